@@ -1,0 +1,11 @@
+//! tutor: a book about Kubernetes and the small, real control plane it is read beside.
+//!
+//! The rooms, from the bottom up; a room uses the rooms under it and no other (`tests/tidy.rs`):
+//! `clock`, `error`, `tasks` → `api` → `etcd` → `registry` → `apiserver` → `client` → `network` →
+//! `kubelet`, `controllers`, `scheduler`, `kubectl` → `cluster` → `course`, `web` → `cli`.
+
+pub mod api;
+pub mod clock;
+pub mod error;
+pub mod etcd;
+pub mod tasks;
