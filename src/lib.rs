@@ -5,6 +5,7 @@
 //! `kubelet`, `controllers`, `scheduler`, `kubectl` → `cluster` → `course`, `web` → `cli`.
 
 pub mod api;
+pub mod apiserver;
 pub mod clock;
 pub mod error;
 pub mod etcd;

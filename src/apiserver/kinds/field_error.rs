@@ -1,0 +1,225 @@
+//! One thing wrong with one field, in Kubernetes' words, and the 422 that a list of them makes.
+//!
+//! Source: `k8s.io/apimachinery/pkg/util/validation/field`.
+
+use serde_json::Value;
+
+use crate::api::status::{Cause, Details, Reason, Status};
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub enum ErrorType {
+    NotFound,
+    Required,
+    Duplicate,
+    Invalid,
+    NotSupported,
+    Forbidden,
+    TooLong,
+    TooMany,
+    Internal,
+    TypeInvalid,
+}
+
+impl ErrorType {
+    /// The machine-readable reason inside `details.causes`.
+    pub fn reason(self) -> &'static str {
+        match self {
+            ErrorType::NotFound => "FieldValueNotFound",
+            ErrorType::Required => "FieldValueRequired",
+            ErrorType::Duplicate => "FieldValueDuplicate",
+            ErrorType::Invalid => "FieldValueInvalid",
+            ErrorType::NotSupported => "FieldValueNotSupported",
+            ErrorType::Forbidden => "FieldValueForbidden",
+            ErrorType::TooLong => "FieldValueTooLong",
+            ErrorType::TooMany => "FieldValueTooMany",
+            ErrorType::Internal => "InternalError",
+            ErrorType::TypeInvalid => "FieldValueTypeInvalid",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            ErrorType::NotFound => "Not found",
+            ErrorType::Required => "Required value",
+            ErrorType::Duplicate => "Duplicate value",
+            ErrorType::Invalid | ErrorType::TypeInvalid => "Invalid value",
+            ErrorType::NotSupported => "Unsupported value",
+            ErrorType::Forbidden => "Forbidden",
+            ErrorType::TooLong => "Too long",
+            ErrorType::TooMany => "Too many",
+            ErrorType::Internal => "Internal error",
+        }
+    }
+}
+
+/// One thing wrong with one field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldError {
+    /// What is wrong.
+    pub kind: ErrorType,
+    /// Where: `spec.containers[0].name`, `metadata.labels`.
+    pub field: String,
+    /// The value as the message shows it (Go's `%v`, quoted strings); empty when the kind of
+    /// error shows none.
+    pub value: String,
+    /// The rest of the sentence; may be empty.
+    pub detail: String,
+}
+
+impl FieldError {
+    fn of(kind: ErrorType, field: impl Into<String>, value: String, detail: impl Into<String>) -> FieldError {
+        FieldError { kind, field: field.into(), value, detail: detail.into() }
+    }
+
+    /// `Required value: detail`
+    pub fn required(field: impl Into<String>, detail: impl Into<String>) -> FieldError {
+        Self::of(ErrorType::Required, field, String::new(), detail)
+    }
+
+    /// `Forbidden: detail`
+    pub fn forbidden(field: impl Into<String>, detail: impl Into<String>) -> FieldError {
+        Self::of(ErrorType::Forbidden, field, String::new(), detail)
+    }
+
+    /// `Invalid value: value: detail`
+    pub fn invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> FieldError {
+        Self::of(ErrorType::Invalid, field, show(&value.into()), detail)
+    }
+
+    /// `Invalid value: raw: detail`, for a value that Go prints in its own way.
+    pub fn invalid_raw(field: impl Into<String>, raw: impl Into<String>, detail: impl Into<String>) -> FieldError {
+        Self::of(ErrorType::Invalid, field, raw.into(), detail)
+    }
+
+    /// `Duplicate value: value`
+    pub fn duplicate(field: impl Into<String>, value: impl Into<Value>) -> FieldError {
+        Self::of(ErrorType::Duplicate, field, show(&value.into()), "")
+    }
+
+    /// `Not found: value`
+    pub fn not_found(field: impl Into<String>, value: impl Into<Value>) -> FieldError {
+        Self::of(ErrorType::NotFound, field, show(&value.into()), "")
+    }
+
+    /// `Unsupported value: value: supported values: "a", "b"` (shown in sorted order).
+    pub fn not_supported(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> FieldError {
+        let mut names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
+        names.sort();
+        let detail = if names.is_empty() { String::new() } else { format!("supported values: {}", names.join(", ")) };
+        Self::of(ErrorType::NotSupported, field, show(&value.into()), detail)
+    }
+
+    /// `Too long: may not be more than N bytes`
+    pub fn too_long(field: impl Into<String>, max_bytes: usize) -> FieldError {
+        Self::of(ErrorType::TooLong, field, String::new(), format!("may not be more than {max_bytes} bytes"))
+    }
+
+    /// `Too many: N: must have at most M items`
+    pub fn too_many(field: impl Into<String>, actual: usize, max: usize) -> FieldError {
+        let items = if max == 1 { "item" } else { "items" };
+        Self::of(ErrorType::TooMany, field, actual.to_string(), format!("must have at most {max} {items}"))
+    }
+
+    /// The sentence without the field: what `details.causes` carries.
+    pub fn body(&self) -> String {
+        let mut text = self.kind.words().to_string();
+        if !self.value.is_empty() {
+            text.push_str(": ");
+            text.push_str(&self.value);
+        }
+        if !self.detail.is_empty() {
+            text.push_str(": ");
+            text.push_str(&self.detail);
+        }
+        text
+    }
+
+    /// The 422 that refuses an object: `Pod "x" is invalid: …`.
+    pub fn status(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Status {
+        let mut sentences: Vec<String> = Vec::new();
+        for error in errors {
+            let sentence = error.to_string();
+            if !sentences.contains(&sentence) {
+                sentences.push(sentence);
+            }
+        }
+        let list = match sentences.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let causes = errors
+            .iter()
+            .map(|error| Cause {
+                reason: error.kind.reason().to_string(),
+                message: error.body(),
+                field: error.field.clone(),
+            })
+            .collect();
+        let kind_text = if group.is_empty() { kind.to_string() } else { format!("{kind}.{group}") };
+        Status::new(Reason::Invalid, format!("{kind_text} {name:?} is invalid: {list}")).details(Details {
+            name: name.to_string(),
+            group: group.to_string(),
+            kind: kind.to_string(),
+            causes,
+            ..Details::default()
+        })
+    }
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.body())
+    }
+}
+
+/// A value as Go's `field.Error` prints it: strings quoted, the rest as JSON.
+pub fn show(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_string(),
+        Value::String(text) => go_quote(text),
+        other => other.to_string(),
+    }
+}
+
+/// Go's `%q`.
+pub fn go_quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_as_kubernetes_writes_them() {
+        let errors = [
+            FieldError::required("spec.a", "name or generateName is required"),
+            FieldError::invalid("spec.b", -1, "must be greater than or equal to 0"),
+            FieldError::not_supported("spec.c", "x", &["b", "a"]),
+        ];
+        let status = FieldError::status("apps", "Deployment", "web", &errors);
+        assert_eq!(
+            status.message,
+            "Deployment.apps \"web\" is invalid: [spec.a: Required value: name or generateName is required, \
+             spec.b: Invalid value: -1: must be greater than or equal to 0, \
+             spec.c: Unsupported value: \"x\": supported values: \"a\", \"b\"]"
+        );
+        assert_eq!(status.code, 422);
+    }
+}

@@ -1,0 +1,105 @@
+//! What is particular to each kind: defaults, what a client may set and change, validation,
+//! selectable fields, how it dies. One file a kind; everything else is the engine's.
+//!
+//! In: an object as JSON, already decoded and normalized. Out: the object defaulted and cleaned,
+//! or the list of its faults in Kubernetes' words. Nothing here reads the store or knows time
+//! other than through [`Context`].
+
+pub mod field_error;
+
+pub use field_error::{ErrorType, FieldError};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::auth::User;
+use super::objects::Objects;
+
+/// What a strategy may know besides the object.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The time of the request.
+    pub now: Timestamp,
+    /// Who asks.
+    pub user: &'a User,
+    /// The API version the object is in (`v1`), which is what its fields mean.
+    pub version: &'a str,
+    /// The rest of the cluster.
+    pub objects: &'a dyn Objects,
+    /// Nothing will be stored.
+    pub dry_run: bool,
+}
+
+/// How one subresource (`status`, `resize`, …) takes its part of an update. `scale`, `binding`,
+/// `eviction`, `token` have bodies of other kinds and are the engine's.
+#[derive(Clone, Copy)]
+pub struct Subresource {
+    /// `status`, `finalize`, `approval`, `resize`, `ephemeralcontainers`, …
+    pub name: &'static str,
+    /// Puts back from `old` what this subresource may not change.
+    pub prepare: fn(new: &mut Value, old: &Value, context: &Context),
+    /// What is wrong with the change.
+    pub validate: fn(new: &Value, old: &Value, context: &Context) -> Vec<FieldError>,
+}
+
+/// Everything particular to one kind. All functions are pure.
+#[derive(Clone, Copy)]
+pub struct Strategy {
+    /// Fills in what the client left out; must give the same when run twice.
+    pub defaults: fn(&mut Value, &Context),
+    /// Drops what a client may not set on create (`status`, …), sets `generation`.
+    pub prepare_create: fn(&mut Value, &Context),
+    /// Puts back from `old` what an update may not change (`status`, …), bumps `generation`.
+    pub prepare_update: fn(new: &mut Value, old: &Value, context: &Context),
+    /// What is wrong with a new object. Includes `metadata`.
+    pub validate: fn(&Value, &Context) -> Vec<FieldError>,
+    /// What is wrong with a change. Includes `metadata`.
+    pub validate_update: fn(new: &Value, old: &Value, context: &Context) -> Vec<FieldError>,
+    /// `Warning` headers for a create (`old` is `None`) or an update.
+    pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
+    /// Fields that a field selector may name, besides `metadata.name` and `metadata.namespace`
+    /// (which every kind has), with their values.
+    pub selectable_fields: fn(&Value) -> Vec<(&'static str, String)>,
+    /// Their names, to refuse others.
+    pub selectable_names: &'static [&'static str],
+    /// Subresources that write the same kind.
+    pub subresources: &'static [Subresource],
+    /// The grace period of a delete in seconds: given what the request asks for, what this kind
+    /// grants; 0 is "now". Only Pods wait.
+    pub grace_seconds: fn(&Value, asked: Option<i64>) -> i64,
+    /// A `PUT` to a name that does not exist creates it.
+    pub create_on_update: bool,
+    /// An update without `metadata.resourceVersion` is allowed.
+    pub unconditional_update: bool,
+}
+
+impl Strategy {
+    /// A kind with nothing particular.
+    pub const PLAIN: Strategy = Strategy {
+        defaults: |_, _| {},
+        prepare_create: |_, _| {},
+        prepare_update: |_, _, _| {},
+        validate: |_, _| Vec::new(),
+        validate_update: |_, _, _| Vec::new(),
+        warnings: |_, _| Vec::new(),
+        selectable_fields: |_| Vec::new(),
+        selectable_names: &[],
+        subresources: &[],
+        grace_seconds: |_, _| 0,
+        create_on_update: false,
+        unconditional_update: true,
+    };
+
+    /// The named subresource, if this kind has it.
+    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|sub| sub.name == name)
+    }
+}
+
+static PLAIN: Strategy = Strategy::PLAIN;
+
+/// The strategy of a built-in kind; a kind without one (custom resources too) is
+/// [`Strategy::PLAIN`].
+pub fn strategy(_group: &str, _kind: &str) -> &'static Strategy {
+    &PLAIN
+}

@@ -1,0 +1,6 @@
+//! The API server: authn → authz → decode → default → admit → validate → store → encode.
+
+pub mod admission;
+pub mod auth;
+pub mod kinds;
+pub mod objects;
