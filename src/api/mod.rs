@@ -5,4 +5,6 @@
 
 pub mod meta;
 pub mod quantity;
+pub mod resource;
+pub mod schema;
 pub mod status;
