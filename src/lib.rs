@@ -1,12 +1,16 @@
 //! tutor: a book about Kubernetes and the small, real control plane it is read beside.
 //!
 //! The rooms, from the bottom up; a room uses the rooms under it and no other (`tests/tidy.rs`):
-//! `clock`, `error`, `tasks` → `api` → `etcd` → `registry` → `apiserver` → `client` → `network` →
-//! `kubelet`, `controllers`, `scheduler`, `kubectl` → `cluster` → `course`, `web` → `cli`.
+//! `clock`, `error`, `tasks`, `state`, `listen` → `api` → `etcd` → `registry` → `apiserver` →
+//! `client` → `network` → `kubelet`, `controllers`, `scheduler`, `kubectl` → `cluster` →
+//! `course`, `web` → `cli`.
 
 pub mod api;
 pub mod apiserver;
+pub mod client;
 pub mod clock;
 pub mod error;
 pub mod etcd;
+pub mod listen;
+pub mod state;
 pub mod tasks;

@@ -1,1 +1,3 @@
+//! Starts tutor.
+
 fn main() {}

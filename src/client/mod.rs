@@ -1,0 +1,3 @@
+//! How everything reaches the cluster.
+
+pub mod page;
