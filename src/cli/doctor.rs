@@ -1,0 +1,56 @@
+//! `tutor doctor`: what this machine has, what it lacks, and the command that mends it.
+//!
+//! Nothing it calls missing is needed for the course; each makes one thing nicer.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::{Outcome, closed_output};
+use crate::error::Result;
+use crate::state::StateDir;
+
+/// One thing looked at.
+struct Finding {
+    what: &'static str,
+    well: bool,
+    note: String,
+}
+
+pub fn run(state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
+    for finding in [state_folder(state), kubectl(), playground(state)] {
+        let mark = if finding.well { "ok     " } else { "missing" };
+        writeln!(out, "{mark} {:<14} {}", finding.what, finding.note).map_err(closed_output)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn state_folder(state: &StateDir) -> Finding {
+    let path = state.path().display();
+    let (well, note) = match std::fs::metadata(state.path()) {
+        Ok(found) if found.is_dir() && !found.permissions().readonly() => (true, path.to_string()),
+        Ok(_) => (false, format!("{path} is not a folder you can write to. Use another: tutor serve --state-dir DIR")),
+        Err(_) => (true, format!("{path} (made by tutor serve)")),
+    };
+    Finding { what: "state folder", well, note }
+}
+
+fn kubectl() -> Finding {
+    let found = std::env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<PathBuf>>())
+        .map(|folder| folder.join("kubectl"))
+        .find(|file| file.is_file());
+    let note = match &found {
+        Some(file) => file.display().to_string(),
+        None => "not on your PATH. Install it from https://kubernetes.io/docs/tasks/tools/".into(),
+    };
+    Finding { what: "kubectl", well: found.is_some(), note }
+}
+
+fn playground(state: &StateDir) -> Finding {
+    let (well, note) = match state.playground() {
+        Ok(playground) => (true, format!("{} (process {})", playground.book, playground.pid)),
+        Err(error) => (false, format!("{error}. Start it: tutor serve")),
+    };
+    Finding { what: "playground", well, note }
+}

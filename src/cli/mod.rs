@@ -1,0 +1,122 @@
+//! The command line: reads arguments, calls the rooms below, prints. One file a command.
+//!
+//! Architecture invariant: only this room prints, and only `main` ends the process. Answers go to
+//! standard output, messages to standard error. Exit codes: 0 done or passed, 1 not yet, 2 wrong
+//! usage or a broken environment.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use owo_colors::OwoColorize;
+
+use crate::error::{Error, Result};
+use crate::state::StateDir;
+
+mod completions;
+mod controllers;
+mod doctor;
+mod serve;
+mod status;
+
+/// How a command ended, when nothing was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, or passed: exit code 0.
+    Done,
+    /// An exercise is not passed yet: exit code 1.
+    NotYet,
+}
+
+/// Learn Kubernetes by holding one: a book, a small real cluster, and exercises graded by watching it.
+#[derive(Debug, Parser)]
+#[command(name = "tutor", version, about, max_term_width = 100, disable_help_subcommand = true)]
+struct Arguments {
+    /// Where the playground keeps its state [default: $TUTOR_STATE_DIR, else the XDG data folder `tutor`]
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the playground: book, cluster and registry
+    Serve(Box<serve::Serve>),
+    /// What runs, and why so
+    Status(status::Status),
+    /// What is missing on this machine, and the command that mends it
+    Doctor,
+    /// Pause, step or resume one of the cluster's loops
+    Controllers(controllers::Controllers),
+    /// Print a completion script for your shell
+    Completions(completions::Completions),
+}
+
+/// Runs the command named by the process's arguments.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(wrong) => {
+            // Printing a usage error can only fail if the terminal is gone.
+            let _ = wrong.print();
+            return ExitCode::from(if wrong.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(arguments) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::NotYet) => ExitCode::from(1),
+        Err(error) => {
+            report(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Outcome> {
+    let state = StateDir::resolve(arguments.state_dir.as_deref())?;
+    let mut out = std::io::stdout();
+    match arguments.command {
+        Some(Command::Serve(serve)) => many_threads()?.block_on(serve.run(state)),
+        Some(Command::Status(status)) => one_thread()?.block_on(status.run(&state, &mut out)),
+        Some(Command::Doctor) => doctor::run(&state, &mut out),
+        Some(Command::Controllers(controllers)) => one_thread()?.block_on(controllers.run(&state, &mut out)),
+        Some(Command::Completions(completions)) => completions.run(&mut Arguments::command(), &mut out),
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// A runtime for commands that ask and print.
+fn one_thread() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_runtime)
+}
+
+/// A runtime for the playground.
+fn many_threads() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_runtime)
+}
+
+fn no_runtime(fault: std::io::Error) -> Error {
+    Error::new("the asynchronous runtime cannot start", fault.to_string()).hint("check the limits of this shell: ulimit -a")
+}
+
+/// Prints an error in its three parts: what, why, what to do.
+fn report(error: &Error) {
+    let mut err = std::io::stderr().lock();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let title = if colour { "error:".red().bold().to_string() } else { "error:".to_owned() };
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(err, "{title} {}", error.what);
+    if !error.why.is_empty() {
+        let _ = writeln!(err, "  why: {}", error.why);
+    }
+    for hint in &error.hints {
+        let _ = writeln!(err, "   do: {hint}");
+    }
+}
+
+/// A write to standard output failed: the reader of a pipe has gone.
+fn closed_output(fault: std::io::Error) -> Error {
+    Error::new("the answer cannot be printed", fault.to_string())
+}

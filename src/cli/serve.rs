@@ -1,0 +1,167 @@
+//! `tutor serve`: book, cluster and registry in one process, until Ctrl-C.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Outcome, closed_output};
+use crate::clock::{Clock, Tick};
+use crate::cluster::{self, Cluster, Runtime};
+use crate::error::{Error, Result};
+use crate::listen;
+use crate::state::{Playground, StateDir, VERSION};
+use crate::tasks::TaskGroup;
+use crate::web;
+
+/// How long a stop may take before it is cut short.
+const STOP_LIMIT: Duration = Duration::from_millis(1_800);
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where the book is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    listen: SocketAddr,
+    /// Where the Kubernetes API is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6443")]
+    api_listen: SocketAddr,
+    /// Where the image registry is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5050")]
+    registry_listen: SocketAddr,
+    /// How many worker nodes there are
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=5_000))]
+    nodes: u16,
+    /// What runs the containers
+    #[arg(long, default_value = "auto")]
+    runtime: Runtime,
+    /// Which loops run: `all`, names, and `-name` for all but that one
+    #[arg(long, value_name = "LIST", default_value = "all", value_delimiter = ',', allow_hyphen_values = true)]
+    controllers: Vec<String>,
+    /// Print one line of JSON when ready
+    #[arg(long)]
+    json: bool,
+    /// Open the book in your browser
+    #[arg(long)]
+    open: bool,
+}
+
+impl Serve {
+    pub async fn run(self, state: StateDir) -> Result<Outcome> {
+        let clock = Clock::real();
+        let started = clock.tick();
+        let stop = Stop::listen()?;
+        let _lock = state.lock()?;
+        let book = listen::open(self.listen, "--listen").await?;
+        let api = listen::open(self.api_listen, "--api-listen").await?;
+        let registry = listen::open(self.registry_listen, "--registry-listen").await?;
+        let tasks = TaskGroup::new();
+        let options = cluster::Options {
+            store: cluster::StoreIn::Folder(state.path().to_owned()),
+            nodes: self.nodes,
+            runtime: self.runtime,
+            controllers: self.controllers.clone(),
+            clock,
+        };
+        let cluster = Cluster::start(options, &tasks).await?;
+        let api = cluster.serve_api(api)?;
+        let registry = cluster.serve_registry(registry)?;
+        let kubeconfig = state.join("kubeconfig");
+        cluster.write_kubeconfig(&kubeconfig, api)?;
+        let mut playground = Playground {
+            book: format!("http://{}/", book.local_addr().map_err(no_address)?),
+            api: format!("https://{api}"),
+            registry: registry.to_string(),
+            etcd: None,
+            kubeconfig,
+            token: web::new_token(),
+            state_dir: state.path().to_owned(),
+            pid: std::process::id(),
+            version: VERSION.to_owned(),
+            start_ms: 0,
+        };
+        web::serve(book, web::Site::new(cluster.clone(), &playground, clock), &tasks);
+        playground.start_ms = since_exec(clock, started).as_millis().try_into().unwrap_or(u64::MAX);
+        state.publish(&playground)?;
+        self.say_ready(&playground, &cluster)?;
+        if self.open {
+            open_browser(&playground.book);
+        }
+        stop.asked().await;
+        state.unpublish();
+        if !cluster.stop(STOP_LIMIT).await {
+            tracing::warn!("some tasks had to be cut short");
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn say_ready(&self, playground: &Playground, cluster: &Cluster) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let line = serde_json::to_string(playground).map_err(|e| Error::new("no ready line", e.to_string()))?;
+            writeln!(out, "{line}").map_err(closed_output)?;
+        } else {
+            let runtime = cluster.runtime();
+            writeln!(
+                out,
+                "  book      {}\n  cluster   {}  {} nodes, {runtime} runtime      kubectl: export KUBECONFIG={}\n  registry  {}\nready in {} ms",
+                playground.book, playground.api, self.nodes, playground.kubeconfig.display(), playground.registry, playground.start_ms,
+            )
+            .map_err(closed_output)?;
+            if std::io::stdout().is_terminal() {
+                writeln!(out, "Stop with Ctrl-C. Your cluster and your progress are kept.").map_err(closed_output)?;
+            }
+        }
+        out.flush().map_err(closed_output)
+    }
+}
+
+/// The time since this process was started, as the kernel knows it; since `fallback` elsewhere.
+fn since_exec(clock: Clock, fallback: Tick) -> Duration {
+    fn started_after_boot() -> Option<Duration> {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // The fields after the last `)`: state is the first, starttime (in ticks) the 20th.
+        let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+    }
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::new(up.tv_sec.unsigned_abs(), u32::try_from(up.tv_nsec).unwrap_or(0));
+    match started_after_boot() {
+        Some(start) if start <= now => now - start,
+        _ => clock.since(fallback),
+    }
+}
+
+/// Ctrl-C and SIGTERM, whichever comes first.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Stop> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let deaf = |e: std::io::Error| Error::new("signals cannot be listened to", e.to_string());
+        Ok(Stop {
+            interrupt: signal(SignalKind::interrupt()).map_err(deaf)?,
+            terminate: signal(SignalKind::terminate()).map_err(deaf)?,
+        })
+    }
+
+    async fn asked(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn no_address(fault: std::io::Error) -> Error {
+    Error::new("a listener has no address", fault.to_string())
+}
+
+/// Opens the book in the reader's browser; when that fails the ready line still names the URL.
+fn open_browser(url: &str) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    if let Err(fault) = std::process::Command::new(program).arg(url).stdin(std::process::Stdio::null()).spawn() {
+        tracing::warn!(%fault, "the browser could not be opened");
+    }
+}

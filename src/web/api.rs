@@ -1,0 +1,50 @@
+//! The page's own API, for what Kubernetes has no API for. One function a call; JSON in and out.
+//!
+//! | call | does |
+//! |---|---|
+//! | `GET status` | nodes, runtime and why that one |
+//! | `GET switches`, `POST switches {name, state}` | the loops, and pausing, stepping, resuming one |
+//! | `GET decisions?namespace=&name=` | the scheduler's last record for a Pod |
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::Site;
+use super::guard::{Asked, answer};
+use crate::error::{Error, Result};
+
+/// Answers `/api/{call}`.
+pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
+    let cluster = &site.0.cluster;
+    let answered = match (&asked.method, call) {
+        (&Method::GET, "status") => Ok(cluster.status()),
+        (&Method::GET, "switches") => Ok(cluster.switches_shown()),
+        (&Method::POST, "switches") => turn(site, asked),
+        (&Method::GET, "decisions") => decision(site, asked),
+        _ => Err(Error::new(format!("the page has no call {} {call}", asked.method), "")),
+    };
+    match answered {
+        Ok(body) => answer(StatusCode::OK, "application/json", body.to_string()),
+        Err(error) => {
+            let body = json!({"what": error.what, "why": error.why, "hints": error.hints});
+            answer(StatusCode::BAD_REQUEST, "application/json", body.to_string())
+        }
+    }
+}
+
+fn turn(site: &Site, asked: &Asked) -> Result<Value> {
+    let wish: Value = serde_json::from_slice(&asked.body)
+        .map_err(|e| Error::new("the body is not JSON", e.to_string()).hint(r#"send {"name": "scheduler", "state": "paused"}"#))?;
+    let text = |key: &str| wish[key].as_str().unwrap_or_default();
+    site.0.cluster.turn_switch(text("name"), text("state"))?;
+    Ok(site.0.cluster.switches_shown())
+}
+
+fn decision(site: &Site, asked: &Asked) -> Result<Value> {
+    let namespace = asked.query("namespace").unwrap_or_else(|| "default".to_owned());
+    let name = asked.query("name").unwrap_or_default();
+    site.0.cluster.decision(&namespace, &name).ok_or_else(|| {
+        Error::new(format!("the scheduler has no record of pod {namespace}/{name}"), "it has not looked at that Pod since it started")
+    })
+}
