@@ -1,0 +1,243 @@
+//! Grouped durable commit: one flush serves every writer that is waiting.
+//!
+//! Writers put their jobs into a queue. The first one to find nobody leading leads: it takes all
+//! that wait, applies them in order, makes one durable commit, installs the result where readers
+//! see it, answers, tells the watches, and looks again. So a lone writer pays for one flush and a
+//! hundred writers share it. Whatever fails is answered with the reason, and nothing of it is kept.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::batch::{Batch, value_bytes};
+use super::core::Core;
+use super::disk::{Change, Work};
+use super::error::StoreError;
+use super::hub::Commit;
+use super::index::RowId;
+use super::options::{GROUP_BYTES_MAX, GROUP_MAX, SWEEP_MAX};
+use super::read::View;
+use super::request::{Txn, TxnResponse};
+use super::types::{LeaseId, Revision};
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What a writer wants.
+pub(super) enum Job {
+    Txn(Txn, Reply<TxnResponse>),
+    Compact(Revision, Reply<()>),
+    Grant(LeaseId, i64, Reply<()>),
+    Revoke(LeaseId, Reply<()>),
+    /// Nothing but a look at whether history is too old.
+    Tick(Reply<()>),
+}
+
+/// An answer that is given once the commit is durable.
+enum Answer {
+    Txn(Reply<TxnResponse>, Result<TxnResponse, StoreError>),
+    Done(Reply<()>, Result<(), StoreError>),
+}
+
+impl Answer {
+    /// A writer that is gone does not want its answer.
+    fn give(self) {
+        match self {
+            Answer::Txn(reply, result) => drop(reply.send(result)),
+            Answer::Done(reply, result) => drop(reply.send(result)),
+        }
+    }
+
+    fn refuse(self, error: &StoreError) {
+        match self {
+            Answer::Txn(reply, _) => drop(reply.send(Err(error.clone()))),
+            Answer::Done(reply, _) => drop(reply.send(Err(error.clone()))),
+        }
+    }
+}
+
+/// Who waits. Its length is limited by [`Core::places`]: each job holds one.
+pub(super) struct Queue {
+    jobs: VecDeque<(Job, OwnedSemaphorePermit)>,
+    /// Rows of forgotten history, to be deleted a few with each commit.
+    garbage: Vec<RowId>,
+    leading: bool,
+}
+
+struct Group {
+    jobs: Vec<(Job, OwnedSemaphorePermit)>,
+    garbage: Vec<RowId>,
+}
+
+impl Queue {
+    pub fn new(garbage: Vec<RowId>) -> Self {
+        Queue { jobs: VecDeque::new(), garbage, leading: false }
+    }
+
+    fn next(&mut self) -> Option<Group> {
+        let mut jobs = Vec::new();
+        let mut bytes = 0;
+        while jobs.len() < GROUP_MAX
+            && bytes < GROUP_BYTES_MAX
+            && let Some((job, place)) = self.jobs.pop_front()
+        {
+            if let Job::Txn(txn, _) = &job {
+                bytes += value_bytes(txn);
+            }
+            jobs.push((job, place));
+        }
+        let garbage = self.garbage.split_off(self.garbage.len().saturating_sub(SWEEP_MAX));
+        (!jobs.is_empty() || !garbage.is_empty()).then_some(Group { jobs, garbage })
+    }
+}
+
+/// Lets nobody wait for ever for a leader that broke.
+struct Leading<'a>(&'a Core);
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut queue = self.0.queue.lock();
+            queue.leading = false;
+            queue.jobs.clear();
+        }
+    }
+}
+
+impl Core {
+    pub async fn txn(self: &Arc<Self>, txn: Txn) -> Result<TxnResponse, StoreError> {
+        self.submit(|reply| Job::Txn(txn, reply)).await
+    }
+
+    pub async fn compact(self: &Arc<Self>, revision: Revision) -> Result<(), StoreError> {
+        self.submit(|reply| Job::Compact(revision, reply)).await
+    }
+
+    pub async fn grant(self: &Arc<Self>, lease: LeaseId, ttl_seconds: i64) -> Result<(), StoreError> {
+        self.submit(|reply| Job::Grant(lease, ttl_seconds, reply)).await
+    }
+
+    pub async fn revoke(self: &Arc<Self>, lease: LeaseId) -> Result<(), StoreError> {
+        self.submit(|reply| Job::Revoke(lease, reply)).await
+    }
+
+    pub async fn tick(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.submit(Job::Tick).await
+    }
+
+    async fn submit<T>(self: &Arc<Self>, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
+        let (reply, mut answer) = oneshot::channel();
+        let lead = {
+            let mut queue = self.queue.lock();
+            queue.jobs.push_back((job(reply), place));
+            !std::mem::replace(&mut queue.leading, true)
+        };
+        // From here to the first poll of the leading work nothing waits, so nobody can drop this
+        // future in between and leave a queue without a leader. Once begun, it runs to its end.
+        if lead && self.disk.is_instant() {
+            self.lead();
+        } else if lead {
+            let core = self.clone();
+            let leading = pin!(self.tasks.blocking(move || core.lead()));
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer.unwrap_or(Err(StoreError::Stopped)),
+                () = leading => {}
+            }
+        }
+        answer.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Commits until nobody waits and nothing is left to sweep.
+    fn lead(&self) {
+        let _leading = Leading(self);
+        loop {
+            let group = {
+                let mut queue = self.queue.lock();
+                let Some(group) = queue.next() else {
+                    queue.leading = false;
+                    return;
+                };
+                group
+            };
+            self.commit(group);
+        }
+    }
+
+    fn commit(&self, group: Group) {
+        let now = self.clock.now();
+        let (answers, mut work, before, after) = self.apply(group.jobs, now);
+        work.garbage = group.garbage;
+        if !work.is_empty()
+            && let Err(error) = self.disk.commit(&work, before, after)
+        {
+            answers.into_iter().for_each(|answer| answer.refuse(&error));
+            if work.changes.is_empty() {
+                // Rows that are left over are found again when the store is next opened.
+                tracing::warn!(%error, "forgotten history stays on disk for now");
+            }
+            return;
+        }
+        self.install(&work);
+        for (id, ttl_seconds) in &work.granted {
+            self.lessor.granted(LeaseId(*id), *ttl_seconds, now);
+        }
+        for id in &work.revoked {
+            self.lessor.revoked(LeaseId(*id));
+        }
+        answers.into_iter().for_each(Answer::give);
+        self.hub.publish(by_revision(work.changes));
+    }
+
+    /// Applies the jobs in order to what is durable, without changing it.
+    fn apply(&self, jobs: Vec<(Job, OwnedSemaphorePermit)>, now: jiff::Timestamp) -> (Vec<Answer>, Work, i64, i64) {
+        let index = self.index.read();
+        let view = View::new(&index, &self.disk);
+        let mut batch = Batch::new(&view, &self.lessor);
+        let answer = |(job, _place): (Job, OwnedSemaphorePermit)| match job {
+            Job::Txn(txn, reply) => Answer::Txn(reply, batch.txn(txn)),
+            Job::Compact(revision, reply) => Answer::Done(reply, batch.compact(revision)),
+            Job::Revoke(lease, reply) => Answer::Done(reply, batch.revoke(lease)),
+            Job::Grant(lease, ttl_seconds, reply) => {
+                batch.grant(lease, ttl_seconds);
+                Answer::Done(reply, Ok(()))
+            }
+            Job::Tick(reply) => Answer::Done(reply, Ok(())),
+        };
+        let answers: Vec<Answer> = jobs.into_iter().map(answer).collect();
+        if let Some(revision) = self.retention.lock().due(now, &index) {
+            // Refused only if one of the jobs compacts further.
+            let _ = batch.compact(Revision(revision));
+        }
+        let (work, after) = batch.finish();
+        (answers, work, index.revision, after)
+    }
+
+    /// Shows readers what is durable now.
+    fn install(&self, work: &Work) {
+        let mut index = self.index.write();
+        for Change { version, event } in &work.changes {
+            index.install(&event.kv.key, *version, Some(event.kv.value.clone()));
+        }
+        let garbage = work.compact.map(|revision| index.compact(revision)).unwrap_or_default();
+        self.committed.store(index.revision, Ordering::Release);
+        drop(index);
+        if !garbage.is_empty() {
+            self.queue.lock().garbage.extend(garbage);
+        }
+    }
+}
+
+fn by_revision(changes: Vec<Change>) -> Vec<Commit> {
+    let mut commits: Vec<Commit> = Vec::new();
+    for Change { version, event } in changes {
+        match commits.last_mut() {
+            Some(last) if last.revision == version.row.revision => last.events.push(event),
+            _ => commits.push(Commit { revision: version.row.revision, events: vec![event] }),
+        }
+    }
+    commits
+}
