@@ -3,8 +3,15 @@
 //! Everything here is a pure function over [`serde_json::Value`] and tables of facts. Nothing here
 //! does input or output, knows time, or knows about requests.
 
+pub mod decode;
+pub mod go_json;
 pub mod meta;
+pub mod protobuf;
+pub mod prune;
 pub mod quantity;
 pub mod resource;
 pub mod schema;
+pub mod scheme;
 pub mod status;
+pub mod typed;
+pub mod yaml;

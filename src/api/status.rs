@@ -56,6 +56,7 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
     /// Machine-readable: `FieldValueInvalid`, `FieldManagerConflict`, …
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// For people.
     pub message: String,
@@ -126,6 +127,136 @@ impl Status {
         self
     }
 
+    /// 404: no such object.
+    pub fn not_found(group: &str, resource: &str, name: &str) -> Status {
+        let message = format!("{} \"{name}\" not found", qualified(resource, group));
+        Status::new(Reason::NotFound, message).details(about(group, resource, name))
+    }
+
+    /// 404: no such resource, or no such path under it.
+    pub fn unknown_resource() -> Status {
+        Status::new(Reason::NotFound, "the server could not find the requested resource").details(Details::default())
+    }
+
+    /// 409: the name is taken.
+    pub fn already_exists(group: &str, resource: &str, name: &str) -> Status {
+        let message = format!("{} \"{name}\" already exists", qualified(resource, group));
+        Status::new(Reason::AlreadyExists, message).details(about(group, resource, name))
+    }
+
+    /// 409: the object is not what the client thought; `why` is Kubernetes' wording.
+    pub fn conflict(group: &str, resource: &str, name: &str, why: impl std::fmt::Display) -> Status {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(resource, group));
+        Status::new(Reason::Conflict, message).details(about(group, resource, name))
+    }
+
+    /// 409: someone else wrote in between.
+    pub fn modified(group: &str, resource: &str, name: &str) -> Status {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        Status::conflict(group, resource, name, why)
+    }
+
+    /// 403: not allowed, by RBAC or admission; an empty `name` speaks of the whole resource.
+    pub fn forbidden(group: &str, resource: &str, name: &str, why: impl std::fmt::Display) -> Status {
+        let what = qualified(resource, group);
+        let message = match name {
+            "" => format!("{what} is forbidden: {why}"),
+            _ => format!("{what} \"{name}\" is forbidden: {why}"),
+        };
+        Status::new(Reason::Forbidden, message).details(about(group, resource, name))
+    }
+
+    /// 422: the object breaks the rules of its kind.
+    pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Status {
+        let told: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let told = if told.len() == 1 { told.concat() } else { format!("[{}]", told.join(", ")) };
+        let message = format!("{} \"{name}\" is invalid: {told}", qualified(kind, group));
+        Status::new(Reason::Invalid, message).details(Details { causes, ..about(group, kind, name) })
+    }
+
+    /// 400: the request cannot be understood.
+    pub fn bad_request(message: impl Into<String>) -> Status {
+        Status::new(Reason::BadRequest, message)
+    }
+
+    /// 401: who is asking?
+    pub fn unauthorized() -> Status {
+        Status::new(Reason::Unauthorized, "Unauthorized")
+    }
+
+    /// 405: the resource has no such verb.
+    pub fn method_not_allowed() -> Status {
+        let message = "the server does not allow this method on the requested resource";
+        Status::new(Reason::MethodNotAllowed, message).details(Details::default())
+    }
+
+    /// 406: none of the answer's forms is among those the client accepts.
+    pub fn not_acceptable(forms: &[&str]) -> Status {
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {}", forms.join(", "));
+        Status::new(Reason::NotAcceptable, message).details(Details::default())
+    }
+
+    /// 406: the form is known, but not for this (`;as=` of an unknown kind).
+    pub fn only_accepted(forms: &[&str]) -> Status {
+        let message = format!("only the following media types are accepted: {}", forms.join(", "));
+        Status::new(Reason::NotAcceptable, message)
+    }
+
+    /// 415: the body is in a form that is not read here.
+    pub fn unsupported_media_type(forms: &[&str]) -> Status {
+        let forms = forms.join(", ");
+        let message =
+            format!("the body of the request was in an unknown format - accepted media types include: {forms}");
+        Status::new(Reason::UnsupportedMediaType, message)
+    }
+
+    /// 415: a patch of a type that no resource knows.
+    pub fn unsupported_patch_type() -> Status {
+        Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type").details(Details::default())
+    }
+
+    /// 413: the body is longer than `limit_bytes`.
+    pub fn too_large(limit_bytes: usize) -> Status {
+        Status::new(Reason::RequestEntityTooLarge, format!("Request entity too large: limit is {limit_bytes}"))
+    }
+
+    /// 410: a list at a revision that is compacted.
+    pub fn expired(message: impl Into<String>) -> Status {
+        Status::new(Reason::Expired, message)
+    }
+
+    /// 410: the revision asked for is no longer kept.
+    pub fn gone(message: impl Into<String>) -> Status {
+        Status::new(Reason::Gone, message)
+    }
+
+    /// 429: come back later; `retry_after_seconds` 0 does not say when.
+    pub fn too_many_requests(message: impl Into<String>, retry_after_seconds: u32) -> Status {
+        Status::new(Reason::TooManyRequests, message).details(Details { retry_after_seconds, ..Details::default() })
+    }
+
+    /// 500 with Kubernetes' opening words and the error as its cause.
+    pub fn internal(error: impl std::fmt::Display) -> Status {
+        let cause = Cause { reason: String::new(), message: error.to_string(), field: String::new() };
+        let details = Details { causes: vec![cause], ..Details::default() };
+        Status::new(Reason::InternalError, format!("Internal error occurred: {error}")).details(details)
+    }
+
+    /// 500 without a reason, as Kubernetes answers where it did not think of one.
+    pub fn unexpected(message: impl Into<String>) -> Status {
+        Status { reason: None, ..Status::new(Reason::InternalError, message) }
+    }
+
+    /// 503: something behind the API server does not answer.
+    pub fn unavailable(message: impl Into<String>) -> Status {
+        Status::new(Reason::ServiceUnavailable, message)
+    }
+
+    /// 504: it took too long.
+    pub fn timeout(message: impl std::fmt::Display) -> Status {
+        Status::new(Reason::Timeout, format!("Timeout: {message}")).details(Details::default())
+    }
+
     /// The JSON object that is sent.
     pub fn to_value(&self) -> Value {
         let mut metadata = json!({});
@@ -145,6 +276,15 @@ impl Status {
         body["code"] = json!(self.code);
         body
     }
+}
+
+/// `deployments.apps`, or `pods` where the group is empty.
+fn qualified(resource: &str, group: &str) -> String {
+    if group.is_empty() { resource.to_string() } else { format!("{resource}.{group}") }
+}
+
+fn about(group: &str, resource: &str, name: &str) -> Details {
+    Details { name: name.into(), group: group.into(), kind: resource.into(), ..Details::default() }
 }
 
 impl std::fmt::Display for Status {

@@ -123,13 +123,16 @@ pub struct Schema {
 struct Fields {
     list: Vec<Field>,
     by_name: Vec<u16>,
+    by_wire: Vec<u16>,
 }
 
 impl Fields {
     fn new(list: Vec<Field>) -> Fields {
         let mut by_name: Vec<u16> = (0..list.len() as u16).collect();
         by_name.sort_by(|a, b| list[*a as usize].name.cmp(&list[*b as usize].name));
-        Fields { list, by_name }
+        let mut by_wire: Vec<u16> = (0..list.len() as u16).filter(|i| !list[*i as usize].wire.is_empty()).collect();
+        by_wire.sort_by(|a, b| list[*a as usize].wire.cmp(&list[*b as usize].wire));
+        Fields { list, by_name, by_wire }
     }
 
     fn get(&self, name: &str) -> Option<&Field> {
@@ -246,6 +249,20 @@ impl Schema {
     /// A struct's fields in the order Go writes them.
     pub fn fields(&self) -> &[Field] {
         &self.fields.list
+    }
+
+    /// A struct's fields in the order of their protobuf numbers.
+    pub fn fields_by_wire(&self) -> impl Iterator<Item = &Field> + Clone {
+        self.fields.by_wire.iter().map(|i| &self.fields.list[*i as usize])
+    }
+
+    /// A struct's fields whose protobuf numbers start so: one, or all of a struct that Go inlines.
+    pub fn fields_on_wire(&self, start: &[u32]) -> impl Iterator<Item = &Field> + Clone {
+        let order = &self.fields.by_wire;
+        let first = order.partition_point(|i| &*self.fields.list[*i as usize].wire < start);
+        let fields = order[first..].iter().map(|i| &self.fields.list[*i as usize]);
+        let start = start.to_vec();
+        fields.take_while(move |field| field.wire.starts_with(&start))
     }
 
     /// The schema of a list's elements.

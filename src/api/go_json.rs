@@ -1,0 +1,288 @@
+//! The words of Go's `encoding/json` and `time` about input that is wrong.
+//!
+//! In: what was read and where it failed. Out: the exact message a Kubernetes client knows.
+
+use super::schema::{Schema, Type};
+use serde_json::Value;
+
+/// What Go calls a JSON value: `object`, `array`, `string`, `number`, `bool`.
+pub fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// The Go name of a struct: the last part of its definition's name.
+pub fn struct_name(schema: &Schema) -> &str {
+    schema.name().and_then(|name| name.rsplit('.').next()).unwrap_or_default()
+}
+
+/// The Go type of a node: `int32`, `[]v1.Container`, `map[string]string`.
+pub fn type_name(schema: &Schema) -> String {
+    let inner = || schema.items().map(type_name).unwrap_or_default();
+    match schema.kind() {
+        Type::Boolean => "bool".into(),
+        Type::Int32 | Type::IntOrString => "int32".into(),
+        Type::Int64 => "int64".into(),
+        Type::Number => "float64".into(),
+        Type::Bytes => "[]uint8".into(),
+        Type::List => format!("[]{}", element_name(schema, inner())),
+        Type::Map => match schema.items().map(Schema::kind) {
+            Some(Type::Quantity) => "v1.ResourceList".into(),
+            _ => format!("map[string]{}", element_name(schema, inner())),
+        },
+        Type::Object => {
+            let mut parts = schema.name().unwrap_or_default().rsplit('.');
+            let (name, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            format!("{package}.{name}")
+        }
+        _ => "string".into(),
+    }
+}
+
+/// Some element types have a name of their own inside a list or a map.
+fn element_name(schema: &Schema, plain: String) -> String {
+    match schema.items().map(Schema::kind) {
+        Some(Type::Quantity) => "resource.Quantity".into(),
+        Some(Type::IntOrString) => "intstr.IntOrString".into(),
+        Some(Type::Time) => "v1.Time".into(),
+        Some(Type::RawExtension) => "runtime.RawExtension".into(),
+        _ => plain,
+    }
+}
+
+/// Go's message for text that is no JSON.
+pub fn syntax_error(bytes: &[u8], error: &serde_json::Error) -> String {
+    if error.to_string().starts_with("recursion limit") {
+        return "exceeded max depth".into();
+    }
+    Scanner { bytes, at: 0 }.document().err().unwrap_or_else(|| "unexpected end of JSON input".into())
+}
+
+/// Go's message for text that is no base64: the place is counted in quanta, as Go does.
+pub fn base64_error(text: &str, error: &base64::DecodeError) -> String {
+    let at = match error {
+        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
+        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len(),
+    };
+    format!("illegal base64 data at input byte {at}")
+}
+
+/// Go's message for text that is no RFC 3339 time; `None` if it is one.
+pub fn time_error(text: &str, kind: Type) -> Option<String> {
+    if text.parse::<jiff::Timestamp>().is_ok() {
+        return None;
+    }
+    let layout = match kind {
+        Type::MicroTime => "2006-01-02T15:04:05.000000Z07:00",
+        _ => "2006-01-02T15:04:05Z07:00",
+    };
+    let (rest, element) = first_mismatch(text);
+    Some(format!("parsing time {text:?} as \"{layout}\": cannot parse {rest:?} as {element:?}"))
+}
+
+/// What is left of `text` where it stops being a time, and the layout's element there.
+fn first_mismatch(text: &str) -> (&str, &'static str) {
+    let elements = [
+        ("2006", 4),
+        ("-", 0),
+        ("01", 2),
+        ("-", 0),
+        ("02", 2),
+        ("T", 0),
+        ("15", 2),
+        (":", 0),
+        ("04", 2),
+        (":", 0),
+        ("05", 2),
+    ];
+    let mut rest = text;
+    for (element, digits) in elements {
+        let taken = match digits {
+            0 => rest.strip_prefix(element),
+            _ => rest.get(..digits).filter(|d| d.bytes().all(|b| b.is_ascii_digit())).map(|_| &rest[digits..]),
+        };
+        match taken {
+            Some(left) => rest = left,
+            None => return (rest, element),
+        }
+    }
+    (rest, "Z07:00")
+}
+
+/// A JSON reader that only knows how Go complains.
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+type Scan = Result<(), String>;
+
+impl Scanner<'_> {
+    fn document(&mut self) -> Scan {
+        self.value()?;
+        self.space();
+        if self.at < self.bytes.len() { self.invalid("after top-level value") } else { Ok(()) }
+    }
+
+    fn space(&mut self) {
+        while self.peek().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn invalid(&self, context: &str) -> Scan {
+        let Some(byte) = self.peek() else { return Err("unexpected end of JSON input".into()) };
+        let shown = match byte {
+            b'\'' => r"'\''".to_string(),
+            b'"' => "'\"'".to_string(),
+            _ => format!("'{}'", char::from(byte).escape_default()),
+        };
+        Err(format!("invalid character {shown} {context}"))
+    }
+
+    fn value(&mut self) -> Scan {
+        self.space();
+        match self.peek() {
+            Some(b'{') => self.object(),
+            Some(b'[') => self.array(),
+            Some(b'"') => self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'n') => self.literal("null"),
+            _ => self.invalid("looking for beginning of value"),
+        }
+    }
+
+    fn object(&mut self) -> Scan {
+        self.at += 1;
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.space();
+            if self.peek() != Some(b'"') {
+                return self.invalid("looking for beginning of object key string");
+            }
+            self.string()?;
+            self.space();
+            if self.peek() != Some(b':') {
+                return self.invalid("after object key");
+            }
+            self.at += 1;
+            self.value()?;
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => break self.at += 1,
+                _ => return self.invalid("after object key:value pair"),
+            }
+        }
+        Ok(())
+    }
+
+    fn array(&mut self) -> Scan {
+        self.at += 1;
+        self.space();
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.value()?;
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => break self.at += 1,
+                _ => return self.invalid("after array element"),
+            }
+        }
+        Ok(())
+    }
+
+    fn string(&mut self) -> Scan {
+        self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b'"') => break self.at += 1,
+                Some(b'\\') => {
+                    self.at += 1;
+                    match self.peek() {
+                        Some(b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"') => self.at += 1,
+                        Some(b'u') => self.unicode()?,
+                        _ => return self.invalid("in string escape code"),
+                    }
+                }
+                Some(0x20..) => self.at += 1,
+                _ => return self.invalid("in string literal"),
+            }
+        }
+        Ok(())
+    }
+
+    fn unicode(&mut self) -> Scan {
+        self.at += 1;
+        for _ in 0..4 {
+            if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
+                return self.invalid("in \\u hexadecimal character escape");
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self, context: &str) -> Scan {
+        if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            return self.invalid(context);
+        }
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Scan {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits("in numeric literal")?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits("after decimal point in numeric literal")?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits("in exponent of numeric literal")?;
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, word: &str) -> Scan {
+        for expected in word.bytes() {
+            if self.peek() != Some(expected) {
+                return self.invalid(&format!("in literal {word} (expecting '{}')", char::from(expected)));
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! The protobuf wire format: tags, varints, lengths. Source: Protocol Buffers encoding guide.
+
+/// A field's value as it stands on the wire.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Scalar<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Fixed32(u32),
+    Bytes(&'a [u8]),
+}
+
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+pub(super) fn put_int(out: &mut Vec<u8>, number: u32, value: i64) {
+    put_varint(out, u64::from(number) << 3);
+    put_varint(out, value as u64);
+}
+
+pub(super) fn put_double(out: &mut Vec<u8>, number: u32, value: f64) {
+    put_varint(out, u64::from(number) << 3 | 1);
+    out.extend(value.to_bits().to_le_bytes());
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    put_varint(out, u64::from(number) << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend(bytes);
+}
+
+/// A message inside a message.
+pub(super) fn put_message(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut inner = Vec::new();
+    write(&mut inner);
+    put_bytes(out, number, &inner);
+}
+
+/// The fields of a message in the order they came; `None` where the bytes are no message.
+pub(super) fn fields(bytes: &[u8]) -> Fields<'_> {
+    Fields { bytes }
+}
+
+pub(super) struct Fields<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<(u32, Scalar<'a>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.bytes.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.bytes = &[];
+        }
+        Some(field)
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn field(&mut self) -> Option<(u32, Scalar<'a>)> {
+        let tag = take_varint(&mut self.bytes)?;
+        let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0)?;
+        let scalar = match tag & 7 {
+            0 => Scalar::Varint(take_varint(&mut self.bytes)?),
+            1 => Scalar::Fixed64(u64::from_le_bytes(*self.bytes.split_off(..8)?.first_chunk()?)),
+            2 => {
+                let length = usize::try_from(take_varint(&mut self.bytes)?).ok()?;
+                Scalar::Bytes(self.bytes.split_off(..length)?)
+            }
+            5 => Scalar::Fixed32(u32::from_le_bytes(*self.bytes.split_off(..4)?.first_chunk()?)),
+            _ => return None,
+        };
+        Some((number, scalar))
+    }
+}
+
+pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *bytes.split_off_first()?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
