@@ -88,10 +88,9 @@ impl Hub {
         Hub { state: Mutex::new(State { published: revision, ..State::default() }), asked: AtomicI64::new(0) }
     }
 
-    /// Adds a watch of `keys` from `from`, or from the next revision on.
-    pub fn add(&self, keys: Keys, from: Option<i64>) -> (u64, Arc<Notify>) {
+    /// Adds a watch of `keys` from the revision `from` on.
+    pub fn add(&self, keys: Keys, from: i64) -> (u64, Arc<Notify>) {
         let mut state = self.state.lock();
-        let from = from.unwrap_or(state.published + 1);
         let pending = (from <= state.published).then_some(from);
         let wake = Arc::new(Notify::new());
         let id = state.next_id;

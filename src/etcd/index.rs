@@ -167,18 +167,16 @@ impl Index {
         }
     }
 
-    /// Forgets what can be seen only before `revision`; returns the rows to delete. Deletions made
-    /// at `revision` itself stay, so that a watch from there sees them.
+    /// Forgets what can be seen only before `revision`; returns the rows to delete. All that was
+    /// changed at `revision` itself stays, so that a watch from there misses nothing.
     pub fn compact(&mut self, revision: i64) -> Vec<RowId> {
         let mut garbage = Vec::new();
         let reclaimed = &mut self.reclaimed;
         self.keys.retain(|key, history| {
-            let older = history.versions.partition_point(|version| version.row.revision <= revision);
-            let keeps = |version: &Version| !version.is_tombstone() || version.row.revision == revision;
-            let gone = match history.versions[..older].last() {
-                Some(newest) if keeps(newest) => older - 1,
-                _ => older,
-            };
+            let older = history.versions.partition_point(|version| version.row.revision < revision);
+            let changed_then = history.versions.get(older).is_some_and(|version| version.row.revision == revision);
+            let still_seen = history.versions[..older].last().is_some_and(|version| !version.is_tombstone());
+            let gone = if still_seen && !changed_then { older - 1 } else { older };
             for version in history.versions.drain(..gone) {
                 *reclaimed += version.cost(key);
                 garbage.push(version.row);

@@ -36,7 +36,9 @@ impl Watch {
                 return Err(StoreError::Compacted { oldest: Revision(oldest) });
             }
         }
-        let (id, wake) = core.hub.add(keys.clone(), from.map(|from| from.0));
+        // "From now on" is after what is acknowledged, though it may not be published yet.
+        let from = from.map_or_else(|| core.revision() + 1, |from| from.0);
+        let (id, wake) = core.hub.add(keys.clone(), from);
         Ok(Watch { core, keys, id, wake })
     }
 
