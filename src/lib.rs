@@ -9,6 +9,7 @@ pub mod api;
 pub mod apiserver;
 pub mod client;
 pub mod clock;
+pub mod controllers;
 pub mod error;
 pub mod etcd;
 pub mod listen;

@@ -14,6 +14,8 @@ use http_body_util::Full;
 use tower::{BoxError, Service};
 use warp::Filter;
 
+use crate::apiserver::auth::Peer;
+
 /// Sent after the component's name in `User-Agent`.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -32,6 +34,26 @@ where
     P: Clone + Send + Sync + 'static,
 {
     over_service(warp::service(filter), peer, component)
+}
+
+/// A client of this process that is `user`. A service account's user name
+/// (`system:serviceaccount:<namespace>:<name>`) brings its groups; `groups` adds others, and
+/// `system:authenticated` always belongs.
+///
+/// # Panics
+/// When called outside a tokio runtime.
+pub fn as_user<F>(filter: F, user: &str, groups: &[&str], component: &str) -> kube::Client
+where
+    F: Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + Send + Sync + 'static,
+    F::Future: Send,
+{
+    let mut all: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+    if let Some((namespace, _)) = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+        all.push("system:serviceaccounts".into());
+        all.push(format!("system:serviceaccounts:{namespace}"));
+    }
+    all.push("system:authenticated".into());
+    over_filter(filter, Peer::InProcess { user: user.into(), groups: all }, component)
 }
 
 /// As [`over_filter`], over any HTTP service that takes whole bodies.

@@ -11,7 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt};
 use kube::Api;
 use kube::runtime::watcher::{self, Event};
 use parking_lot::{Mutex, RwLock};
@@ -139,6 +140,11 @@ impl<K: Watched + Clone + fmt::Debug> Informer<K> {
         self.0.objects.read().owned_by(uid)
     }
 
+    /// The objects of a namespace that no controller owns.
+    pub fn orphans_in(&self, namespace: &str) -> Vec<Arc<K>> {
+        self.0.objects.read().orphans_in(namespace)
+    }
+
     /// The objects on a node.
     pub fn on_node(&self, node: &str) -> Vec<Arc<K>> {
         self.0.objects.read().on_node(node)
@@ -225,6 +231,37 @@ pub struct Informers {
     clock: Clock,
     tasks: TaskGroup,
     by_type: Arc<Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>,
+    by_resource: Arc<Mutex<HashMap<String, Vec<Arc<dyn Settle>>>>>,
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The object is stored with this revision.
+    At(u64),
+    /// The object with this uid is gone, or on its way out.
+    Deleted(String),
+}
+
+/// An informer of any kind, as far as waiting for one's own writes goes.
+trait Settle: Send + Sync {
+    fn shows<'a>(&'a self, key: &'a ObjectKey, written: &'a Written) -> BoxFuture<'a, ()>;
+}
+
+impl<K: Watched + Clone + fmt::Debug> Settle for Informer<K> {
+    fn shows<'a>(&'a self, key: &'a ObjectKey, written: &'a Written) -> BoxFuture<'a, ()> {
+        match written {
+            Written::At(revision) => self.reached(*revision).boxed(),
+            Written::Deleted(uid) => {
+                let leaves = move |object: Option<&K>| {
+                    object.is_none_or(|object| {
+                        object.meta().uid.as_ref() != Some(uid) || object.meta().deletion_timestamp.is_some()
+                    })
+                };
+                self.until(key, leaves).boxed()
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Informers {
@@ -236,7 +273,16 @@ impl fmt::Debug for Informers {
 impl Informers {
     /// Informers that read as `client`'s user and stop with `tasks`.
     pub fn new(client: kube::Client, clock: Clock, tasks: &TaskGroup) -> Self {
-        Informers { client, clock, tasks: tasks.clone(), by_type: Arc::default() }
+        Informers { client, clock, tasks: tasks.clone(), by_type: Arc::default(), by_resource: Arc::default() }
+    }
+
+    /// Waits until the informers of `resource` (`plural.group`, `pods.`) show a write, so that the
+    /// next look at them does not repeat it. At once where nobody watches the resource.
+    pub async fn settled(&self, resource: &str, key: &ObjectKey, written: &Written) {
+        let informers = self.by_resource.lock().get(resource).cloned().unwrap_or_default();
+        for informer in informers {
+            informer.shows(key, written).await;
+        }
     }
 
     /// The informer of this kind over all namespaces, started at the first call.

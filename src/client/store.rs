@@ -85,6 +85,9 @@ pub trait Watched: Resource + Send + Sync + 'static {
     }
 }
 
+/// Full types need no lookup of their own.
+impl<K: k8s_openapi::Resource + Resource + Send + Sync + 'static> Watched for K {}
+
 /// The objects and their lookups. Not shared by itself; an informer guards it.
 #[derive(Debug)]
 pub(super) struct Objects<K> {
@@ -122,6 +125,10 @@ impl<K: Watched> Objects<K> {
         self.look_up(self.by_owner.get(uid))
     }
 
+    pub fn orphans_in(&self, namespace: &str) -> Vec<Arc<K>> {
+        self.look_up(self.by_owner.get(&orphans(namespace)))
+    }
+
     pub fn on_node(&self, node: &str) -> Vec<Arc<K>> {
         self.look_up(self.by_node.get(node))
     }
@@ -146,8 +153,8 @@ impl<K: Watched> Objects<K> {
         }
         self.newest = self.newest.max(cause::revision(object.meta()).unwrap_or(0));
         let new = Arc::new(object);
-        for owner in new.meta().owner_references.iter().flatten() {
-            self.by_owner.entry(owner.uid.clone()).or_default().insert(key.clone());
+        for owner in owners(new.meta()) {
+            self.by_owner.entry(owner).or_default().insert(key.clone());
         }
         if let Some(node) = new.node() {
             self.by_node.entry(node.to_owned()).or_default().insert(key.clone());
@@ -169,13 +176,28 @@ impl<K: Watched> Objects<K> {
     }
 
     fn unlink(&mut self, key: &ObjectKey, old: &K) {
-        for owner in old.meta().owner_references.iter().flatten() {
-            forget(&mut self.by_owner, &owner.uid, key);
+        for owner in owners(old.meta()) {
+            forget(&mut self.by_owner, &owner, key);
         }
         if let Some(node) = old.node() {
             forget(&mut self.by_node, node, key);
         }
     }
+}
+
+/// What the object is filed under: its owners' uids, and "no controller in this namespace".
+fn owners(meta: &ObjectMeta) -> Vec<String> {
+    let owners = meta.owner_references.as_deref().unwrap_or_default();
+    let mut filed: Vec<_> = owners.iter().map(|owner| owner.uid.clone()).collect();
+    if !owners.iter().any(|owner| owner.controller == Some(true)) {
+        filed.push(orphans(meta.namespace.as_deref().unwrap_or_default()));
+    }
+    filed
+}
+
+/// No uid holds a slash.
+fn orphans(namespace: &str) -> String {
+    format!("/{namespace}")
 }
 
 fn forget(index: &mut HashMap<String, BTreeSet<ObjectKey>>, value: &str, key: &ObjectKey) {

@@ -1,0 +1,135 @@
+//! The loops: each watches what is asked for and what is, and makes the second more like the first.
+//!
+//! Comes in: changes, through [`crate::client`]. Goes out: writes, through [`crate::client`]. Each
+//! loop is a pure `reconcile` from what it sees to a [`plan::Plan`], and the shared [`runner`]
+//! carries plans out. Chapter: inside/loops.
+//!
+//! Architecture invariant: no loop holds state it could not rebuild from a list and a watch, and no
+//! loop knows another: they meet only in objects.
+
+pub mod deployment;
+pub mod names;
+pub mod owners;
+pub mod plan;
+pub mod pods;
+pub mod replicaset;
+pub mod runner;
+
+use std::collections::BTreeSet;
+
+use crate::client::{Informers, Recorder, Switches};
+use crate::clock::Clock;
+use crate::tasks::TaskGroup;
+use runner::Room;
+
+/// Who the shared informers read as. Source: shared/facts/rbac.jsonl.
+const READER: &str = "system:kube-controller-manager";
+
+/// One loop and the names it goes by.
+struct Loop {
+    /// As `--controllers` takes it. Source: shared/facts/admission.tsv, category controller.
+    name: &'static str,
+    /// Its service account in kube-system. Source: shared/facts/rbac.jsonl, system:controller:….
+    account: &'static str,
+    /// What its events say they come from. Source: shared/facts/events.tsv.
+    component: &'static str,
+    start: fn(Room),
+}
+
+const LOOPS: &[Loop] = &[
+    Loop::new("deployment-controller", "deployment-controller", "deployment-controller", deployment::start),
+    Loop::new("replicaset-controller", "replicaset-controller", "replicaset-controller", replicaset::start),
+];
+
+impl Loop {
+    const fn new(name: &'static str, account: &'static str, component: &'static str, start: fn(Room)) -> Self {
+        Loop { name, account, component, start }
+    }
+}
+
+/// Which loops run: `*` or `all`, names, and `-name` for all but that one. A name may leave
+/// `-controller` out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    all: bool,
+    named: BTreeSet<String>,
+    without: BTreeSet<String>,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Selection::parse("all")
+    }
+}
+
+impl Selection {
+    /// Reads `all,-scheduler,-garbage-collector`.
+    pub fn parse(text: &str) -> Self {
+        let mut selection = Selection { all: false, named: BTreeSet::new(), without: BTreeSet::new() };
+        for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            match word.strip_prefix('-') {
+                Some(name) => selection.without.insert(short(name).to_owned()),
+                None if word == "*" || word == "all" => {
+                    selection.all = true;
+                    true
+                }
+                None => selection.named.insert(short(word).to_owned()),
+            };
+        }
+        selection
+    }
+
+    /// Whether the loop of this name runs.
+    pub fn includes(&self, name: &str) -> bool {
+        let name = short(name);
+        !self.without.contains(name) && (self.all || self.named.contains(name))
+    }
+
+    /// Names that no loop has; `others` are loops that live elsewhere (the scheduler).
+    pub fn unknown<'a>(&'a self, others: &[&str]) -> Vec<&'a str> {
+        let known = |name: &str| names().any(|n| short(n) == name) || others.iter().any(|n| short(n) == name);
+        self.named.iter().chain(&self.without).map(String::as_str).filter(|name| !known(name)).collect()
+    }
+}
+
+fn short(name: &str) -> &str {
+    name.strip_suffix("-controller").unwrap_or(name)
+}
+
+/// The names of all loops, as `--controllers` takes them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    LOOPS.iter().map(|one| one.name)
+}
+
+/// Starts the selected loops. `client_for` makes a client for a user name:
+/// `system:kube-controller-manager`, or `system:serviceaccount:kube-system:<account>`; both with the
+/// component `kube-controller-manager`.
+pub fn start(
+    client_for: impl Fn(&str) -> kube::Client,
+    clock: Clock,
+    tasks: &TaskGroup,
+    switches: &Switches,
+    which: &Selection,
+) {
+    let informers = Informers::new(client_for(READER), clock, tasks);
+    for one in LOOPS.iter().filter(|one| which.includes(one.name)) {
+        let client = client_for(&format!("system:serviceaccount:kube-system:{}", one.account));
+        let recorder = Recorder::new(client.clone(), one.component, "", clock, tasks);
+        let room = Room::new(client, informers.clone(), clock, tasks.clone(), switches.get(one.name), recorder);
+        (one.start)(room);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_are_chosen_by_either_name() {
+        let selection = Selection::parse("all,-scheduler,-replicaset-controller");
+        assert!(!selection.includes("replicaset"));
+        assert!(selection.includes("deployment-controller"));
+        assert_eq!(selection.unknown(&["scheduler"]), Vec::<&str>::new());
+        assert_eq!(Selection::parse("depoyment").unknown(&[]), ["depoyment"]);
+    }
+}
