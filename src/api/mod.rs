@@ -4,6 +4,7 @@
 //! does input or output, knows time, or knows about requests.
 
 pub mod decode;
+pub mod discovery;
 pub mod go_json;
 pub mod meta;
 pub mod protobuf;

@@ -210,6 +210,6 @@ mod tests {
         assert!(pods.subresource("exec").unwrap().schema.is_none());
         let events = builtin().iter().find(|r| &*r.group == "events.k8s.io").unwrap();
         assert_eq!(events.storage, Storage { group: "".into(), version: "v1".into() });
-        assert_eq!(builtin().len(), 80);
+        assert_eq!(builtin().len(), 72);
     }
 }

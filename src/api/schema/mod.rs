@@ -116,6 +116,7 @@ pub struct Schema {
     default: Option<Value>,
     kinds: Arc<str>,
     other: Arc<str>,
+    source: Option<Arc<Value>>,
 }
 
 /// The fields of a struct in the order Go writes them, with an index by name.
@@ -228,6 +229,7 @@ impl Schema {
             default: None,
             kinds: Arc::from(""),
             other: Arc::from(""),
+            source: None,
         }
     }
 
@@ -326,6 +328,11 @@ impl Schema {
     /// Further OpenAPI extensions of a definition (unions), as JSON text; empty if none.
     pub fn extensions(&self) -> &str {
         &self.other
+    }
+
+    /// Custom resources: the `openAPIV3Schema` the root came from.
+    pub fn source(&self) -> Option<&Value> {
+        self.source.as_deref()
     }
 
     /// Whether the node is a scalar: no fields, elements or free JSON inside.

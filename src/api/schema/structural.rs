@@ -14,6 +14,7 @@ pub(super) fn root(schema: &Value) -> Schema {
         node.kind = Type::Object;
     }
     with_object_fields(&mut node, true);
+    node.source = Some(Arc::new(schema.clone()));
     node
 }
 
