@@ -7,6 +7,7 @@ pub mod decode;
 pub mod discovery;
 pub mod go_json;
 pub mod meta;
+pub mod openapi;
 pub mod protobuf;
 pub mod prune;
 pub mod quantity;

@@ -272,6 +272,11 @@ impl Schema {
         self.items.as_ref().map(Link::get)
     }
 
+    /// The schema of a list's elements or of a map's values, shared.
+    pub fn items_ref(&self) -> Option<SchemaRef> {
+        self.items.as_ref().map(Link::share)
+    }
+
     /// The schema of a map's values.
     pub fn values(&self) -> Option<&Schema> {
         self.items()
