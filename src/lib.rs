@@ -14,4 +14,5 @@ pub mod error;
 pub mod etcd;
 pub mod listen;
 pub mod state;
+pub mod scheduler;
 pub mod tasks;

@@ -1,0 +1,512 @@
+//! A Pod as the scheduler sees it: what it asks for, compiled once.
+//!
+//! [`PodView`] is the slim form that informers keep; [`PodInfo`] is made from it and shared by the
+//! queue, the snapshot and the plugins. Chapter: "requests, limits, QoS".
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use serde::Deserialize;
+
+use super::selector::{LabelSelector, Labels, NodeSelector, NodeTerm};
+use crate::api::quantity::Quantity;
+
+/// The parts of a Pod's JSON that scheduling reads.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct PodView {
+    /// Who it is.
+    pub metadata: MetaView,
+    /// What it asks for.
+    pub spec: SpecView,
+    /// How far it is.
+    #[serde(default)]
+    pub status: StatusView,
+}
+
+/// The parts of any object's metadata that scheduling reads.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct MetaView {
+    pub name: String,
+    pub namespace: String,
+    pub uid: String,
+    pub resource_version: String,
+    pub generation: i64,
+    pub labels: Labels,
+    pub annotations: Labels,
+    pub creation_timestamp: Option<Timestamp>,
+    pub deletion_timestamp: Option<Timestamp>,
+}
+
+/// The parts of a Pod's spec that scheduling reads.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct SpecView {
+    pub node_name: Option<String>,
+    pub scheduler_name: Option<String>,
+    pub scheduling_gates: Vec<core::PodSchedulingGate>,
+    pub priority: Option<i32>,
+    pub preemption_policy: Option<String>,
+    pub containers: Vec<ContainerView>,
+    pub init_containers: Vec<ContainerView>,
+    pub overhead: BTreeMap<String, ApiQuantity>,
+    pub resources: Option<core::ResourceRequirements>,
+    pub host_network: bool,
+    pub tolerations: Vec<core::Toleration>,
+    pub node_selector: Labels,
+    pub affinity: Option<core::Affinity>,
+    pub topology_spread_constraints: Vec<core::TopologySpreadConstraint>,
+    pub volumes: Vec<VolumeView>,
+}
+
+/// The parts of a container that scheduling reads.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct ContainerView {
+    pub image: Option<String>,
+    pub resources: Option<core::ResourceRequirements>,
+    pub ports: Vec<core::ContainerPort>,
+    pub restart_policy: Option<String>,
+}
+
+/// The parts of a volume that scheduling reads.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct VolumeView {
+    pub name: String,
+    pub persistent_volume_claim: Option<core::PersistentVolumeClaimVolumeSource>,
+    pub ephemeral: Option<serde::de::IgnoredAny>,
+}
+
+/// The parts of a Pod's status that scheduling reads.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct StatusView {
+    pub phase: String,
+    pub nominated_node_name: Option<String>,
+    pub start_time: Option<Timestamp>,
+    pub conditions: Vec<ConditionView>,
+}
+
+/// One condition of a Pod's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct ConditionView {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+}
+
+/// Amounts of resources: CPU in thousandths of a core, everything else in its own unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Thousandths of a core.
+    pub cpu_millis: i64,
+    /// Bytes.
+    pub memory_bytes: i64,
+    /// Bytes.
+    pub ephemeral_bytes: i64,
+    /// `nvidia.com/gpu`, `hugepages-2Mi` and so on, by name.
+    pub extended: BTreeMap<Arc<str>, i64>,
+}
+
+impl Resources {
+    /// Reads a resource list; what cannot be read counts as nothing (validation refused it before).
+    pub fn of(list: Option<&BTreeMap<String, ApiQuantity>>) -> Self {
+        let mut resources = Resources::default();
+        for (name, amount) in list.into_iter().flatten() {
+            let Ok(amount) = Quantity::parse(&amount.0) else { continue };
+            match name.as_str() {
+                "cpu" => resources.cpu_millis = amount.milli_value(),
+                "memory" => resources.memory_bytes = amount.value(),
+                "ephemeral-storage" => resources.ephemeral_bytes = amount.value(),
+                "pods" => {}
+                _ => _ = resources.extended.insert(name.as_str().into(), amount.value()),
+            }
+        }
+        resources
+    }
+
+    /// Adds `other` in place.
+    pub fn add(&mut self, other: &Resources) {
+        self.combine(other, |mine, theirs| mine + theirs);
+    }
+
+    /// Takes `other` away in place.
+    pub fn subtract(&mut self, other: &Resources) {
+        self.combine(other, |mine, theirs| mine - theirs);
+    }
+
+    /// Raises every amount to that of `other` in place.
+    pub fn raise(&mut self, other: &Resources) {
+        self.combine(other, i64::max);
+    }
+
+    fn combine(&mut self, other: &Resources, with: impl Fn(i64, i64) -> i64) {
+        self.cpu_millis = with(self.cpu_millis, other.cpu_millis);
+        self.memory_bytes = with(self.memory_bytes, other.memory_bytes);
+        self.ephemeral_bytes = with(self.ephemeral_bytes, other.ephemeral_bytes);
+        for (name, amount) in &other.extended {
+            let mine = self.extended.entry(name.clone()).or_insert(0);
+            *mine = with(*mine, *amount);
+        }
+    }
+}
+
+/// A port that a Pod wants on the node itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// `0.0.0.0` when not given.
+    pub ip: String,
+    /// `TCP` when not given.
+    pub protocol: String,
+    /// The port.
+    pub port: i32,
+}
+
+impl HostPort {
+    /// True when both cannot be had on one node.
+    pub fn conflicts(&self, other: &HostPort) -> bool {
+        let any = |port: &HostPort| port.ip == "0.0.0.0";
+        self.port == other.port && self.protocol == other.protocol && (self.ip == other.ip || any(self) || any(other))
+    }
+}
+
+/// One term of Pod affinity or anti-affinity.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AffinityTerm {
+    selector: LabelSelector,
+    namespaces: Vec<String>,
+    namespace_selector: Option<LabelSelector>,
+    /// The node label whose equal values make a topology domain.
+    pub topology_key: String,
+}
+
+impl AffinityTerm {
+    fn new(term: &core::PodAffinityTerm, namespace: &str) -> Self {
+        let mut namespaces = term.namespaces.clone().unwrap_or_default();
+        if namespaces.is_empty() && term.namespace_selector.is_none() {
+            namespaces.push(namespace.to_owned());
+        }
+        AffinityTerm {
+            selector: LabelSelector::new(term.label_selector.as_ref()),
+            namespaces,
+            namespace_selector: term.namespace_selector.as_ref().map(|it| LabelSelector::new(Some(it))),
+            topology_key: term.topology_key.clone(),
+        }
+    }
+
+    /// True when the term speaks of a Pod with these labels in this namespace.
+    pub fn matches(&self, namespace: &str, namespace_labels: &Labels, labels: &Labels) -> bool {
+        let here = self.namespaces.iter().any(|name| name == namespace)
+            || self.namespace_selector.as_ref().is_some_and(|selector| selector.matches(namespace_labels));
+        here && self.selector.matches(labels)
+    }
+}
+
+/// A Pod's affinity to other Pods, compiled. Pods of one template share equal values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct PodAffinity {
+    pub required: Vec<AffinityTerm>,
+    pub preferred: Vec<(i32, AffinityTerm)>,
+    pub anti_required: Vec<AffinityTerm>,
+    pub anti_preferred: Vec<(i32, AffinityTerm)>,
+}
+
+/// One topology spread constraint, compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub struct Spread {
+    pub topology_key: String,
+    pub max_skew: i64,
+    pub min_domains: usize,
+    pub selector: LabelSelector,
+    /// `whenUnsatisfiable: DoNotSchedule`; otherwise ScheduleAnyway.
+    pub required: bool,
+    pub honor_affinity: bool,
+    pub honor_taints: bool,
+}
+
+impl Spread {
+    fn new(constraint: &core::TopologySpreadConstraint, labels: &Labels) -> Self {
+        let mut selector = LabelSelector::new(constraint.label_selector.as_ref());
+        for key in constraint.match_label_keys.iter().flatten() {
+            if let Some(value) = labels.get(key) {
+                selector.and_equals(key, value);
+            }
+        }
+        Spread {
+            topology_key: constraint.topology_key.clone(),
+            max_skew: constraint.max_skew.into(),
+            min_domains: constraint.min_domains.map_or(1, |count| count.max(1) as usize),
+            selector,
+            required: constraint.when_unsatisfiable == "DoNotSchedule",
+            honor_affinity: constraint.node_affinity_policy.as_deref() != Some("Ignore"),
+            honor_taints: constraint.node_taints_policy.as_deref() == Some("Honor"),
+        }
+    }
+}
+
+/// What a Pod without requests counts as when nodes are ranked, so that it is not free.
+const DEFAULT_CPU_MILLIS: i64 = 100;
+const DEFAULT_MEMORY_BYTES: i64 = 200 * 1024 * 1024;
+
+/// A Pod, compiled.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "the names are those of the Pod's fields")]
+pub struct PodInfo {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    pub uid: Arc<str>,
+    pub labels: Arc<Labels>,
+    pub generation: i64,
+    pub created: Timestamp,
+    pub started: Option<Timestamp>,
+    pub terminating: bool,
+    pub node_name: Option<Arc<str>>,
+    pub nominated_node: Option<Arc<str>>,
+    pub gates: Vec<String>,
+    pub priority: i32,
+    /// `preemptionPolicy: Never`.
+    pub never_preempts: bool,
+    pub requests: Resources,
+    /// CPU in millis and memory in bytes, with a minimum for containers that ask for none.
+    pub scored_requests: (i64, i64),
+    pub ports: Vec<HostPort>,
+    pub tolerations: Vec<core::Toleration>,
+    pub node_selector: Labels,
+    pub node_required: Option<NodeSelector>,
+    pub node_preferred: Vec<(i64, NodeTerm)>,
+    pub affinity: Arc<PodAffinity>,
+    pub spread: Vec<Spread>,
+    pub images: Vec<String>,
+    pub claims: Vec<String>,
+}
+
+impl PodInfo {
+    /// Compiles a Pod.
+    pub fn new(view: &PodView) -> Self {
+        let (meta, spec) = (&view.metadata, &view.spec);
+        let node_affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+        let preferred = node_affinity.and_then(|it| it.preferred_during_scheduling_ignored_during_execution.as_ref());
+        let every_container = || spec.init_containers.iter().chain(&spec.containers);
+        PodInfo {
+            namespace: meta.namespace.as_str().into(),
+            name: meta.name.as_str().into(),
+            uid: meta.uid.as_str().into(),
+            labels: Arc::new(meta.labels.clone()),
+            generation: meta.generation,
+            created: meta.creation_timestamp.unwrap_or_default(),
+            started: view.status.start_time,
+            terminating: meta.deletion_timestamp.is_some(),
+            node_name: spec.node_name.as_deref().filter(|name| !name.is_empty()).map(Into::into),
+            nominated_node: view.status.nominated_node_name.as_deref().map(Into::into),
+            gates: spec.scheduling_gates.iter().map(|gate| gate.name.clone()).collect(),
+            priority: spec.priority.unwrap_or(0),
+            never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
+            requests: pod_requests(spec, |requests| requests),
+            scored_requests: scored_requests(spec),
+            ports: host_ports(spec),
+            tolerations: spec.tolerations.clone(),
+            node_selector: spec.node_selector.clone(),
+            node_required: node_affinity
+                .and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref())
+                .map(NodeSelector::new),
+            node_preferred: preferred
+                .into_iter()
+                .flatten()
+                .map(|term| (term.weight.into(), NodeTerm::new(&term.preference)))
+                .collect(),
+            affinity: Arc::new(pod_affinity(spec, &meta.namespace)),
+            spread: spec.topology_spread_constraints.iter().map(|it| Spread::new(it, &meta.labels)).collect(),
+            images: every_container().filter_map(|it| it.image.clone()).collect(),
+            claims: claims(view),
+        }
+    }
+
+    /// True when the node's name and labels satisfy nodeSelector and the required node affinity.
+    pub fn selects(&self, name: &str, labels: &Labels) -> bool {
+        self.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && self.node_required.as_ref().is_none_or(|selector| selector.matches(name, labels))
+    }
+
+    /// True when one of the tolerations covers the taint.
+    pub fn tolerates(&self, taint: &core::Taint) -> bool {
+        self.tolerations.iter().any(|toleration| covers(toleration, taint))
+    }
+}
+
+/// Source: Kubernetes document "Taints and Tolerations".
+fn covers(toleration: &core::Toleration, taint: &core::Taint) -> bool {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let effect = given(&toleration.effect).is_none_or(|effect| effect == taint.effect);
+    let key = given(&toleration.key).is_none_or(|key| key == taint.key);
+    let value = match given(&toleration.operator).as_deref() {
+        Some("Exists") => true,
+        None | Some("Equal") => {
+            toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
+        }
+        Some(_) => false,
+    };
+    effect && key && value
+}
+
+/// What a Pod takes of its node: the sum of its containers and sidecars, or what the hungriest init
+/// container needs beside the sidecars that started before it; plus the overhead of its sandbox.
+/// Source: Kubernetes documents "Init Containers" and "Sidecar Containers", resource sharing.
+fn pod_requests(spec: &SpecView, adjust: impl Fn(Resources) -> Resources) -> Resources {
+    let requests = |container: &ContainerView| {
+        let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+        adjust(Resources::of(requests))
+    };
+    let mut running = Resources::default();
+    for container in &spec.containers {
+        running.add(&requests(container));
+    }
+    let (mut sidecars, mut starting) = (Resources::default(), Resources::default());
+    for container in &spec.init_containers {
+        let mut needed = requests(container);
+        if container.restart_policy.as_deref() == Some("Always") {
+            running.add(&needed);
+            sidecars.add(&needed);
+            needed = sidecars.clone();
+        } else {
+            needed.add(&sidecars);
+        }
+        starting.raise(&needed);
+    }
+    running.raise(&starting);
+    let pod_level = Resources::of(spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()));
+    if pod_level.cpu_millis > 0 {
+        running.cpu_millis = pod_level.cpu_millis;
+    }
+    if pod_level.memory_bytes > 0 {
+        running.memory_bytes = pod_level.memory_bytes;
+    }
+    running.add(&Resources::of(Some(&spec.overhead)));
+    running
+}
+
+fn scored_requests(spec: &SpecView) -> (i64, i64) {
+    let scored = pod_requests(spec, |mut requests| {
+        if requests.cpu_millis == 0 {
+            requests.cpu_millis = DEFAULT_CPU_MILLIS;
+        }
+        if requests.memory_bytes == 0 {
+            requests.memory_bytes = DEFAULT_MEMORY_BYTES;
+        }
+        requests
+    });
+    (scored.cpu_millis, scored.memory_bytes)
+}
+
+fn host_ports(spec: &SpecView) -> Vec<HostPort> {
+    let sidecars = spec.init_containers.iter().filter(|it| it.restart_policy.as_deref() == Some("Always"));
+    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
+    let wanted = ports.filter_map(|port| {
+        let number = port.host_port.filter(|number| *number > 0)?;
+        let ip = port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
+        Some(HostPort { ip, protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()), port: number })
+    });
+    wanted.collect()
+}
+
+fn pod_affinity(spec: &SpecView, namespace: &str) -> PodAffinity {
+    let Some(affinity) = &spec.affinity else { return PodAffinity::default() };
+    let term = |term: &core::PodAffinityTerm| AffinityTerm::new(term, namespace);
+    let weighted = |it: &core::WeightedPodAffinityTerm| (it.weight, term(&it.pod_affinity_term));
+    let mut compiled = PodAffinity::default();
+    if let Some(with) = &affinity.pod_affinity {
+        let required = with.required_during_scheduling_ignored_during_execution.iter().flatten();
+        let preferred = with.preferred_during_scheduling_ignored_during_execution.iter().flatten();
+        compiled.required = required.map(term).collect();
+        compiled.preferred = preferred.map(weighted).collect();
+    }
+    if let Some(apart) = &affinity.pod_anti_affinity {
+        let required = apart.required_during_scheduling_ignored_during_execution.iter().flatten();
+        let preferred = apart.preferred_during_scheduling_ignored_during_execution.iter().flatten();
+        compiled.anti_required = required.map(term).collect();
+        compiled.anti_preferred = preferred.map(weighted).collect();
+    }
+    compiled
+}
+
+/// The claims a Pod mounts; a generic ephemeral volume's claim is named after Pod and volume.
+fn claims(view: &PodView) -> Vec<String> {
+    let volumes = view.spec.volumes.iter();
+    let named = volumes.filter_map(|volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => Some(source.claim_name.clone()),
+        (None, Some(_)) => Some(format!("{}-{}", view.metadata.name, volume.name)),
+        (None, None) => None,
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn requests(spec: serde_json::Value) -> Resources {
+        let view: PodView = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+        PodInfo::new(&view).requests
+    }
+
+    fn container(cpu: &str) -> serde_json::Value {
+        json!({"name": "c", "resources": {"requests": {"cpu": cpu, "nvidia.com/gpu": "1"}}})
+    }
+
+    fn sidecar(cpu: &str) -> serde_json::Value {
+        json!({"name": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": cpu}}})
+    }
+
+    #[test]
+    fn requests_follow_the_documented_arithmetic() {
+        for (spec, cpu_millis) in [
+            (json!({"containers": [container("100m"), container("0.2")]}), 300),
+            (json!({"containers": [container("100m")], "initContainers": [container("1")]}), 1000),
+            (json!({"containers": [container("100m")], "initContainers": [sidecar("50m")]}), 150),
+            (json!({"containers": [container("100m")], "initContainers": [sidecar("50m"), container("1")]}), 1050),
+            (json!({"containers": [container("100m")], "initContainers": [container("1"), sidecar("50m")]}), 1000),
+            (json!({"containers": [container("100m")], "overhead": {"cpu": "10m"}}), 110),
+            (json!({"containers": [container("1")], "resources": {"requests": {"cpu": "2"}}}), 2000),
+        ] {
+            assert_eq!(requests(spec.clone()).cpu_millis, cpu_millis, "{spec}");
+        }
+        let two = requests(json!({"containers": [container("1"), container("1")]}));
+        assert_eq!(two.extended[&Arc::from("nvidia.com/gpu")], 2);
+    }
+
+    #[test]
+    fn a_toleration_covers_a_taint_as_documented() {
+        let taint = core::Taint {
+            key: "gpu".to_owned(),
+            value: Some("a100".to_owned()),
+            effect: "NoSchedule".to_owned(),
+            time_added: None,
+        };
+        for (toleration, expected) in [
+            (json!({"operator": "Exists"}), true),
+            (json!({"key": "gpu", "operator": "Exists"}), true),
+            (json!({"key": "gpu", "value": "a100", "effect": "NoSchedule"}), true),
+            (json!({"key": "gpu", "operator": "Equal", "value": "h100"}), false),
+            (json!({"key": "gpu", "operator": "Exists", "effect": "NoExecute"}), false),
+            (json!({"key": "disk", "operator": "Exists"}), false),
+        ] {
+            let parsed: core::Toleration = serde_json::from_value(toleration.clone()).unwrap();
+            assert_eq!(covers(&parsed, &taint), expected, "{toleration}");
+        }
+    }
+}
