@@ -247,8 +247,9 @@ pub fn partial_list(list: &Value, meta_version: &str) -> Value {
     partial.insert("apiVersion".into(), Value::from(format!("meta.k8s.io/{meta_version}")));
     let metadata = list.get("metadata").cloned().unwrap_or_else(|| Value::Object(Map::new()));
     partial.insert("metadata".into(), metadata);
-    let items = self::list(list, &["items"]).iter().map(|item| partial_object(item, meta_version)).collect();
-    partial.insert("items".into(), Value::Array(items));
+    let items: Vec<_> = self::list(list, &["items"]).iter().map(|item| partial_object(item, meta_version)).collect();
+    // The API server leaves Go's nil slice in an empty list.
+    partial.insert("items".into(), if items.is_empty() { Value::Null } else { Value::Array(items) });
     Value::Object(partial)
 }
 

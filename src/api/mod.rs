@@ -6,14 +6,17 @@
 pub mod decode;
 pub mod discovery;
 pub mod go_json;
+pub mod jsonpath;
 pub mod meta;
 pub mod openapi;
+pub mod patch;
 pub mod protobuf;
 pub mod prune;
 pub mod quantity;
 pub mod resource;
 pub mod schema;
 pub mod scheme;
+pub mod selector;
 pub mod status;
 pub mod typed;
 pub mod yaml;

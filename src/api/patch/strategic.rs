@@ -1,0 +1,301 @@
+//! Strategic merge patch: a merge patch that knows which lists are sets of named things.
+//!
+//! `{"containers": [{"name": "app", "image": "x:2"}]}` changes one container and leaves the others;
+//! the schema says by which key (`patch_merge_key`). Directives inside the patch say more:
+//! `$patch: replace|delete|merge`, `$retainKeys`, `$deleteFromPrimitiveList/<list>` and
+//! `$setElementOrder/<list>`. Only built-in kinds have this patch. Element order is in [`order`].
+//!
+//! Source: `k8s.io/apimachinery/pkg/util/strategicpatch`. Errors keep its words and its code 500.
+
+mod order;
+
+use super::wrong_type;
+use crate::api::schema::{Field, Schema};
+use crate::api::status::{Reason, Status};
+use serde_json::{Map, Value};
+
+const DIRECTIVE: &str = "$patch";
+const RETAIN_KEYS: &str = "$retainKeys";
+const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
+const SET_ORDER: &str = "$setElementOrder/";
+
+type Object = Map<String, Value>;
+
+/// Applies a strategic merge patch. Errors: 400 when the patch is no object, 500 when a directive or
+/// a list element is wrong.
+pub fn apply(target: &mut Value, patch: &Value, schema: &Schema) -> Result<(), Status> {
+    if patch.is_null() {
+        return Ok(());
+    }
+    let Value::Object(patch) = patch else {
+        return Err(wrong_type(patch, "map[string]interface {}"));
+    };
+    let original = match std::mem::take(target) {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    };
+    *target = Value::Object(merge_map(original, patch.clone(), Some(schema)).map_err(internal)?);
+    Ok(())
+}
+
+/// 500 without a reason: how the API server answers errors that are not Statuses.
+fn internal(message: String) -> Status {
+    let mut status = Status::new(Reason::InternalError, message);
+    status.reason = None;
+    status
+}
+
+/// How a field's list or object is patched.
+#[derive(Clone, Copy, Default)]
+struct Strategy<'a> {
+    merge: bool,
+    replace: bool,
+    merge_key: &'a str,
+    schema: Option<&'a Schema>,
+}
+
+impl<'a> Strategy<'a> {
+    /// The strategy of `key` inside an object; maps and unknown fields have none.
+    fn of(parent: Option<&'a Schema>, key: &str) -> Strategy<'a> {
+        let field: Option<&Field> = parent.and_then(|schema| schema.field(key));
+        Strategy {
+            merge: field.is_some_and(|field| field.patch_merge),
+            replace: field.is_some_and(|field| field.patch_replace),
+            merge_key: field.and_then(|field| field.patch_merge_key.as_deref()).unwrap_or_default(),
+            schema: parent.and_then(|schema| schema.child(key)),
+        }
+    }
+}
+
+fn merge_map(mut original: Object, mut patch: Object, schema: Option<&Schema>) -> Result<Object, String> {
+    if let Some(directive) = patch.get(DIRECTIVE) {
+        return match directive.as_str() {
+            Some("replace") => {
+                patch.shift_remove(DIRECTIVE);
+                Ok(patch)
+            }
+            Some("delete") => Ok(Map::new()),
+            Some("merge") => {
+                patch.shift_remove(DIRECTIVE);
+                merge_map(original, patch, schema)
+            }
+            _ => Err(unknown_directive(directive, &patch)),
+        };
+    }
+    retain_keys(&mut original, &mut patch)?;
+    delete_from_lists(&mut original, &mut patch)?;
+    order_lists(&mut original, &mut patch, schema)?;
+    for (key, change) in patch {
+        if change.is_null() {
+            original.shift_remove(&key);
+            continue;
+        }
+        let Some(current) = original.get_mut(&key) else {
+            original.insert(key, without_directives(change, false));
+            continue;
+        };
+        let strategy = Strategy::of(schema, &key);
+        let merged = merge_value(std::mem::take(current), change, strategy)?;
+        original.insert(key, merged);
+    }
+    Ok(original)
+}
+
+fn merge_value(current: Value, change: Value, strategy: Strategy<'_>) -> Result<Value, String> {
+    match (current, change) {
+        (Value::Object(current), Value::Object(change)) if !strategy.replace => {
+            merge_map(current, change, strategy.schema).map(Value::Object)
+        }
+        (Value::Array(current), Value::Array(change)) if strategy.merge => {
+            merge_list(current, change, strategy).map(Value::Array)
+        }
+        (_, change) => Ok(without_directives(change, true)),
+    }
+}
+
+/// What a patch adds where nothing was: its directives have nothing to direct. Inside a list that
+/// replaces another (`kept`), elements stay as sent.
+fn without_directives(value: Value, kept: bool) -> Value {
+    match value {
+        Value::Object(map) => {
+            if map.get(DIRECTIVE).is_some_and(|directive| directive == "delete") {
+                return Value::Object(Map::new());
+            }
+            let plain = map
+                .into_iter()
+                .filter(|(key, value)| !is_directive(key) && (kept || !value.is_null()))
+                .map(|(key, value)| (key, without_directives(value, kept)));
+            Value::Object(plain.collect())
+        }
+        Value::Array(items) => {
+            let live = items.into_iter().filter(|item| item.get(DIRECTIVE).is_none_or(|directive| directive == "merge"));
+            Value::Array(live.map(|item| without_directives(item, kept)).collect())
+        }
+        scalar => scalar,
+    }
+}
+
+fn is_directive(key: &str) -> bool {
+    key == DIRECTIVE || key == RETAIN_KEYS || key.starts_with(DELETE_FROM) || key.starts_with(SET_ORDER)
+}
+
+/// `$retainKeys`: everything of the original that the list does not name goes.
+fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), String> {
+    let Some(retain) = patch.shift_remove(RETAIN_KEYS) else { return Ok(()) };
+    let Value::Array(names) = retain else {
+        return Err("invalid patch format of retainKeys".to_owned());
+    };
+    let unlisted = |key: &String| !names.iter().any(|name| name == key.as_str());
+    if patch.iter().any(|(key, value)| !is_directive(key) && !value.is_null() && unlisted(key)) {
+        return Err("patch fields and retainKeys list does not match".to_owned());
+    }
+    original.retain(|key, _| !unlisted(key));
+    Ok(())
+}
+
+/// `$deleteFromPrimitiveList/finalizers: ["a"]`.
+fn delete_from_lists(original: &mut Object, patch: &mut Object) -> Result<(), String> {
+    for directive in directives(patch, DELETE_FROM) {
+        let Some(Value::Array(doomed)) = patch.shift_remove(&directive) else {
+            return Err("invalid patch format of delete primitive list".to_owned());
+        };
+        if let Some(Value::Array(items)) = original.get_mut(&directive[DELETE_FROM.len()..]) {
+            items.retain(|item| !doomed.contains(item));
+        }
+    }
+    Ok(())
+}
+
+/// `$setElementOrder/containers: [...]`: merges that list now, and puts it in the order given.
+fn order_lists(original: &mut Object, patch: &mut Object, schema: Option<&Schema>) -> Result<(), String> {
+    for directive in directives(patch, SET_ORDER) {
+        let Some(Value::Array(wanted)) = patch.shift_remove(&directive) else {
+            return Err("invalid patch format of setElementOrder list".to_owned());
+        };
+        let key = &directive[SET_ORDER.len()..];
+        let strategy = Strategy::of(schema, key);
+        let server = match original.get(key) {
+            Some(Value::Array(items)) => items.clone(),
+            _ => Vec::new(),
+        };
+        let change = match patch.shift_remove(key) {
+            Some(Value::Array(items)) => Some(items),
+            _ => None,
+        };
+        if let Some(change) = &change {
+            order::check(change, &wanted, strategy.merge_key)?;
+        }
+        let merged = match (change, strategy.merge) {
+            (Some(change), true) => merge_list(server.clone(), change, strategy)?,
+            (Some(change), false) => change,
+            (None, _) => server.clone(),
+        };
+        let merged = order::arrange(merged, &wanted, &server, strategy.merge_key)?;
+        if !merged.is_empty() || original.contains_key(key) {
+            original.insert(key.to_owned(), Value::Array(merged));
+        }
+    }
+    Ok(())
+}
+
+fn directives(patch: &Object, prefix: &str) -> Vec<String> {
+    patch.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+}
+
+fn merge_list(original: Vec<Value>, patch: Vec<Value>, strategy: Strategy<'_>) -> Result<Vec<Value>, String> {
+    let Some(first) = original.first().or(patch.first()) else { return Ok(original) };
+    let objects = first.is_object();
+    if original.iter().chain(&patch).any(|item| item.is_object() != objects) {
+        return Err("list element types are not identical".to_owned());
+    }
+    if !objects {
+        let mut merged = original.clone();
+        for item in &patch {
+            if !merged.contains(item) {
+                merged.push(item.clone());
+            }
+        }
+        return order::arrange(merged, &patch, &original, "");
+    }
+    if strategy.merge_key.is_empty() {
+        let name = strategy.schema.and_then(Schema::name).unwrap_or_default();
+        return Err(format!("cannot merge lists without merge key for {name}"));
+    }
+    let (original, patch) = special_elements(original, patch, strategy.merge_key)?;
+    let merged = merge_elements(original.clone(), &patch, strategy)?;
+    order::arrange(merged, &patch, &original, strategy.merge_key)
+}
+
+/// Elements with a `$patch` of their own: `replace` the whole list, `delete` one.
+fn special_elements(
+    mut original: Vec<Value>,
+    patch: Vec<Value>,
+    merge_key: &str,
+) -> Result<(Vec<Value>, Vec<Value>), String> {
+    let mut plain = Vec::new();
+    let mut replace = false;
+    for item in patch {
+        let Some(directive) = item.get(DIRECTIVE).cloned() else {
+            plain.push(item);
+            continue;
+        };
+        match directive.as_str() {
+            Some("delete") => {
+                let Some(wanted) = item.get(merge_key) else { return Err(no_merge_key(&item, merge_key)) };
+                original.retain(|element| element.get(merge_key) != Some(wanted));
+            }
+            Some("replace") => replace = true,
+            Some("merge") => {
+                return Err("merging lists cannot yet be specified in the patch".to_owned());
+            }
+            _ => return Err(unknown_directive(&directive, item.as_object().unwrap_or(&Map::new()))),
+        }
+    }
+    Ok((if replace { Vec::new() } else { original }, plain))
+}
+
+fn merge_elements(mut original: Vec<Value>, patch: &[Value], strategy: Strategy<'_>) -> Result<Vec<Value>, String> {
+    let schema = strategy.schema.and_then(Schema::items);
+    for change in patch {
+        let Some(wanted) = change.get(strategy.merge_key) else {
+            return Err(no_merge_key(change, strategy.merge_key));
+        };
+        match original.iter().position(|item| item.get(strategy.merge_key) == Some(wanted)) {
+            Some(at) => {
+                let (Value::Object(current), Value::Object(change)) = (std::mem::take(&mut original[at]), change.clone())
+                else {
+                    return Err("list element types are not identical".to_owned());
+                };
+                original[at] = Value::Object(merge_map(current, change, schema)?);
+            }
+            None => original.push(without_directives(change.clone(), false)),
+        }
+    }
+    Ok(original)
+}
+
+fn no_merge_key(item: &Value, merge_key: &str) -> String {
+    format!("map: {} does not contain declared merge key: {merge_key}", go_print(item))
+}
+
+fn unknown_directive(directive: &Value, patch: &Object) -> String {
+    format!("unknown patch type: {} in map: {}", go_print(directive), go_print(&Value::Object(patch.clone())))
+}
+
+/// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.
+fn go_print(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_print).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", go_print(value))).collect();
+            entries.sort();
+            format!("map[{}]", entries.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

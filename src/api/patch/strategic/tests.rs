@@ -1,0 +1,80 @@
+//! Worked patches, with the answers the API server recorded.
+
+use super::*;
+use crate::api::schema::Schema;
+use serde_json::json;
+
+fn patched(definition: &str, mut target: Value, patch: Value) -> Result<Value, String> {
+    let schema = Schema::builtin(definition).unwrap();
+    apply(&mut target, &patch, &schema).map(|()| target).map_err(|status| status.message)
+}
+
+fn pod(patch: Value) -> Result<Value, String> {
+    let target = json!({
+        "metadata": {"finalizers": ["x", "y"]},
+        "spec": {
+            "containers": [
+                {"name": "a", "image": "x:1", "env": [{"name": "E", "value": "1"}]},
+                {"name": "b", "image": "y:1"},
+            ],
+            "volumes": [{"name": "v", "emptyDir": {}}],
+            "tolerations": [{"key": "a"}],
+        },
+    });
+    patched("io.k8s.api.core.v1.Pod", target, patch)
+}
+
+fn names(result: Result<Value, String>) -> Vec<String> {
+    let result = result.unwrap();
+    let containers = result["spec"]["containers"].as_array().unwrap();
+    containers.iter().map(|container| container["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn lists_of_named_things_merge_by_name() {
+    let result = pod(json!({"spec": {"containers": [{"name": "b", "image": "y:2"}]}})).unwrap();
+    assert_eq!(result["spec"]["containers"][1], json!({"name": "b", "image": "y:2"}));
+    assert_eq!(result["spec"]["containers"][0]["image"], "x:1");
+    assert_eq!(names(pod(json!({"spec": {"containers": [{"name": "c", "image": "z:1"}]}}))), ["c", "a", "b"]);
+    let replaced = pod(json!({"spec": {"tolerations": [{"key": "b"}]}})).unwrap();
+    assert_eq!(replaced["spec"]["tolerations"], json!([{"key": "b"}]));
+}
+
+#[test]
+fn each_directive() {
+    assert_eq!(names(pod(json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "only"}]}}))), ["only"]);
+    assert_eq!(names(pod(json!({"spec": {"containers": [{"$patch": "delete", "name": "a"}]}}))), ["b"]);
+    let order = json!({"spec": {
+        "$setElementOrder/containers": [{"name": "b"}, {"name": "a"}],
+        "containers": [{"name": "b", "image": "y:3"}],
+    }});
+    assert_eq!(names(pod(order)), ["b", "a"]);
+    let retained = pod(json!({"spec": {"volumes": [
+        {"$retainKeys": ["name", "hostPath"], "name": "v", "hostPath": {"path": "/x"}},
+    ]}}))
+    .unwrap();
+    assert_eq!(retained["spec"]["volumes"], json!([{"name": "v", "hostPath": {"path": "/x"}}]));
+    let removed = pod(json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["x"], "finalizers": ["z"]}})).unwrap();
+    assert_eq!(removed["metadata"]["finalizers"], json!(["z", "y"]));
+    assert_eq!(pod(json!({"spec": {"$patch": "delete"}})).unwrap()["spec"], json!({}));
+    let replaced = pod(json!({"spec": {"$patch": "replace", "nodeName": "n"}})).unwrap();
+    assert_eq!(replaced["spec"], json!({"nodeName": "n"}));
+}
+
+#[test]
+fn service_ports_keep_the_recorded_order() {
+    let service = json!({"spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]}});
+    let patch = json!({"spec": {"ports": [{"port": 80, "name": "z"}, {"port": 82, "name": "c"}]}});
+    let result = patched("io.k8s.api.core.v1.Service", service, patch).unwrap();
+    let ports: Vec<_> = result["spec"]["ports"].as_array().unwrap().iter().map(|port| port["port"].clone()).collect();
+    assert_eq!(ports, [80, 82, 81]);
+}
+
+#[test]
+fn errors_use_the_official_words() {
+    let config = json!({"data": {"a": "1"}});
+    let error = patched("io.k8s.api.core.v1.ConfigMap", config, json!({"data": {"$patch": "explode"}}));
+    assert_eq!(error.unwrap_err(), "unknown patch type: explode in map: map[$patch:explode]");
+    let error = pod(json!({"spec": {"containers": [{"image": "noname:1"}]}}));
+    assert_eq!(error.unwrap_err(), "map: map[image:noname:1] does not contain declared merge key: name");
+}
