@@ -3,6 +3,7 @@
 //! Everything here is a pure function over [`serde_json::Value`] and tables of facts. Nothing here
 //! does input or output, knows time, or knows about requests.
 
+pub mod apply;
 pub mod decode;
 pub mod discovery;
 pub mod go_json;
