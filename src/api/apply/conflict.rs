@@ -10,10 +10,8 @@ pub(super) type Conflicts = BTreeMap<ManagerId, FieldSet>;
 
 /// 409 with one cause a field.
 pub(super) fn status(conflicts: &Conflicts) -> Status {
-    let found: Vec<(String, String)> = conflicts
-        .iter()
-        .flat_map(|(id, set)| set.paths().into_iter().map(|path| (describe(id), path)))
-        .collect();
+    let found: Vec<(String, String)> =
+        conflicts.iter().flat_map(|(id, set)| set.paths().into_iter().map(|path| (describe(id), path))).collect();
     let causes = found.iter().map(|(manager, path)| Cause {
         reason: "FieldManagerConflict".to_owned(),
         message: format!("conflict with {manager}"),

@@ -68,9 +68,9 @@ impl Managed {
         let mut entries: Vec<_> = self.0.iter().collect();
         entries.sort_by(|(a, x), (b, y)| {
             let key = |id: &ManagerId, entry: &Entry| (id.operation, seconds(entry), id.manager.clone());
-            key(a, x).cmp(&key(b, y)).then_with(|| {
-                (&x.api_version, &a.subresource).cmp(&(&y.api_version, &b.subresource))
-            })
+            key(a, x)
+                .cmp(&key(b, y))
+                .then_with(|| (&x.api_version, &a.subresource).cmp(&(&y.api_version, &b.subresource)))
         });
         let entries = entries.into_iter().map(|(id, entry)| encode_entry(id, entry)).collect();
         meta::set(object, &["metadata", "managedFields"], Value::Array(entries));

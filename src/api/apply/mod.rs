@@ -192,7 +192,7 @@ fn is_zero(value: &Value) -> bool {
     value.is_null() || value == ""
 }
 
-/// Removes `managedFields` from what a client sent where they may not come from a client.
+/// Refuses what is not this kind, owns fields already, or does not fit the schema.
 fn check_request(applied: &Value, writer: &Writer<'_>) -> Result<(), Status> {
     let (sent, kind) = (meta::api_version(applied), meta::kind(applied));
     if sent != writer.api_version || kind != writer.kind {

@@ -27,7 +27,9 @@ pub fn to_scale(parent: &Value, scale: &mut Value, replicas_path: &str) {
     for (id, entry) in Managed::decode_or_empty(parent).0 {
         if entry.fields.has(&path) {
             let fields = only(".spec.replicas");
-            managed.0.insert(in_version(id, SCALE_VERSION), Entry { fields, api_version: SCALE_VERSION.into(), ..entry });
+            managed
+                .0
+                .insert(in_version(id, SCALE_VERSION), Entry { fields, api_version: SCALE_VERSION.into(), ..entry });
         }
     }
     managed.encode_into(scale);

@@ -141,7 +141,8 @@ impl FieldSet {
         }
         let mut left = FieldSet { member: self.member && !other.member, ..FieldSet::default() };
         for (step, child) in &self.children {
-            let rest = other.children.get(step).map_or_else(|| child.clone(), |theirs| child.without(theirs, recursive));
+            let rest =
+                other.children.get(step).map_or_else(|| child.clone(), |theirs| child.without(theirs, recursive));
             left.set_child(step.clone(), rest);
         }
         left

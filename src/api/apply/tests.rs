@@ -141,7 +141,10 @@ fn updates_are_owned_and_taken_by_force() {
 #[test]
 fn a_created_deployment_is_owned_field_by_field() {
     let mut story = Story::deployment();
-    story.update("create", deployment(json!([{"name": "app", "image": "x", "ports": [{"containerPort": 80, "protocol": "TCP"}]}])));
+    story.update(
+        "create",
+        deployment(json!([{"name": "app", "image": "x", "ports": [{"containerPort": 80, "protocol": "TCP"}]}])),
+    );
     let fields = story.fields("create", "Update");
     let spec = &fields["f:spec"];
     assert_eq!(spec["f:selector"], json!({}));
@@ -174,7 +177,7 @@ fn lists_merge_by_key_and_follow_the_applier() {
         story.fields("a", "Apply")["f:spec"]["f:template"]["f:spec"]["f:containers"]["k:{\"name\":\"p\"}"]["f:ports"],
         json!({"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}})
     );
-    assert_eq!(names(&story), ["p", "side"]);
+    assert_eq!(names(&story), ["side", "p"]);
 }
 
 #[test]
@@ -214,7 +217,8 @@ fn managed_fields_reset_by_an_empty_entry() {
 #[test]
 fn kubectl_takes_over_from_client_side_apply() {
     let mut story = Story::config_map();
-    let last = "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"web\"},\"data\":{\"a\":\"1\"}}\n";
+    let last =
+        "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"web\"},\"data\":{\"a\":\"1\"}}\n";
     let body = json!({"metadata": {"annotations": {LAST_APPLIED: last}}, "data": {"a": "1", "b": "2"}});
     story.update("kubectl-client-side-apply", body);
     assert!(story.apply("other", json!({"data": {"a": "9"}}), Force::No).is_err());

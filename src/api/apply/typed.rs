@@ -206,17 +206,17 @@ fn merge_lists(live: Option<&Value>, applied: Option<&Value>, list: Shape<'_>) -
                 left.next();
             }
             (l, r) => {
-                if l.is_some_and(|step| taken.contains(step)) {
-                    left.next();
-                }
                 if let Some(step) = r {
+                    if l.is_some_and(|step| taken.contains(step)) {
+                        left.next();
+                    }
                     merged.extend(join(step));
                     taken.insert(step.clone());
                     right.next();
                     if shared.peek().is_some_and(|next| *next == step) {
                         shared.next();
                     }
-                } else if l.is_some() && !l.is_some_and(|step| taken.contains(step)) {
+                } else {
                     left.next();
                 }
             }

@@ -25,8 +25,7 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
     }
     if operations.len() > MAX_OPERATIONS {
         let found = operations.len();
-        let message =
-            format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {found}");
+        let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {found}");
         return Err(Status::new(Reason::RequestEntityTooLarge, message));
     }
     let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|_| unprocessable())?;

@@ -128,7 +128,8 @@ fn without_directives(value: Value, kept: bool) -> Value {
             Value::Object(plain.collect())
         }
         Value::Array(items) => {
-            let live = items.into_iter().filter(|item| item.get(DIRECTIVE).is_none_or(|directive| directive == "merge"));
+            let live =
+                items.into_iter().filter(|item| item.get(DIRECTIVE).is_none_or(|directive| directive == "merge"));
             Value::Array(live.map(|item| without_directives(item, kept)).collect())
         }
         scalar => scalar,
@@ -262,7 +263,8 @@ fn merge_elements(mut original: Vec<Value>, patch: &[Value], strategy: Strategy<
         };
         match original.iter().position(|item| item.get(strategy.merge_key) == Some(wanted)) {
             Some(at) => {
-                let (Value::Object(current), Value::Object(change)) = (std::mem::take(&mut original[at]), change.clone())
+                let (Value::Object(current), Value::Object(change)) =
+                    (std::mem::take(&mut original[at]), change.clone())
                 else {
                     return Err("list element types are not identical".to_owned());
                 };

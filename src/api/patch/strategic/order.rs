@@ -41,12 +41,10 @@ fn weave(rest: Vec<Value>, named: Vec<Value>, server: &[Value], merge_key: &str)
             (None, None) => return woven,
             (Some(_), None) => true,
             (None, Some(_)) => false,
-            (Some(left), Some(right)) => {
-                match (index(server, left, merge_key), index(server, right, merge_key)) {
-                    (Some(left), Some(right)) => left < right,
-                    _ => false,
-                }
-            }
+            (Some(left), Some(right)) => match (index(server, left, merge_key), index(server, right, merge_key)) {
+                (Some(left), Some(right)) => left < right,
+                _ => false,
+            },
         };
         woven.extend(if take_rest { rest.next() } else { named.next() });
     }

@@ -54,7 +54,8 @@ fn each_directive() {
     ]}}))
     .unwrap();
     assert_eq!(retained["spec"]["volumes"], json!([{"name": "v", "hostPath": {"path": "/x"}}]));
-    let removed = pod(json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["x"], "finalizers": ["z"]}})).unwrap();
+    let removed =
+        pod(json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["x"], "finalizers": ["z"]}})).unwrap();
     assert_eq!(removed["metadata"]["finalizers"], json!(["z", "y"]));
     assert_eq!(pod(json!({"spec": {"$patch": "delete"}})).unwrap()["spec"], json!({}));
     let replaced = pod(json!({"spec": {"$patch": "replace", "nodeName": "n"}})).unwrap();
