@@ -10,6 +10,7 @@ pub mod apiserver;
 pub mod client;
 pub mod clock;
 pub mod controllers;
+pub mod course;
 pub mod error;
 pub mod etcd;
 pub mod listen;

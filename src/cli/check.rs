@@ -1,0 +1,120 @@
+//! `tutor check`: looks at what the cluster does, and says what is missing.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{Outcome, closed_output, course, watch};
+use crate::course::action;
+use crate::course::catalogue::Catalogue;
+use crate::course::check::{self, Report, StepReport};
+use crate::course::exercise::Exercise;
+use crate::course::target::Target;
+use crate::error::{Error, Result};
+use crate::state::StateDir;
+
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// The exercise; the current one when absent
+    #[arg(conflicts_with = "all")]
+    name: Option<String>,
+    /// Check every exercise that was started
+    #[arg(long, conflicts_with_all = ["watch", "file"])]
+    all: bool,
+    /// Check again whenever a file is saved or the cluster changes, until it passes
+    #[arg(long)]
+    watch: bool,
+    /// One JSON document, a line an exercise
+    #[arg(long)]
+    json: bool,
+    /// Apply this file first
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    place: course::Where,
+}
+
+impl Check {
+    pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
+        let progress = course::progress(state).read()?;
+        let exercises: Vec<&Exercise> = match self.all {
+            true => Catalogue::get()?.iter().filter(|e| progress.of(&e.name).started.is_some()).collect(),
+            false => vec![course::meant(self.name.as_deref(), &progress)?],
+        };
+        let target = self.place.target(state).await?;
+        if let Some(file) = &self.file {
+            apply(&target, file, exercises[0]).await?;
+        }
+        if self.watch {
+            return watch::until_passed(&target, exercises[0], state, out).await;
+        }
+        let mut all_passed = true;
+        for exercise in exercises {
+            all_passed &= once(&target, exercise, state, self.json, out).await?;
+        }
+        Ok(if all_passed { Outcome::Done } else { Outcome::NotYet })
+    }
+}
+
+/// Checks once, prints what was found, and notes a pass. Returns whether it passed.
+///
+/// # Errors
+/// When the cluster cannot be reached, or the progress file not written.
+pub async fn once(
+    target: &Target,
+    exercise: &Exercise,
+    state: &StateDir,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<bool> {
+    let report = check::check(target, exercise, &mut |_| {}).await?;
+    if report.passed {
+        let now = target.clock().now();
+        course::progress(state).change(|progress| progress.pass(&exercise.name, now))?;
+    }
+    match json {
+        true => {
+            let text = serde_json::to_string(&report)
+                .map_err(|e| Error::new("the report cannot be written", e.to_string()))?;
+            writeln!(out, "{text}")
+        }
+        false => print(&report, exercise, out),
+    }
+    .map_err(closed_output)?;
+    Ok(report.passed)
+}
+
+async fn apply(target: &Target, file: &Path, exercise: &Exercise) -> Result<()> {
+    let name = file.display().to_string();
+    let text =
+        std::fs::read_to_string(file).map_err(|why| Error::new(format!("{name} cannot be read"), why.to_string()))?;
+    action::apply_text(target, &name, &text, &exercise.namespace).await
+}
+
+fn print(report: &Report, exercise: &Exercise, out: &mut dyn Write) -> std::io::Result<()> {
+    for step in &report.steps {
+        print_step(step, out)?;
+    }
+    if report.passed {
+        writeln!(out, "\n{} passed. tutor next", exercise.title)
+    } else {
+        writeln!(out, "\nNot yet. When you are stuck: tutor hint {}", exercise.name)
+    }
+}
+
+fn print_step(step: &StepReport, out: &mut dyn Write) -> std::io::Result<()> {
+    if step.passed {
+        return writeln!(out, "✓ {}", step.name);
+    }
+    writeln!(out, "✗ {}", step.name)?;
+    for (label, text) in
+        [("expected", &step.expected), ("found", &step.found), ("why", &step.why), ("look at", &step.hint)]
+    {
+        if !text.is_empty() {
+            writeln!(out, "  {label:>8}  {}", text.trim())?;
+        }
+    }
+    for fact in &step.evidence {
+        writeln!(out, "  {:>8}  {}: {}", fact.source, fact.about, fact.text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! The course: exercises, and the engine that grades them by watching what a cluster does.
+//!
+//! In: the exercises embedded from `exercises/`, a cluster reached through its API (this
+//! playground's, or any other), and what the learner has done so far. Out: verdicts with evidence,
+//! hints, progress. Never: a verdict from the text of a file; never the answer in a failure.
+//! The format of an exercise is described in `book/src/inside/exercises.md`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `exercise` | the format of `exercise.yaml`, and what makes one valid |
+//! | `catalogue` | the embedded tree: finding an exercise, writing its starting files |
+//! | `expression`, `functions` | CEL, and the functions that read a cluster |
+//! | `world`, `observer` | what an expression sees: objects kept fresh by watches |
+//! | `target` | the cluster that is graded |
+//! | `action` | what a check does to the cluster: delete, drain, apply, request |
+//! | `check`, `explain`, `evidence` | the engine: steps in order, what was found, and why |
+//! | `lifecycle` | start and reset |
+//! | `hint`, `progress` | one hint at a time; what was started and passed |
+//! | `prove` | `tutor dev check`: an exercise proven against its own solutions and mutants |
+
+pub mod action;
+pub mod catalogue;
+pub mod check;
+pub mod evidence;
+pub mod exercise;
+pub mod explain;
+pub mod expression;
+pub mod functions;
+pub mod hint;
+pub mod lifecycle;
+pub mod observer;
+pub mod progress;
+pub mod prove;
+pub mod target;
+pub mod world;

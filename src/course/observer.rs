@@ -1,0 +1,205 @@
+//! Evaluates expressions against a living cluster: fetches what they need, and tells when to look
+//! again.
+//!
+//! Objects are listed once and kept fresh by watches; the rest (the journal, the scheduler's
+//! record, logs) has no watch, so an expression that used it is looked at again on every change
+//! and a few times a second. Nothing runs in the background: watches are read while somebody waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cel::Value as Cel;
+use futures::future::{Either, FutureExt};
+use futures::stream::{BoxStream, SelectAll, StreamExt};
+use kube::api::DynamicObject;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::expression::{Expression, Variables, to_cel};
+use super::target::Target;
+use super::world::{Question, Source, Wanted, World};
+
+/// How often to look again at what no watch covers.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// An expression can need what it only finds out from what it needed before, to this depth.
+const DEPTH: usize = 8;
+
+/// Why to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Objects changed.
+    Objects,
+    /// Something that no watch covers may have.
+    LookAgain,
+}
+
+type Changes = BoxStream<'static, (Source, String, Result<Event<DynamicObject>, watcher::Error>)>;
+
+/// One view of one cluster, from one exercise's namespace.
+pub struct Observer<'t> {
+    target: &'t Target,
+    world: Arc<Mutex<World>>,
+    changes: SelectAll<Changes>,
+    refill: Vec<(Source, Value)>,
+    asked: bool,
+    /// What `remember` kept.
+    pub variables: Variables,
+}
+
+impl<'t> Observer<'t> {
+    /// A view that knows nothing yet.
+    pub fn new(target: &'t Target, namespace: &str) -> Self {
+        let variables = Variables::from([("here".to_owned(), Cel::from(namespace))]);
+        Observer {
+            target,
+            world: Arc::new(Mutex::new(World::new(namespace))),
+            changes: SelectAll::new(),
+            refill: Vec::new(),
+            asked: false,
+            variables,
+        }
+    }
+
+    /// Forgets everything but what was remembered, so that what is seen next is not older than
+    /// what was done last.
+    pub fn refresh(&mut self) {
+        let namespace = self.world.lock().namespace.clone();
+        *self.world.lock() = World::new(&namespace);
+        self.changes = SelectAll::new();
+        self.refill.clear();
+        self.asked = false;
+    }
+
+    /// The value of an expression now.
+    ///
+    /// # Errors
+    /// Why it has none, in words.
+    pub async fn value(&mut self, expression: &Expression) -> Result<Cel, String> {
+        self.asked |= self.world.lock().forget_answers();
+        for _ in 0..DEPTH {
+            self.world.lock().wanted.clear();
+            let value = expression.evaluate(&self.world, &self.variables);
+            let wanted = std::mem::take(&mut self.world.lock().wanted);
+            if wanted.is_empty() {
+                return value;
+            }
+            for wanted in wanted {
+                self.fetch(wanted).await?;
+            }
+        }
+        Err("the expression needs too much, one thing after another".to_owned())
+    }
+
+    /// Whether an expression is true now; false also while it has no value.
+    pub async fn is_true(&mut self, expression: &Expression) -> bool {
+        self.value(expression).await == Ok(Cel::Bool(true))
+    }
+
+    /// Waits until something that the last expressions looked at may have changed.
+    pub async fn changed(&mut self) -> Change {
+        let clock = self.target.clock();
+        let again = match self.asked {
+            true => Either::Left(clock.sleep(LOOK_AGAIN)),
+            false => Either::Right(futures::future::pending()),
+        };
+        let mut next = tokio::select! {
+            Some(change) = self.changes.next() => Some(change),
+            () = again => return Change::LookAgain,
+            else => return Change::LookAgain,
+        };
+        while let Some((source, plural, event)) = next {
+            self.take(&source, &plural, event);
+            next = self.changes.next().now_or_never().flatten();
+        }
+        Change::Objects
+    }
+
+    async fn fetch(&mut self, wanted: Wanted) -> Result<(), String> {
+        match wanted {
+            Wanted::Objects(source) => self.watch(source).await,
+            Wanted::Answer(question) => {
+                self.asked = true;
+                let answer = self.ask(&question).await;
+                self.world.lock().learn(question, answer);
+                Ok(())
+            }
+        }
+    }
+
+    async fn watch(&mut self, source: Source) -> Result<(), String> {
+        let (resource, capabilities) =
+            self.target.resource(&source.resource).await.map_err(|error| error.to_string())?;
+        let api = self.target.api(&resource, &capabilities, &source.namespace);
+        let plural = resource.plural.clone();
+        let (key, name) = (source.clone(), plural.clone());
+        let events = watcher::watcher(api, watcher::Config::default()).default_backoff();
+        let mut changes: Changes = events.map(move |event| (key.clone(), name.clone(), event)).boxed();
+        while !self.world.lock().holds(&source) {
+            match changes.next().await {
+                Some((_, _, Err(error))) => return Err(format!("{plural} cannot be listed: {error}")),
+                Some((source, plural, event)) => self.take(&source, &plural, event),
+                None => return Err(format!("{plural} cannot be watched")),
+            }
+        }
+        self.changes.push(changes);
+        Ok(())
+    }
+
+    /// Takes in one event; a broken watch is started again by the watcher, with a new list.
+    fn take(&mut self, source: &Source, plural: &str, event: Result<Event<DynamicObject>, watcher::Error>) {
+        match event {
+            Ok(Event::Init) => self.refill.retain(|(other, _)| other != source),
+            Ok(Event::InitApply(object)) => self.refill.push((source.clone(), json(&object))),
+            Ok(Event::InitDone) => {
+                let (mine, others) =
+                    std::mem::take(&mut self.refill).into_iter().partition(|(other, _)| other == source);
+                self.refill = others;
+                let mine: Vec<(Source, Value)> = mine;
+                self.world.lock().replace(source, plural, mine.into_iter().map(|(_, object)| object));
+            }
+            Ok(Event::Apply(object)) => self.world.lock().put(source, plural, &json(&object)),
+            Ok(Event::Delete(object)) => {
+                let (namespace, name) = (object.metadata.namespace.as_deref(), object.metadata.name.as_deref());
+                self.world.lock().remove(source, namespace.unwrap_or_default(), name.unwrap_or_default());
+            }
+            Err(error) => tracing::debug!(%error, resource = plural, "watch ended"),
+        }
+    }
+
+    async fn ask(&self, question: &Question) -> Result<Cel, String> {
+        match question {
+            Question::Writes { resource, namespace, name } => {
+                let path = format!("/tutor/writes?resource={resource}&namespace={namespace}&name={name}");
+                let answer = self.target.get(&path).await.map_err(|error| error.to_string())?;
+                match answer.body.get("items") {
+                    Some(items) => Ok(to_cel(items)),
+                    None => Err(format!("there is no record of writes: {}", answer.words())),
+                }
+            }
+            Question::Decision { namespace, name } => {
+                let decision = self.target.decision(namespace, name).await;
+                decision.map(|value| to_cel(&value)).map_err(|error| error.to_string())
+            }
+            Question::Logs { namespace, pod, container } => {
+                let query = if container.is_empty() { String::new() } else { format!("?container={container}") };
+                let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log{query}");
+                let answer = self.target.get(&path).await.map_err(|error| error.to_string())?;
+                match (answer.code, &answer.body) {
+                    (200, Value::String(text)) => Ok(Cel::from(text.as_str())),
+                    (200, other) => Ok(Cel::from(other.to_string())),
+                    _ => Err(answer.words()),
+                }
+            }
+            Question::Get(path) => {
+                let answer = self.target.get(path).await.map_err(|error| error.to_string())?;
+                Ok(to_cel(&serde_json::json!({"code": answer.code, "body": answer.body})))
+            }
+        }
+    }
+}
+
+fn json(object: &DynamicObject) -> Value {
+    serde_json::to_value(object).unwrap_or(Value::Null)
+}

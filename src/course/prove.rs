@@ -1,0 +1,99 @@
+//! `tutor dev check`: an exercise proven against its own solutions and mutants.
+//!
+//! In: a fresh playground and an exercise. Out: one [`Trial`] for the untouched start (must fail),
+//! each solution (must pass) and each mutant (must fail at the step it names), all of it twice,
+//! and for what is left behind (must be nothing). Nothing here knows how a playground is made.
+
+use std::time::Duration;
+
+use super::action::Performer;
+use super::check::{Report, check};
+use super::exercise::{Action, Exercise};
+use super::lifecycle;
+use super::observer::Observer;
+use super::target::Target;
+use crate::error::Result;
+
+/// One attempt and how it went.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// What was tried: `start`, `solution: …`, `mutant: …`.
+    pub name: String,
+    /// Why it is not as it should be; `None` when it is.
+    pub fault: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Proves `exercise` on `target`, a playground that nobody else uses.
+///
+/// # Errors
+/// When the playground cannot be reached.
+pub async fn prove(target: &Target, exercise: &Exercise) -> Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    for round in 1..=2 {
+        trials.push(try_one(target, exercise, format!("start, round {round}"), &[], Expected::Failure).await?);
+        for solution in &exercise.solutions {
+            let name = format!("solution: {}, round {round}", solution.name);
+            trials.push(try_one(target, exercise, name, &solution.actions, Expected::Pass).await?);
+        }
+        for mutant in &exercise.mutants {
+            let name = format!("mutant: {}, round {round}", mutant.name);
+            trials.push(try_one(target, exercise, name, &mutant.actions, Expected::FailureAt(&mutant.fails)).await?);
+        }
+    }
+    Ok(trials)
+}
+
+enum Expected<'a> {
+    Pass,
+    Failure,
+    FailureAt(&'a str),
+}
+
+impl Expected<'_> {
+    fn fault(&self, report: &Report) -> Option<String> {
+        match (self, report.failed()) {
+            (Expected::Pass, None) | (Expected::Failure, Some(_)) => None,
+            (Expected::FailureAt(step), Some(failed)) if failed.name == *step => None,
+            (Expected::Pass, Some(failed)) => Some(format!("fails at {:?}: {}", failed.name, failed.found)),
+            (Expected::Failure, None) => Some("passes with nothing done".to_owned()),
+            (Expected::FailureAt(step), Some(failed)) => {
+                Some(format!("fails at {:?}, not at {step:?}: {}", failed.name, failed.found))
+            }
+            (Expected::FailureAt(step), None) => Some(format!("passes; it should fail at {step:?}")),
+        }
+    }
+}
+
+async fn try_one(
+    target: &Target,
+    exercise: &Exercise,
+    name: String,
+    actions: &[Action],
+    expected: Expected<'_>,
+) -> Result<Trial> {
+    let begun = target.clock().tick();
+    lifecycle::start(target, exercise).await?;
+    let mut observer = Observer::new(target, &exercise.namespace);
+    let mut performer = Performer::new(target, exercise);
+    let fault = match performer.perform(&mut observer, actions).await {
+        Err(error) => Some(format!("could not be tried: {error}")),
+        Ok(()) => expected.fault(&check(target, exercise, &mut |_| {}).await?),
+    };
+    performer.undo().await?;
+    lifecycle::clean(target, exercise).await?;
+    let left = left_behind(target, exercise).await?;
+    Ok(Trial { name, fault: fault.or(left), took: target.clock().since(begun) })
+}
+
+/// What an exercise left in the cluster, if anything.
+async fn left_behind(target: &Target, exercise: &Exercise) -> Result<Option<String>> {
+    if target.get(&format!("/api/v1/namespaces/{}", exercise.namespace)).await?.code != 404 {
+        return Ok(Some("its namespace is still there".to_owned()));
+    }
+    let nodes = target.get("/api/v1/nodes").await?.body;
+    let cordoned =
+        nodes["items"].as_array().is_some_and(|nodes| nodes.iter().any(|n| n["spec"]["unschedulable"] == true));
+    Ok(cordoned.then(|| "a node is still cordoned".to_owned()))
+}

@@ -1,0 +1,233 @@
+//! The cluster that is graded: this playground, or another one given by its kubeconfig.
+//!
+//! In: a client of its API and, for a playground, one of its page (switches, the scheduler's
+//! records). Out: objects, answers, and what was done. Errors name the cluster's own words.
+
+use std::path::{Path, PathBuf};
+
+use http::{Method, Request};
+use kube::Client;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::exercise::SwitchState;
+use crate::client;
+use crate::client::page::Page;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::state::Playground;
+
+/// A cluster to grade.
+pub struct Target {
+    client: Client,
+    page: Option<Page>,
+    clock: Clock,
+    kubeconfig: Option<PathBuf>,
+    discovery: OnceCell<Discovery>,
+}
+
+/// What the API server answered.
+pub struct Answer {
+    /// The HTTP status.
+    pub code: u16,
+    /// The body: JSON where it is, else a string.
+    pub body: Value,
+}
+
+impl Target {
+    /// A cluster behind `client`; `page` is a client of the playground's page, where it is one;
+    /// `kubeconfig` is what a kubectl would be given.
+    pub fn new(client: Client, page: Option<Page>, clock: Clock, kubeconfig: Option<PathBuf>) -> Self {
+        Target { client, page, clock, kubeconfig, discovery: OnceCell::new() }
+    }
+
+    /// A running playground.
+    ///
+    /// # Errors
+    /// When its kubeconfig cannot be used.
+    pub async fn playground(playground: &Playground, clock: Clock) -> Result<Self> {
+        let client = client::from_playground(playground).await?;
+        Ok(Target::new(client, Some(Page::of(playground)), clock, Some(playground.kubeconfig.clone())))
+    }
+
+    /// Another cluster, by kubeconfig and context.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub async fn other(kubeconfig: &Path, context: Option<&str>, clock: Clock) -> Result<Self> {
+        let client = client::from_kubeconfig(kubeconfig, context).await?;
+        Ok(Target::new(client, None, clock, None))
+    }
+
+    /// The API server's client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The clock that waits use.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The kubeconfig that reaches it, where there is one.
+    pub fn kubeconfig(&self) -> Option<&Path> {
+        self.kubeconfig.as_deref()
+    }
+
+    /// Whether it is a playground, with switches and records.
+    pub fn is_playground(&self) -> bool {
+        self.page.is_some()
+    }
+
+    /// A resource by its plural (`pods`, `deployments.apps`) or by its kind and group.
+    ///
+    /// # Errors
+    /// When the cluster serves none of that name.
+    pub async fn resource(&self, name: &str) -> Result<(ApiResource, ApiCapabilities)> {
+        let discovery = self.discovered().await?;
+        let (plural, group) = name.split_once('.').map_or((name, None), |(plural, group)| (plural, Some(group)));
+        let mut groups: Vec<_> = discovery.groups().filter(|g| group.is_none_or(|wanted| g.name() == wanted)).collect();
+        groups.sort_by_key(|group| (!group.name().is_empty(), group.name().contains('.'), group.name().to_owned()));
+        let resources = groups.iter().flat_map(|group| group.recommended_resources());
+        let found = resources.into_iter().find(|(resource, _)| resource.plural == plural);
+        found.ok_or_else(|| Error::new(format!("this cluster serves no resource {name}"), ""))
+    }
+
+    /// The resource of an object, by its apiVersion and kind.
+    ///
+    /// # Errors
+    /// When the cluster does not serve that kind.
+    pub async fn resource_of(&self, object: &Value) -> Result<(ApiResource, ApiCapabilities)> {
+        let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let gvk = kube::core::GroupVersionKind::gvk(group, version, kind);
+        let found = self.discovered().await?.resolve_gvk(&gvk);
+        found.ok_or_else(|| {
+            let why = "the apiVersion and kind of a manifest must be ones that `kubectl api-resources` lists";
+            Error::new(format!("this cluster serves no {kind:?} in {api_version:?}"), why)
+        })
+    }
+
+    /// Access to the objects of `resource`, in `namespace` where it has namespaces.
+    pub fn api(&self, resource: &ApiResource, capabilities: &ApiCapabilities, namespace: &str) -> Api<DynamicObject> {
+        match capabilities.scope {
+            Scope::Namespaced => Api::namespaced_with(self.client.clone(), namespace, resource),
+            Scope::Cluster => Api::all_with(self.client.clone(), resource),
+        }
+    }
+
+    /// Access to the place where `object` lives; `namespace` is for one that names none.
+    ///
+    /// # Errors
+    /// When the cluster does not serve its kind.
+    pub async fn api_of(&self, object: &Value, namespace: &str) -> Result<Api<DynamicObject>> {
+        let (resource, capabilities) = self.resource_of(object).await?;
+        let own = object.pointer("/metadata/namespace").and_then(Value::as_str);
+        Ok(self.api(&resource, &capabilities, own.unwrap_or(namespace)))
+    }
+
+    /// Applies one object, as `kubectl apply --server-side --force-conflicts` does.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub async fn apply(&self, object: &Value, namespace: &str) -> Result<()> {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let api = self.api_of(object, namespace).await?;
+        let params = PatchParams::apply("tutor").force();
+        let applied = api.patch(&name, &params, &Patch::Apply(object)).await;
+        applied.map(|_| ()).map_err(|error| refused(format!("{kind}/{name} was refused"), error))
+    }
+
+    /// Sends one request to the API server; every HTTP status is an answer.
+    ///
+    /// # Errors
+    /// When nothing answered.
+    pub async fn request(&self, request: Request<Vec<u8>>) -> Result<Answer> {
+        send(&self.client, request).await.map_err(|why| Error::new("the API server did not answer", why))
+    }
+
+    /// The answer to a GET of the API server.
+    ///
+    /// # Errors
+    /// When nothing answered.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.request(build(Method::GET, path, None)?).await
+    }
+
+    /// Pauses a loop of the playground, or lets it run.
+    ///
+    /// # Errors
+    /// When it is not a playground, or has no such loop.
+    pub async fn set_switch(&self, name: &str, state: SwitchState) -> Result<()> {
+        let body = json!({"name": name, "state": state.as_str()});
+        self.page()?.post("/api/switches", &body).await.map(|_| ())
+    }
+
+    /// The scheduler's last record of a Pod.
+    ///
+    /// # Errors
+    /// When it is not a playground, or the scheduler has not looked at the Pod.
+    pub async fn decision(&self, namespace: &str, name: &str) -> Result<Value> {
+        self.page()?.get(&format!("/tutor/decisions?namespace={namespace}&name={name}")).await
+    }
+
+    fn page(&self) -> Result<&Page> {
+        self.page.as_ref().ok_or_else(|| {
+            Error::new("this cluster has no switches or records", "only a playground has them")
+                .hint("start one with `tutor serve`, and check without --context")
+        })
+    }
+
+    async fn discovered(&self) -> Result<&Discovery> {
+        let discover = || async {
+            let discovery = Discovery::new(self.client.clone()).run_aggregated().await;
+            discovery.map_err(|error| refused("the cluster did not say what it serves".to_owned(), error))
+        };
+        self.discovery.get_or_try_init(discover).await
+    }
+}
+
+impl Answer {
+    /// A Status' message, or the body as it is.
+    pub fn words(&self) -> String {
+        match (self.body.get("message").and_then(Value::as_str), &self.body) {
+            (Some(message), _) => message.to_owned(),
+            (None, Value::String(text)) => text.trim().to_owned(),
+            (None, other) => format!("HTTP {}: {other}", self.code),
+        }
+    }
+}
+
+/// A request with an optional JSON body.
+///
+/// # Errors
+/// When the path is not one.
+pub fn build(method: Method, path: &str, body: Option<&Value>) -> Result<Request<Vec<u8>>> {
+    let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    let request = Request::builder().method(method).uri(path).header("accept", "application/json");
+    let request = if body.is_some() { request.header("content-type", "application/json") } else { request };
+    request.body(bytes).map_err(|error| Error::new(format!("{path} is not a path"), error.to_string()))
+}
+
+/// A failed call, in the API server's words.
+pub fn refused(what: String, error: kube::Error) -> Error {
+    let why = match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    };
+    Error::new(what, why)
+}
+
+async fn send(client: &Client, request: Request<Vec<u8>>) -> std::result::Result<Answer, String> {
+    let (parts, body) = request.into_parts();
+    let response = client.send(Request::from_parts(parts, body.into())).await.map_err(|error| error.to_string())?;
+    let code = response.status().as_u16();
+    let bytes = http_body_util::BodyExt::collect(response.into_body()).await.map_err(|error| error.to_string())?;
+    let bytes = bytes.to_bytes();
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into()));
+    Ok(Answer { code, body })
+}
