@@ -14,6 +14,7 @@ pub mod course;
 pub mod error;
 pub mod etcd;
 pub mod listen;
+pub mod registry;
 pub mod state;
 pub mod scheduler;
 pub mod tasks;

@@ -1,0 +1,169 @@
+//! The image registry: the OCI distribution API over a folder of content-addressed files.
+//!
+//! In: HTTP requests of docker, podman, containerd, oras, or a kubelet. Out: blobs, manifests,
+//! tags. Content is verified against its digest on the way in, so what is found under a digest is
+//! what was meant. It asks nobody who they are: it listens on the loopback interface.
+//!
+//! Architecture invariant: nothing here knows about Kubernetes or about running containers.
+//! Source: OCI distribution specification v1.1.
+
+mod blobs;
+mod error;
+mod listing;
+mod manifests;
+mod name;
+mod route;
+mod storage;
+mod uploads;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use futures::stream::{Stream, StreamExt};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use parking_lot::Mutex;
+use tokio::sync::RwLock;
+use uuid::Uuid;
+use warp::Filter;
+use warp::path::FullPath;
+use warp::reply::Response;
+
+use self::error::{Code, Refusal};
+use self::route::Route;
+use self::storage::Storage;
+use crate::error::{Error, Result};
+use crate::tasks::TaskGroup;
+
+/// Largest blob, in bytes.
+const BLOB_MAX: u64 = 16 << 30;
+/// Largest manifest, in bytes; the specification's.
+const MANIFEST_MAX: usize = 4 << 20;
+/// Uploads that may be under way.
+const UPLOADS_MAX: usize = 256;
+
+type Body = Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send + Sync>>;
+
+/// A registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry(Arc<Inside>);
+
+struct Inside {
+    storage: Storage,
+    tasks: TaskGroup,
+    /// Held shared while content gains a holder, alone while content without one is deleted.
+    holders: RwLock<()>,
+    /// Uploads that a request is writing to.
+    busy: Mutex<HashSet<Uuid>>,
+}
+
+/// A request.
+struct Asked {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl Registry {
+    /// Opens the registry in `dir`, making it if need be. Unfinished uploads are forgotten.
+    ///
+    /// # Errors
+    /// When the folder cannot be used.
+    pub fn open(dir: &Path, tasks: &TaskGroup) -> Result<Registry> {
+        let storage = Storage::open(dir).map_err(|error| {
+            Error::new(format!("the registry's folder {} cannot be used", dir.display()), error.to_string())
+                .hint("make it writable for you, or use another: tutor serve --state-dir DIR")
+        })?;
+        let (holders, busy) = (RwLock::new(()), Mutex::default());
+        Ok(Registry(Arc::new(Inside { storage, tasks: tasks.clone(), holders, busy })))
+    }
+
+    /// The whole API as one filter.
+    pub fn filter(&self) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
+        let registry = self.clone();
+        warp::method()
+            .and(warp::path::full())
+            .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+            .and(warp::header::headers_cloned())
+            .and(warp::body::stream())
+            .then(move |method, path: FullPath, query, headers, body| {
+                let registry = registry.clone();
+                let body = StreamExt::map(body, |chunk: Result<_, warp::Error>| {
+                    chunk.map(|mut data| data_bytes(&mut data)).map_err(|error| error.to_string())
+                });
+                let path = path.as_str().to_string();
+                async move { registry.answer(Asked { method, path, query, headers, body: Box::pin(body) }).await }
+            })
+            .recover(|_| async {
+                let refusal = Refusal::new(Code::NameUnknown, "the request cannot be read");
+                Ok::<_, Infallible>(refusal.response())
+            })
+            .unify()
+    }
+
+    async fn answer(&self, asked: Asked) -> Response {
+        let mut response = self.dispatch(asked).await.unwrap_or_else(|refusal| refusal.response());
+        response.headers_mut().insert(
+            HeaderName::from_static("docker-distribution-api-version"),
+            HeaderValue::from_static("registry/2.0"),
+        );
+        response
+    }
+
+    async fn dispatch(&self, asked: Asked) -> Result<Response, Refusal> {
+        let inside = &self.0;
+        let route = Route::parse(&asked.path)?;
+        match (asked.method.clone(), route) {
+            (Method::GET | Method::HEAD, Route::Base) => Ok(json(&serde_json::json!({}))),
+            (Method::GET, Route::Catalog) => listing::catalog(inside, &asked).await,
+            (Method::GET, Route::Tags(name)) => listing::tags(inside, &name, &asked).await,
+            (Method::GET, Route::Referrers(name, digest)) => listing::referrers(inside, &name, &digest, &asked).await,
+            (Method::GET | Method::HEAD, Route::Blob(name, digest)) => blobs::get(inside, &name, &digest, &asked).await,
+            (Method::DELETE, Route::Blob(name, digest)) => blobs::delete(inside, &name, &digest).await,
+            (Method::POST, Route::Uploads(name)) => uploads::start(inside, &name, asked).await,
+            (Method::GET, Route::Upload(name, id)) => uploads::status(inside, &name, id).await,
+            (Method::PATCH, Route::Upload(name, id)) => uploads::append(inside, &name, id, asked).await,
+            (Method::PUT, Route::Upload(name, id)) => uploads::finish(inside, &name, id, asked).await,
+            (Method::DELETE, Route::Upload(_, id)) => uploads::cancel(inside, id).await,
+            (Method::GET | Method::HEAD, Route::Manifest(name, reference)) => {
+                manifests::get(inside, &name, &reference, &asked.method).await
+            }
+            (Method::PUT, Route::Manifest(name, reference)) => manifests::put(inside, &name, &reference, asked).await,
+            (Method::DELETE, Route::Manifest(name, reference)) => manifests::delete(inside, &name, &reference).await,
+            (method, _) => Err(Refusal::new(Code::Unsupported, format!("{method} is not for {}", asked.path))),
+        }
+    }
+}
+
+fn data_bytes(data: &mut impl Buf) -> Bytes {
+    data.copy_to_bytes(data.remaining())
+}
+
+fn json(value: &serde_json::Value) -> Response {
+    with_headers(Response::new(value.to_string().into()), [("content-type", "application/json".to_string())])
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    response
+}
+
+/// Adds headers; values come from checked names and numbers, and one that is no header is left out.
+fn with_headers(mut response: Response, headers: impl IntoIterator<Item = (&'static str, String)>) -> Response {
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
