@@ -22,9 +22,10 @@ pub fn struct_name(schema: &Schema) -> &str {
     schema.name().and_then(|name| name.rsplit('.').next()).unwrap_or_default()
 }
 
-/// The Go type of a node: `int32`, `[]v1.Container`, `map[string]string`.
-pub fn type_name(schema: &Schema) -> String {
-    let inner = || schema.items().map(type_name).unwrap_or_default();
+/// The Go type of a node: `int32`, `[]v1.Container`, `map[string]string`. `string` is what Go calls its
+/// strings there; empty: `string`.
+pub fn type_name(schema: &Schema, string: &str) -> String {
+    let inner = || schema.items().map(|items| type_name(items, string)).unwrap_or_default();
     match schema.kind() {
         Type::Boolean => "bool".into(),
         Type::Int32 | Type::IntOrString => "int32".into(),
@@ -41,6 +42,7 @@ pub fn type_name(schema: &Schema) -> String {
             let (name, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
             format!("{package}.{name}")
         }
+        Type::String if !string.is_empty() => string.into(),
         _ => "string".into(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A line `#name map kinds other` opens a definition; each line after it is a field: name, type,
 //! protobuf numbers, flags (`r`equired, `o`mitempty, omit`z`ero, `p`ointer), default, allowed values,
-//! list or map type, patch strategy, patch merge key, format. Fields stand in the order Go writes them.
+//! list or map type, patch strategy, patch merge key, format, Go type. Fields stand in the order Go writes them.
 
 use super::{Field, Fields, Link, ListType, Schema, SchemaRef, Type};
 use std::collections::HashMap;
@@ -104,7 +104,7 @@ impl Reader<'_> {
         let mut columns = line.split('\t');
         let mut next = || columns.next().unwrap_or_default();
         let (name, kind, wire, flags, default, values) = (next(), next(), next(), next(), next(), next());
-        let (shape, strategy, merge_key, format) = (next(), next(), next(), next());
+        let (shape, strategy, merge_key, format, go_type) = (next(), next(), next(), next(), next());
         Field {
             name: name.into(),
             required: flags.contains('r'),
@@ -118,6 +118,7 @@ impl Reader<'_> {
             patch_replace: strategy == "replace",
             patch_merge_key: Some(merge_key).filter(|key| !key.is_empty()).map(Arc::from),
             format: format.into(),
+            go_type: go_type.into(),
             wire: wire.split('.').filter_map(|n| n.parse().ok()).collect(),
             link: self.link(kind, shape),
         }

@@ -169,6 +169,8 @@ pub struct Field {
     pub patch_merge_key: Option<Arc<str>>,
     /// OpenAPI's `format` where the type does not imply it.
     pub format: Arc<str>,
+    /// The Go type of the string, or of the strings in the list, where it is no plain `string`.
+    pub go_type: Arc<str>,
     /// Protobuf field numbers from the message down: more than one where Go inlines a struct. Empty
     /// where protobuf does not carry the field (`kind` and `apiVersion`).
     pub wire: Arc<[u32]>,
