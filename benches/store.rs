@@ -27,7 +27,7 @@ struct Bench {
     etcd: Arc<Etcd>,
     tasks: TaskGroup,
     runtime: Runtime,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Bench {
@@ -38,7 +38,20 @@ impl Bench {
         let guard = runtime.enter();
         let etcd = Etcd::open(dir.path(), Clock::real(), &tasks, Options::default()).expect("an empty folder opens");
         drop(guard);
-        Bench { etcd, tasks, runtime, _dir: dir }
+        Bench { etcd, tasks, runtime, dir }
+    }
+
+    fn filled() -> Bench {
+        let bench = Bench::new();
+        for start in (0..10_000).step_by(500) {
+            let ops = (start..start + 500).flat_map(|number| put(number).success).collect();
+            bench.runtime.block_on(bench.etcd.txn(Txn { success: ops, ..Txn::default() })).expect("the disk takes it");
+        }
+        bench
+    }
+
+    fn stop(&self) {
+        self.runtime.block_on(self.tasks.shutdown(Clock::real(), Duration::from_secs(10)));
     }
 
     fn put_each(&self, count: usize) {
@@ -52,7 +65,7 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        self.runtime.block_on(self.tasks.shutdown(Clock::real(), Duration::from_secs(10)));
+        self.stop();
     }
 }
 
@@ -81,11 +94,20 @@ fn durable_puts(bencher: Bencher, writers: usize) {
 
 #[divan::bench(sample_count = 100)]
 fn range_of_10_000(bencher: Bencher) {
-    let bench = Bench::new();
-    for start in (0..10_000).step_by(500) {
-        let ops = (start..start + 500).flat_map(|number| put(number).success).collect();
-        bench.runtime.block_on(bench.etcd.txn(Txn { success: ops, ..Txn::default() })).expect("the disk takes it");
-    }
+    let bench = Bench::filled();
     let request = RangeRequest { keys: Keys::prefix("/registry/"), limit: 0, revision: None, want: Want::Values };
     bencher.bench_local(|| bench.runtime.block_on(bench.etcd.range(request.clone())).expect("it is readable"));
+}
+
+#[divan::bench(sample_count = 20)]
+fn open_with_10_000(bencher: Bencher) {
+    let bench = Bench::filled();
+    bench.stop();
+    let _guard = bench.runtime.enter();
+    bencher.bench_local(|| {
+        let tasks = TaskGroup::new();
+        let etcd = Etcd::open(bench.dir.path(), Clock::real(), &tasks, Options::default()).expect("it opens again");
+        bench.runtime.block_on(tasks.shutdown(Clock::real(), Duration::from_secs(10)));
+        etcd
+    });
 }

@@ -224,22 +224,21 @@ mod tests {
 
     #[test]
     fn compaction_keeps_what_can_still_be_seen() {
-        // (versions, compacted at, revisions that stay)
-        let table: &[(&[(i64, i64)], i64, &[i64])] = &[
-            (&[(2, 1), (3, 2), (4, 3)], 3, &[3, 4]),
-            (&[(2, 1), (3, 2), (9, 3)], 5, &[3, 9]),
-            (&[(2, 1), (3, 0)], 3, &[3]),
-            (&[(2, 1), (3, 0)], 4, &[]),
-            (&[(2, 1), (3, 0), (6, 1)], 5, &[6]),
+        let table = [
+            (vec![(2, 1), (3, 2), (4, 3)], 3, vec![3, 4]),
+            (vec![(2, 1), (3, 2), (9, 3)], 5, vec![3, 9]),
+            (vec![(2, 1), (3, 0)], 3, vec![3]),
+            (vec![(2, 1), (3, 0)], 4, vec![]),
+            (vec![(2, 1), (3, 0), (6, 1)], 5, vec![6]),
         ];
         for (versions, at, stay) in table {
-            let mut index = index(versions);
-            let garbage = index.compact(*at);
+            let mut index = index(&versions);
+            let garbage = index.compact(at);
             let kept: Vec<i64> = index
                 .get(b"k")
                 .map(|history| history.versions.iter().map(|version| version.row.revision).collect())
                 .unwrap_or_default();
-            assert_eq!(&kept, stay, "{versions:?} at {at}");
+            assert_eq!(kept, stay, "{versions:?} at {at}");
             assert_eq!(garbage.len() + kept.len(), versions.len());
         }
     }

@@ -5,6 +5,7 @@
 //! whatever is compacted meanwhile.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -107,11 +108,19 @@ impl Picked {
 }
 
 impl Core {
-    /// Answers a read; blocks only when few values, or none, have to come from disk.
-    pub async fn range(self: &std::sync::Arc<Self>, request: RangeRequest) -> Result<RangeResponse, StoreError> {
+    /// Answers a read.
+    pub async fn range(self: &Arc<Self>, request: RangeRequest) -> Result<RangeResponse, StoreError> {
+        match self.try_range(&request).await {
+            // After a failed commit the database is opened anew, which ends the views of the old one.
+            Err(StoreError::Disk(_)) => self.try_range(&request).await,
+            answer => answer,
+        }
+    }
+
+    async fn try_range(self: &Arc<Self>, request: &RangeRequest) -> Result<RangeResponse, StoreError> {
         let (picked, reader) = {
             let index = self.index.read();
-            let picked = pick(&index, &request)?;
+            let picked = pick(&index, request)?;
             if picked.missing() == 0 {
                 drop(index);
                 return picked.fill(|_, _| Ok(Bytes::new()));
