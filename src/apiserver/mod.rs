@@ -9,17 +9,38 @@
 
 pub mod admission;
 pub mod auth;
+mod cache;
+mod catalog;
+mod convert;
+mod engine;
+mod filter;
+pub mod journal;
 pub mod kinds;
+mod negotiate;
 pub mod objects;
+mod options;
+mod paths;
 pub mod pki;
+mod request;
+mod respond;
+mod selection;
+mod server;
+mod storage;
+mod verbs;
 
-use std::net::Ipv4Addr;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
 
+use self::auth::Auth;
+use self::cache::feed::Caches;
+use self::catalog::Catalog;
+use self::engine::Engine;
+use crate::api::resource::Resource;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::etcd::Store;
@@ -63,4 +84,68 @@ pub trait KubeletDialer: Send + Sync + 'static {
         node: &str,
         request: http::Request<Bytes>,
     ) -> BoxFuture<'_, Result<http::Response<BoxBody<Bytes, Error>>>>;
+}
+
+/// A running API server.
+pub struct ApiServer {
+    engine: Arc<Engine>,
+}
+
+impl ApiServer {
+    /// Loads every object into the watch caches, and makes what an empty cluster needs.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written, or a key is not usable.
+    pub async fn start(config: Config) -> Result<Arc<ApiServer>> {
+        let store_failed = |error: crate::etcd::StoreError| Error::new("the store cannot be read", error.to_string());
+        let catalog = Catalog::builtin();
+        let stored = catalog.now().all().iter().filter(|r| r.allows("get")).map(resource_cache).collect();
+        let caches = Caches::start(config.store.clone(), stored, &config.tasks).await.map_err(store_failed)?;
+        let auth = Auth::new(auth::Config {
+            service_account_key: config.authority.service_account_key().to_string(),
+            issuer: ISSUER.to_string(),
+            admin_token: config.admin_token,
+        })
+        .map_err(|status| Error::new("the service account key cannot be used", status.message))?;
+        let engine = Arc::new(Engine {
+            clock: config.clock,
+            tasks: config.tasks,
+            catalog,
+            caches,
+            storage: storage::Storage::new(config.store),
+            auth,
+            admission: admission::Chain::standard(),
+            journal: journal::Journal::default(),
+            kubelets: config.kubelets,
+            authority: config.authority,
+            seats: Arc::new(tokio::sync::Semaphore::new(config.max_in_flight)),
+        });
+        Ok(Arc::new(ApiServer { engine }))
+    }
+
+    /// The whole API.
+    pub fn filter(
+        &self,
+    ) -> impl warp::Filter<Extract = (warp::reply::Response,), Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static {
+        filter::filter(self.engine.clone())
+    }
+
+    /// Serves it over TLS until the task group stops; returns the address that was taken.
+    ///
+    /// # Errors
+    /// When the port is taken or the serving certificate is not usable.
+    pub async fn listen_tls(&self, address: SocketAddr) -> Result<SocketAddr> {
+        server::listen(self.filter(), address, &self.engine).await
+    }
+}
+
+/// `iss` of service account tokens.
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+fn resource_cache(resource: &Arc<Resource>) -> (String, cache::FieldsOf) {
+    (storage::prefix(resource), selection::fields_of(resource))
 }

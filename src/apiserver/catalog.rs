@@ -1,0 +1,88 @@
+//! Which resources are served now: the built-in ones, and those that CustomResourceDefinitions add.
+//!
+//! The list is replaced whole when it changes, so a request sees one list from start to end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+use crate::api::resource::{self, Resource};
+
+/// One moment's list of resources.
+pub struct List {
+    resources: Vec<Arc<Resource>>,
+    by_path: HashMap<(Arc<str>, Arc<str>, Arc<str>), Arc<Resource>>,
+    documents: Mutex<HashMap<String, Bytes>>,
+}
+
+impl List {
+    fn new(resources: Vec<Arc<Resource>>) -> List {
+        let by_path =
+            resources.iter().map(|r| ((r.group.clone(), r.version.clone(), r.plural.clone()), r.clone())).collect();
+        List { resources, by_path, documents: Mutex::default() }
+    }
+
+    /// All, in discovery order: built-in first, then custom ones by group.
+    pub fn all(&self) -> &[Arc<Resource>] {
+        &self.resources
+    }
+
+    /// The resource at a path.
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        self.by_path.get(&(group.into(), version.into(), plural.into())).cloned()
+    }
+
+    /// A resource by its kind.
+    pub fn of_kind(&self, group: &str, version: &str, kind: &str) -> Option<&Arc<Resource>> {
+        self.resources.iter().find(|r| *r.group == *group && *r.version == *version && *r.kind == *kind)
+    }
+
+    /// The resource in whatever version is stored.
+    pub fn stored(&self, group: &str, plural: &str) -> Option<&Arc<Resource>> {
+        self.resources.iter().find(|r| *r.group == *group && *r.plural == *plural && r.storage.version == r.version)
+    }
+
+    /// A document about this list, made once.
+    pub fn document(&self, key: &str, make: impl FnOnce() -> Option<Bytes>) -> Option<Bytes> {
+        if let Some(made) = self.documents.lock().get(key) {
+            return Some(made.clone());
+        }
+        let made = make()?;
+        self.documents.lock().insert(key.to_string(), made.clone());
+        Some(made)
+    }
+
+    /// Whether the group and version are served.
+    pub fn serves(&self, group: &str, version: &str) -> bool {
+        self.resources.iter().any(|r| *r.group == *group && *r.version == *version)
+    }
+}
+
+/// The live list.
+pub struct Catalog {
+    current: RwLock<Arc<List>>,
+}
+
+impl Catalog {
+    /// The built-in resources.
+    pub fn builtin() -> Catalog {
+        Catalog { current: RwLock::new(Arc::new(List::new(resource::builtin().to_vec()))) }
+    }
+
+    /// The list as it is now.
+    pub fn now(&self) -> Arc<List> {
+        self.current.read().clone()
+    }
+
+    /// Replaces the custom resources of one group and plural by these (none: removes them).
+    pub fn set_custom(&self, group: &str, plural: &str, versions: Vec<Arc<Resource>>) {
+        let mut current = self.current.write();
+        let kept = current.resources.iter().filter(|r| !(r.custom && *r.group == *group && *r.plural == *plural));
+        let mut all: Vec<_> = kept.cloned().chain(versions).collect();
+        let builtin = all.iter().position(|r| r.custom).unwrap_or(all.len());
+        all[builtin..].sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
+        *current = Arc::new(List::new(all));
+    }
+}

@@ -1,0 +1,324 @@
+//! The engine: what every request shares.
+//!
+//! One [`Engine`] holds the catalog, the caches, the store, authentication, admission and the
+//! journal. One [`Call`] is one request on its way through. Neither knows any kind by name.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::HeaderMap;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::KubeletDialer;
+use super::admission::{Attributes, Chain, Operation};
+use super::auth::{Auth, User};
+use super::cache::feed::Caches;
+use super::cache::{Cache, Object};
+use super::catalog::Catalog;
+use super::journal::{self, Journal, Write};
+use super::kinds::{self, Context, Strategy};
+use super::negotiate::Accepted;
+use super::objects::{Collection, Objects};
+use super::pki::Authority;
+use super::request::RequestInfo;
+use super::storage::{self, Storage, Written};
+use crate::api::apply::{self, FieldSet, Writer};
+use crate::api::resource::Resource;
+use crate::api::status::{Details, Reason, Status};
+use crate::clock::Clock;
+use crate::tasks::TaskGroup;
+
+/// What every request shares.
+pub struct Engine {
+    /// Time.
+    pub clock: Clock,
+    /// Background work.
+    pub tasks: TaskGroup,
+    /// What is served.
+    pub catalog: Catalog,
+    /// Objects in memory.
+    pub caches: Arc<Caches>,
+    /// Objects on disk.
+    pub storage: Storage,
+    /// Who asks, and may they.
+    pub auth: Auth,
+    /// What changes or refuses writes.
+    pub admission: Chain,
+    /// Who wrote what.
+    pub journal: Journal,
+    /// The way to the nodes.
+    pub kubelets: Arc<dyn KubeletDialer>,
+    /// The cluster's keys.
+    pub authority: Arc<Authority>,
+    /// Requests in flight.
+    pub seats: Arc<tokio::sync::Semaphore>,
+}
+
+impl Engine {
+    /// The watch cache of a resource; none for kinds that are not stored (reviews).
+    pub fn cache(&self, resource: &Resource) -> Option<Arc<Cache>> {
+        self.caches.get(&storage::prefix(resource))
+    }
+
+    fn cache_of(&self, what: Collection) -> Option<Arc<Cache>> {
+        let list = self.catalog.now();
+        self.cache(list.stored(what.group, what.plural)?)
+    }
+}
+
+impl Objects for Engine {
+    fn get(&self, what: Collection, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let object = self.cache_of(what)?.get(&storage::key(namespace, name))?;
+        Some(Arc::new(object.value()))
+    }
+
+    fn list(&self, what: Collection, namespace: &str) -> Vec<Arc<Value>> {
+        let Some(cache) = self.cache_of(what) else { return Vec::new() };
+        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        cache.snapshot(&prefix, "").objects.iter().map(|object| Arc::new(object.value())).collect()
+    }
+
+    fn changed_at(&self, what: Collection) -> i64 {
+        self.cache_of(what).map_or(0, |cache| cache.revision())
+    }
+
+    fn get_live<'a>(
+        &'a self,
+        what: Collection,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Value>, Status>> {
+        Box::pin(async move {
+            let list = self.catalog.now();
+            let Some(resource) = list.stored(what.group, what.plural) else { return Ok(None) };
+            let key = storage::prefix(resource) + &storage::key(namespace, name);
+            Ok(self.storage.get(key).await?.map(|stored| stored.object))
+        })
+    }
+
+    fn put<'a>(&'a self, what: Collection, object: Value) -> BoxFuture<'a, Result<Value, Status>> {
+        Box::pin(async move {
+            let list = self.catalog.now();
+            let resource = list.stored(what.group, what.plural).ok_or_else(not_served)?;
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+            let key = storage::prefix(resource) + &storage::key(text("namespace"), text("name"));
+            let revision = text("resourceVersion").parse().unwrap_or(0);
+            match self.storage.update(key, revision, &object).await? {
+                Written::Done(revision) => {
+                    let mut object = object;
+                    storage::set_revision(&mut object, revision);
+                    Ok(object)
+                }
+                Written::Changed(_) => Err(conflict(resource, text("name"))),
+            }
+        })
+    }
+
+    fn resource_of(&self, group: &str, version: &str, kind: &str) -> Option<(String, bool)> {
+        let list = self.catalog.now();
+        list.of_kind(group, version, kind).map(|resource| (resource.plural.to_string(), resource.namespaced()))
+    }
+}
+
+/// One request on its way.
+pub struct Call {
+    /// What all share.
+    pub engine: Arc<Engine>,
+    /// What it asks for.
+    pub info: RequestInfo,
+    /// Decoded query.
+    pub query: Vec<(String, String)>,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Who asks.
+    pub user: User,
+    /// Of what.
+    pub resource: Arc<Resource>,
+    /// How to answer.
+    pub accepted: Accepted,
+    /// The body, whole.
+    pub body: Bytes,
+    /// When it came.
+    pub now: Timestamp,
+    /// `Warning` headers of the answer.
+    pub warnings: Mutex<Vec<String>>,
+}
+
+impl Call {
+    /// The kind's strategy.
+    pub fn strategy(&self) -> &'static Strategy {
+        kinds::strategy(&self.resource.group, &self.resource.kind)
+    }
+
+    /// What a strategy may know.
+    pub fn context(&self, dry_run: bool) -> Context<'_> {
+        Context { now: self.now, user: &self.user, version: &self.resource.version, objects: &*self.engine, dry_run }
+    }
+
+    /// The store's key of an object of this resource.
+    pub fn store_key(&self, name: &str) -> String {
+        storage::prefix(&self.resource) + &storage::key(self.namespace(), name)
+    }
+
+    /// The namespace, empty for cluster-wide kinds (a Namespace is not in itself).
+    pub fn namespace(&self) -> &str {
+        if self.resource.namespaced() { &self.info.namespace } else { "" }
+    }
+
+    /// The object from the cache, after everything written before this request.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub async fn read(&self, name: &str) -> Result<Arc<Object>, Status> {
+        let cache = self.engine.cache(&self.resource).ok_or_else(not_served)?;
+        self.engine.caches.fresh().await;
+        cache.get(&storage::key(self.namespace(), name)).ok_or_else(|| self.not_found(name))
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A query parameter.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Adds texts for `Warning` headers.
+    pub fn warn(&self, texts: impl IntoIterator<Item = String>) {
+        self.warnings.lock().extend(texts);
+    }
+
+    /// The program that asks: its User-Agent up to the first slash.
+    pub fn component(&self) -> &str {
+        self.header("user-agent").unwrap_or("").split('/').next().unwrap_or("")
+    }
+
+    /// Calls `act` with who writes, for field ownership.
+    pub fn as_writer<T>(&self, manager: &str, act: impl FnOnce(&Writer<'_>) -> T) -> T {
+        let manager =
+            apply::manager_name((!manager.is_empty()).then_some(manager), self.header("user-agent").unwrap_or(""));
+        let reset = match self.info.subresource.as_str() {
+            "" if self.resource.subresource("status").is_some() => FieldSet::of_fields(&[&["status"]]),
+            "status" => FieldSet::of_fields(&[&["spec"]]),
+            _ => FieldSet::default(),
+        };
+        act(&Writer {
+            manager: &manager,
+            api_version: &self.resource.api_version(),
+            kind: &self.resource.kind,
+            subresource: &self.info.subresource,
+            schema: &self.resource.schema,
+            custom: self.resource.custom,
+            reset: &reset,
+            now: self.now,
+        })
+    }
+
+    /// What admission sees of this request.
+    pub fn attributes<'a>(
+        &'a self,
+        operation: Operation,
+        object: Option<Value>,
+        old: Option<&'a Value>,
+        name: &'a str,
+        dry_run: bool,
+    ) -> Attributes<'a> {
+        Attributes {
+            operation,
+            group: &self.resource.group,
+            version: &self.resource.version,
+            resource: &self.resource.plural,
+            subresource: &self.info.subresource,
+            object_kind: (&self.resource.group, &self.resource.version, &self.resource.kind),
+            namespace: &self.info.namespace,
+            name,
+            object,
+            old,
+            options: None,
+            dry_run,
+            user: &self.user,
+            now: self.now,
+            objects: &*self.engine,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Notes an acknowledged write.
+    pub fn note(&self, verb: &'static str, revision: i64, name: &str, old: Option<&Value>, new: &Value) {
+        self.engine.journal.note(Write {
+            revision,
+            time: self.now,
+            user: self.user.name.clone(),
+            component: self.component().to_string(),
+            verb,
+            group: self.resource.group.to_string(),
+            resource: self.resource.plural.to_string(),
+            subresource: self.info.subresource.clone(),
+            namespace: self.namespace().to_string(),
+            name: name.to_string(),
+            fields: journal::changed_fields(old, new),
+            causes: journal::causes(self.header("tutor-cause")),
+        });
+    }
+
+    /// `pods "x" not found`
+    pub fn not_found(&self, name: &str) -> Status {
+        Status::new(Reason::NotFound, format!("{} {name:?} not found", self.resource.group_resource()))
+            .details(about(&self.resource, name))
+    }
+
+    /// `pods "x" already exists`
+    pub fn already_exists(&self, name: &str) -> Status {
+        Status::new(Reason::AlreadyExists, format!("{} {name:?} already exists", self.resource.group_resource()))
+            .details(about(&self.resource, name))
+    }
+}
+
+/// `details` of an error about an object, by resource.
+pub fn about(resource: &Resource, name: &str) -> Details {
+    Details {
+        name: name.to_string(),
+        group: resource.group.to_string(),
+        kind: resource.plural.to_string(),
+        ..Details::default()
+    }
+}
+
+/// The object changed since the client read it.
+pub fn conflict(resource: &Resource, name: &str) -> Status {
+    conflict_because(
+        resource,
+        name,
+        "the object has been modified; please apply your changes to the latest version and try again",
+    )
+}
+
+/// `Operation cannot be fulfilled on pods "x": …`
+pub fn conflict_because(resource: &Resource, name: &str, why: &str) -> Status {
+    Status::new(
+        Reason::Conflict,
+        format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.group_resource()),
+    )
+    .details(about(resource, name))
+}
+
+/// No such resource in a group and version that are served.
+pub fn not_served() -> Status {
+    Status::new(Reason::NotFound, "the server could not find the requested resource").details(Details::default())
+}
+
+/// The resource does not do that.
+pub fn not_allowed() -> Status {
+    Status::new(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
+        .details(Details::default())
+}
+
+/// 400 with these words.
+pub fn bad_request(message: impl Into<String>) -> Status {
+    Status::new(Reason::BadRequest, message)
+}

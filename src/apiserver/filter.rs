@@ -1,0 +1,256 @@
+//! The whole API as one warp filter: every path under one roof, so that the TLS listener, the
+//! in-process client and a test ask the same thing the same way.
+//!
+//! In: any HTTP request. Out: always an answer; a panic in a handler is a logged 500. In this
+//! order: a seat, who asks, may they, what they ask for, the verb.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{FutureExt, Stream, StreamExt};
+use http::{HeaderMap, HeaderValue, Method, header};
+use parking_lot::Mutex;
+use warp::Filter;
+use warp::reply::Response;
+
+use super::auth::{Decision, Peer, User};
+use super::engine::{Call, Engine, bad_request, not_allowed, not_served};
+use super::negotiate::{self, Accepted, Route};
+use super::request::{self, RequestInfo};
+use super::verbs::{apply, create, delete, deletecollection, get, list, patch, update, watch};
+use super::{paths, respond};
+use crate::api::status::{Reason, Status};
+
+/// The largest request body.
+const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
+
+/// The API of an engine.
+pub fn filter(
+    engine: Arc<Engine>,
+) -> impl Filter<Extract = (Response,), Error = Infallible, Future: Send> + Clone + Send + Sync + 'static {
+    warp::any()
+        .map(move || engine.clone())
+        .and(warp::method())
+        .and(warp::path::full())
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<Peer>())
+        .and(warp::body::stream())
+        .then(
+            |engine: Arc<Engine>,
+             method: Method,
+             path: warp::path::FullPath,
+             query: String,
+             headers: HeaderMap,
+             peer,
+             body| async move {
+                let request = Request { method, path: path.as_str().to_string(), query, headers, peer };
+                let guarded = AssertUnwindSafe(answer(engine, request, body)).catch_unwind().await;
+                guarded.unwrap_or_else(|_| {
+                    tracing::error!("a request's handler panicked");
+                    let status = Status::new(
+                        Reason::InternalError,
+                        "This request caused apiserver to panic. Look in the logs for details.",
+                    );
+                    respond::error(&status, Accepted::JSON)
+                })
+            },
+        )
+        .recover(|_| async { Ok::<_, Infallible>(respond::text(404, "404 page not found\n")) })
+        .unify()
+}
+
+/// A request before anything is known about it.
+struct Request {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    peer: Option<Peer>,
+}
+
+async fn answer<B, D>(engine: Arc<Engine>, request: Request, body: B) -> Response
+where
+    B: Stream<Item = Result<D, warp::Error>> + Send + Unpin,
+    D: Buf,
+{
+    let query = request::pairs(&request.query);
+    let info = RequestInfo::parse(&request.method, &request.path, &query);
+    let _seat = if info.verb == "watch" {
+        None
+    } else {
+        match engine.seats.clone().try_acquire_owned() {
+            Ok(seat) => Some(seat),
+            Err(_) => {
+                let mut busy = respond::text(429, "Too many requests, please try again later.\n");
+                busy.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                return busy;
+            }
+        }
+    };
+    let user = match admit(&engine, &request, &info) {
+        Ok(user) => user,
+        Err(status) => return respond::error(&status, Accepted::JSON),
+    };
+    if !info.is_resource {
+        return paths::answer(&engine, &info, &query, &request.headers);
+    }
+    match resource(engine, request, query, info, user, body).await {
+        Ok(response) => response,
+        Err((status, accepted)) => respond::error(&status, accepted),
+    }
+}
+
+/// Who asks, and whether they may.
+fn admit(engine: &Engine, request: &Request, info: &RequestInfo) -> Result<User, Status> {
+    let peer = request.peer.clone().unwrap_or_default();
+    let action = info.action();
+    let user = engine.auth.authenticate(&peer, &request.headers, engine, engine.clock.now())?;
+    let user = engine.auth.impersonate(user, &action, &request.headers, engine)?;
+    match engine.auth.authorize(&user, &action, engine) {
+        Decision::Allow(_) => Ok(user),
+        Decision::NoOpinion(reason) => Err(engine.auth.forbidden(&user, &action, &reason)),
+    }
+}
+
+async fn resource<B, D>(
+    engine: Arc<Engine>,
+    request: Request,
+    query: Vec<(String, String)>,
+    info: RequestInfo,
+    user: User,
+    body: B,
+) -> Result<Response, (Status, Accepted)>
+where
+    B: Stream<Item = Result<D, warp::Error>> + Send + Unpin,
+    D: Buf,
+{
+    let plain = |status: Status| (status, Accepted::JSON);
+    let served = engine.catalog.now();
+    let Some(resource) = served.find(&info.group, &info.version, &info.resource) else {
+        if served.serves(&info.group, &info.version) {
+            return Err(plain(not_served()));
+        }
+        return Ok(respond::text(404, "404 page not found\n"));
+    };
+    check_route(&resource, &info, &request.method).map_err(plain)?;
+    let header = |name: header::HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
+    let pretty = wants_pretty(&query, header(header::USER_AGENT));
+    let route = match info.verb {
+        _ if resource.custom => Route::Custom,
+        "list" | "watch" => Route::List,
+        _ => Route::Object,
+    };
+    let accepted = negotiate::negotiate(header(header::ACCEPT), route, pretty).map_err(plain)?;
+    let body = read_body(body).await.map_err(|status| (status, accepted))?;
+    let now = engine.clock.now();
+    let warnings = Mutex::default();
+    let call = Call { engine, info, query, headers: request.headers, user, resource, accepted, body, now, warnings };
+    let mut response = verb(&call).await.map_err(|status| (status, accepted))?;
+    add_warnings(&mut response, &call.warnings.lock());
+    Ok(response)
+}
+
+/// The path fits the resource's scope, and the resource does what the method asks.
+fn check_route(resource: &crate::api::resource::Resource, info: &RequestInfo, method: &Method) -> Result<(), Status> {
+    let collection = matches!(info.verb, "list" | "watch" | "deletecollection");
+    let namespaced = !info.namespace.is_empty();
+    let across = collection && info.subresource.is_empty();
+    let own_namespace = &*info.resource == "namespaces" && info.group.is_empty();
+    let misplaced = match resource.namespaced() {
+        true => !namespaced && !across,
+        false => namespaced && !own_namespace,
+    };
+    if misplaced || (info.verb == "create" && resource.namespaced() && !namespaced) {
+        return Err(if misplaced && info.verb == "create" { not_allowed() } else { not_served() });
+    }
+    let verbs = if info.subresource.is_empty() {
+        &resource.verbs
+    } else {
+        let sub = resource.subresource(&info.subresource).ok_or_else(not_served)?;
+        if !info.rest.is_empty() && &*sub.name != "proxy" {
+            return Err(not_served());
+        }
+        &sub.verbs
+    };
+    let misnamed = match info.verb {
+        "create" => info.subresource.is_empty() && !info.name.is_empty(),
+        "update" | "patch" => info.name.is_empty(),
+        _ => false,
+    };
+    let unusual = !matches!(*method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
+    if unusual || misnamed || !verbs.iter().any(|verb| &**verb == info.verb) {
+        return Err(not_allowed());
+    }
+    Ok(())
+}
+
+/// Which file answers.
+async fn verb(call: &Call) -> Result<Response, Status> {
+    if !call.info.subresource.is_empty() && call.strategy().subresource(&call.info.subresource).is_none() {
+        return Err(not_served());
+    }
+    match call.info.verb {
+        "get" => get::get(call).await,
+        "list" => list::list(call).await,
+        "watch" => watch::watch(call).await,
+        "create" => create::create(call).await,
+        "update" => update::update(call).await,
+        "patch" if call.header("content-type").is_some_and(|text| text.starts_with(apply::MEDIA)) => {
+            apply::apply(call).await
+        }
+        "patch" => patch::patch(call).await,
+        "delete" => delete::delete(call).await,
+        "deletecollection" => deletecollection::delete_collection(call).await,
+        _ => Err(not_allowed()),
+    }
+}
+
+async fn read_body<B, D>(mut body: B) -> Result<Bytes, Status>
+where
+    B: Stream<Item = Result<D, warp::Error>> + Send + Unpin,
+    D: Buf,
+{
+    let mut whole = BytesMut::new();
+    while let Some(part) = body.next().await {
+        let mut part = part.map_err(|error| bad_request(format!("the body could not be read: {error}")))?;
+        if whole.len() + part.remaining() > MAX_BODY_BYTES {
+            return Err(Status::new(
+                Reason::RequestEntityTooLarge,
+                format!("Request entity too large: limit is {MAX_BODY_BYTES}"),
+            ));
+        }
+        while part.has_remaining() {
+            let chunk = part.chunk();
+            whole.extend_from_slice(chunk);
+            let taken = chunk.len();
+            part.advance(taken);
+        }
+    }
+    Ok(whole.freeze())
+}
+
+/// Indented answers: when asked for, and for people at a terminal.
+fn wants_pretty(query: &[(String, String)], agent: Option<&str>) -> bool {
+    match query.iter().find(|(key, _)| key == "pretty") {
+        Some((_, value)) => request::is_true(value) || value.is_empty(),
+        None => agent.is_some_and(|agent| ["curl", "Wget", "Mozilla/5.0"].iter().any(|name| agent.starts_with(name))),
+    }
+}
+
+/// `Warning: 299 - "text"`, each once.
+fn add_warnings(response: &mut Response, warnings: &[String]) {
+    let mut sent: Vec<&String> = Vec::new();
+    for text in warnings {
+        if sent.contains(&text) {
+            continue;
+        }
+        sent.push(text);
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+}

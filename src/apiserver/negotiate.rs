@@ -1,0 +1,213 @@
+//! Which form an answer takes: the `Accept` header against what can be made.
+//!
+//! In: the header. Out: a media type and a shape (the object itself, a Table, metadata alone), or
+//! the 406 in Kubernetes' words. Kubernetes asks twice, with two different messages: its router
+//! wants one of the route's media types, then its serializer wants one it can also transform.
+
+use crate::api::decode::MediaType;
+use crate::api::status::{Details, Reason, Status};
+
+/// What is sent instead of the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// The object or list itself.
+    Native,
+    /// `meta.k8s.io` Table.
+    Table,
+    /// `PartialObjectMetadata`.
+    Metadata,
+    /// `PartialObjectMetadataList`.
+    MetadataList,
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// How bytes are written.
+    pub media: MediaType,
+    /// What they say.
+    pub shape: Shape,
+    /// Version of `meta.k8s.io` for a shape: `v1` or `v1beta1`.
+    pub meta_version: &'static str,
+    /// Indented JSON.
+    pub pretty: bool,
+}
+
+impl Accepted {
+    /// Plain JSON, as errors are sent when nothing was agreed on.
+    pub const JSON: Accepted =
+        Accepted { media: MediaType::Json, shape: Shape::Native, meta_version: "v1", pretty: false };
+
+    /// The `Content-Type` of an answer in this form.
+    pub fn content_type(self) -> &'static str {
+        content_type(self.media)
+    }
+}
+
+/// The `Content-Type` of a media type.
+pub fn content_type(media: MediaType) -> &'static str {
+    match media {
+        MediaType::Json => "application/json",
+        MediaType::Yaml => "application/yaml",
+        MediaType::Protobuf => "application/vnd.kubernetes.protobuf",
+    }
+}
+
+/// What a route can answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// One object of a built-in kind.
+    Object,
+    /// A list or a watch of a built-in kind.
+    List,
+    /// A custom resource.
+    Custom,
+}
+
+/// One clause of an `Accept` header.
+struct Clause<'a> {
+    media: &'a str,
+    quality: f32,
+    params: Vec<(&'a str, &'a str)>,
+}
+
+/// Chooses the form of an answer.
+///
+/// # Errors
+/// 406 when nothing that the client takes can be made.
+pub fn negotiate(header: Option<&str>, route: Route, pretty: bool) -> Result<Accepted, Status> {
+    let header = header.unwrap_or("").trim();
+    if header.is_empty() {
+        return Ok(Accepted { pretty, ..Accepted::JSON });
+    }
+    let clauses = clauses(header);
+    if route != Route::Custom {
+        let known = |media: &str| media == "*/*" || parse_media(media).is_some();
+        if !clauses.iter().any(|clause| known(clause.media)) {
+            return Err(not_routed(route));
+        }
+    }
+    clauses.iter().find_map(|clause| choose(clause, route, pretty)).ok_or_else(|| {
+        Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {}", accepted(route)))
+    })
+}
+
+fn choose(clause: &Clause, route: Route, pretty: bool) -> Option<Accepted> {
+    let media = match clause.media {
+        "*/*" | "application/*" => MediaType::Json,
+        other => parse_media(other)?,
+    };
+    if media == MediaType::Protobuf && route == Route::Custom && !clause.params.iter().any(|(key, _)| *key == "as") {
+        return None;
+    }
+    let param = |name: &str| clause.params.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    let pretty = match param("pretty") {
+        Some(value) => value == "1",
+        None => pretty,
+    };
+    let Some(kind) = param("as") else { return Some(Accepted { media, pretty, ..Accepted::JSON }) };
+    if param("g") != Some("meta.k8s.io") {
+        return None;
+    }
+    let meta_version = match param("v") {
+        Some("v1") => "v1",
+        Some("v1beta1") => "v1beta1",
+        _ => return None,
+    };
+    let shape = match kind {
+        "Table" => Shape::Table,
+        "PartialObjectMetadata" => Shape::Metadata,
+        "PartialObjectMetadataList" => Shape::MetadataList,
+        _ => return None,
+    };
+    if shape == Shape::Table && media == MediaType::Protobuf {
+        return None;
+    }
+    Some(Accepted { media, shape, meta_version, pretty })
+}
+
+/// A media type by its name.
+pub fn parse_media(text: &str) -> Option<MediaType> {
+    match text {
+        "application/json" => Some(MediaType::Json),
+        "application/yaml" => Some(MediaType::Yaml),
+        "application/vnd.kubernetes.protobuf" => Some(MediaType::Protobuf),
+        _ => None,
+    }
+}
+
+/// By quality; equal ones as written.
+fn clauses(header: &str) -> Vec<Clause<'_>> {
+    let mut clauses: Vec<Clause> = header
+        .split(',')
+        .map(|clause| {
+            let mut parts = clause.split(';').map(str::trim);
+            let media = parts.next().unwrap_or("");
+            let mut params: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+            let quality = params.iter().find(|(key, _)| *key == "q").and_then(|(_, q)| q.parse().ok()).unwrap_or(1.0);
+            params.retain(|(key, _)| *key != "q");
+            Clause { media, quality, params }
+        })
+        .collect();
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    clauses
+}
+
+fn accepted(route: Route) -> &'static str {
+    match route {
+        Route::Custom => "application/json, application/yaml",
+        _ => "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+    }
+}
+
+fn not_routed(route: Route) -> Status {
+    let streams = match route {
+        Route::List => ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
+        _ => "",
+    };
+    Status::new(
+        Reason::NotAcceptable,
+        format!("406: Not Acceptable\n\nAvailable representations: {}{streams}", accepted(route)),
+    )
+    .details(Details::default())
+}
+
+/// The media type of a request's body; none given means JSON.
+///
+/// # Errors
+/// 415 for one that is not read here.
+pub fn body_media(header: Option<&str>, custom: bool) -> Result<MediaType, Status> {
+    let text = header.unwrap_or("").split(';').next().unwrap_or("").trim();
+    let media = if text.is_empty() { Some(MediaType::Json) } else { parse_media(text) };
+    let route = if custom { Route::Custom } else { Route::Object };
+    media.filter(|media| !custom || *media != MediaType::Protobuf).ok_or_else(|| {
+        let list = accepted(route);
+        Status::new(
+            Reason::UnsupportedMediaType,
+            format!("the body of the request was in an unknown format - accepted media types include: {list}"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubectl_gets_a_table_and_others_what_they_ask() {
+        let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+        let table = [
+            (kubectl, MediaType::Json, Shape::Table),
+            ("text/html,application/json;q=0.9,*/*;q=0.1", MediaType::Json, Shape::Native),
+            ("application/vnd.kubernetes.protobuf,application/json", MediaType::Protobuf, Shape::Native),
+            ("application/json;as=Foo;g=x,application/yaml", MediaType::Yaml, Shape::Native),
+            ("*/*", MediaType::Json, Shape::Native),
+        ];
+        for (header, media, shape) in table {
+            let chosen = negotiate(Some(header), Route::List, false).unwrap();
+            assert_eq!((chosen.media, chosen.shape), (media, shape), "{header}");
+        }
+        assert!(negotiate(Some("text/html"), Route::Object, false).unwrap_err().message.starts_with("406"));
+        assert!(negotiate(Some("application/json;as=Nothing;g=meta.k8s.io;v=v1"), Route::Object, false).is_err());
+    }
+}

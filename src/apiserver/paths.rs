@@ -1,0 +1,208 @@
+//! Paths that are no resources: health, version, discovery, OpenAPI, keys, the journal.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::catalog::List;
+use super::engine::{Engine, not_allowed, not_served};
+use super::negotiate::{Accepted, Route, negotiate};
+use super::request::RequestInfo;
+use super::respond;
+use crate::api::status::Status;
+use crate::api::{discovery, openapi};
+
+/// Checks that `/livez`, `/readyz` and `/healthz` name.
+const CHECKS: &[&str] = &["ping", "log", "etcd", "informer-sync", "poststarthook/rbac/bootstrap-roles", "shutdown"];
+/// Paths that `/` lists besides the API's own.
+const PATHS: &[&str] = &[
+    "/.well-known/openid-configuration",
+    "/healthz",
+    "/livez",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/tutor/writes",
+    "/version",
+];
+
+/// Answers a path.
+pub fn answer(engine: &Arc<Engine>, info: &RequestInfo, query: &[(String, String)], headers: &HeaderMap) -> Response {
+    if info.verb != "get" {
+        return respond::error(&not_allowed(), Accepted::JSON);
+    }
+    let list = engine.catalog.now();
+    let path = info.path.trim_end_matches('/');
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match parts.as_slice() {
+        [] => document(root(&list)),
+        ["healthz" | "livez" | "readyz", rest @ ..] => health(parts[0], &rest.join("/"), query),
+        ["version"] => document(version()),
+        ["tutor", "writes"] => document(engine.journal.list(query)),
+        ["metrics"] => respond::text(200, metrics(engine)),
+        ["api"] => discover(&list, headers, "/api", |_| discovery::core_versions(SERVER), true),
+        ["apis"] => discover(&list, headers, "/apis", |list| discovery::group_list(list.all()), false),
+        ["api", version] => found(discovery::resource_list(list.all(), "", version)),
+        ["apis", group] => match discovery::group(list.all(), group) {
+            Some(group) => document(group),
+            None => missing(),
+        },
+        ["apis", group, version] => {
+            let known = list.all().iter().any(|resource| *resource.group == **group);
+            match discovery::resource_list(list.all(), group, version) {
+                None if !known => missing(),
+                other => found(other),
+            }
+        }
+        ["openapi", "v2"] => kept(&list, headers, "openapi/v2", |list| Some(openapi::swagger(list.all()))),
+        ["openapi", "v3"] => kept(&list, headers, "openapi/v3", |list| Some(openapi::index(list.all()))),
+        ["openapi", "v3", rest @ ..] => {
+            let rest = rest.join("/");
+            kept(&list, headers, &format!("openapi/v3/{rest}"), |list| openapi::document(list.all(), &rest))
+        }
+        _ => missing(),
+    }
+}
+
+/// What `/api` says the server's address is.
+const SERVER: &str = "127.0.0.1:6443";
+
+fn missing() -> Response {
+    respond::text(404, "404 page not found\n")
+}
+
+fn document(value: Value) -> Response {
+    respond::send(200, "application/json", format!("{value}\n").into())
+}
+
+fn found(value: Option<Value>) -> Response {
+    value.map_or_else(|| respond::error(&not_served(), Accepted::JSON), document)
+}
+
+fn root(list: &List) -> Value {
+    let mut paths: Vec<String> = vec!["/api".into(), "/api/v1".into(), "/apis".into()];
+    for group in discovery::groups(list.all()).into_iter().filter(|group| !group.is_empty()) {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(discovery::versions(list.all(), group).iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    for kind in ["healthz", "livez", "readyz"] {
+        paths.extend(CHECKS.iter().map(|check| format!("/{kind}/{check}")));
+    }
+    paths.extend(PATHS.iter().map(|path| (*path).to_string()));
+    paths.sort();
+    json!({"paths": paths})
+}
+
+/// The build this server answers as.
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": "37", "emulationMajor": "1", "emulationMinor": "37",
+        "minCompatibilityMajor": "1", "minCompatibilityMinor": "36",
+        "gitVersion": openapi::VERSION, "gitCommit": concat!("tutor-", env!("CARGO_PKG_VERSION")), "gitTreeState": "",
+        "buildDate": "2026-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc", "platform": platform(),
+    })
+}
+
+fn platform() -> String {
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{}/{machine}", std::env::consts::OS)
+}
+
+fn health(kind: &str, check: &str, query: &[(String, String)]) -> Response {
+    if !check.is_empty() {
+        return if CHECKS.contains(&check) { respond::text(200, "ok") } else { missing() };
+    }
+    if !query.iter().any(|(key, _)| key == "verbose") {
+        return respond::text(200, "ok");
+    }
+    let mut text: String = CHECKS.iter().map(|check| format!("[+]{check} ok\n")).collect();
+    text.push_str(&format!("{kind} check passed\n"));
+    respond::text(200, text)
+}
+
+fn metrics(engine: &Engine) -> String {
+    let objects: String = engine
+        .catalog
+        .now()
+        .all()
+        .iter()
+        .filter_map(|resource| {
+            let cache = engine.cache(resource)?;
+            Some(format!("apiserver_storage_objects{{resource=\"{}\"}} {}\n", resource.group_resource(), cache.len()))
+        })
+        .collect();
+    format!(
+        "# TYPE apiserver_storage_objects gauge\n{objects}# TYPE etcd_revision gauge\netcd_revision {}\n",
+        engine.storage.revision()
+    )
+}
+
+/// `/api` and `/apis`: the old form, or everything at once for those who ask.
+fn discover(
+    list: &Arc<List>,
+    headers: &HeaderMap,
+    path: &str,
+    old: impl FnOnce(&List) -> Value,
+    core: bool,
+) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let mut response = match form(accept) {
+        Ok(true) => {
+            let mut response = kept(list, headers, path, |list| Some(discovery::aggregated(list.all(), core)));
+            let media = HeaderValue::from_static(discovery::AGGREGATED);
+            response.headers_mut().insert(header::CONTENT_TYPE, media);
+            response
+        }
+        Ok(false) => document(old(list)),
+        Err(status) => respond::error(&status, Accepted::JSON),
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// Whether the first acceptable clause asks for the aggregated form.
+fn form(accept: Option<&str>) -> Result<bool, Status> {
+    for clause in accept.unwrap_or("").split(',') {
+        let parts: Vec<&str> = clause.split(';').map(str::trim).collect();
+        let has = |text: &str| parts.contains(&text);
+        if has("as=APIGroupDiscoveryList") {
+            if has("g=apidiscovery.k8s.io") && has("v=v2") {
+                return Ok(true);
+            }
+        } else if negotiate(Some(clause), Route::Object, false).is_ok() {
+            return Ok(false);
+        }
+    }
+    negotiate(accept, Route::Object, false).map(|_| false)
+}
+
+/// A large document: made once for each list of resources, and named by an ETag.
+fn kept(list: &Arc<List>, headers: &HeaderMap, key: &str, make: impl FnOnce(&List) -> Option<Value>) -> Response {
+    let Some(bytes) = list.document(key, || make(list).map(|value| Bytes::from(format!("{value}\n")))) else {
+        return missing();
+    };
+    let etag = discovery::etag(&bytes);
+    let same = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) == Some(etag.as_str());
+    let (body, gzip) = respond::compressed(bytes, headers);
+    let mut response = if same {
+        respond::send(304, "application/json", Bytes::new())
+    } else {
+        respond::send(200, "application/json", body)
+    };
+    if gzip && !same {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}

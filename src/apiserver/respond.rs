@@ -1,0 +1,155 @@
+//! Answers: objects, lists and errors as bytes in the form that was agreed on.
+//!
+//! In: what to say and an [`Accepted`] form. Out: an HTTP response. A list in plain JSON is put
+//! together from the cache's own bytes; nothing is parsed or written again.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::engine::Call;
+use super::negotiate::{Accepted, Shape};
+use crate::api::decode::MediaType;
+use crate::api::resource::Resource;
+use crate::api::status::{Reason, Status};
+use crate::api::{meta, protobuf, yaml};
+
+/// Answers of at least this size are compressed for those who accept it.
+const GZIP_FROM_BYTES: usize = 128 * 1024;
+
+/// An error.
+pub fn error(status: &Status, accepted: Accepted) -> Response {
+    let body = status.to_value();
+    let accepted = Accepted { shape: Shape::Native, ..accepted };
+    let mut response = match encode(&body, accepted) {
+        Ok(bytes) => send(status.code, accepted.content_type(), bytes),
+        Err(_) => send(status.code, "application/json", body.to_string().into()),
+    };
+    if let Some(seconds) = status.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// Bytes with a content type.
+pub fn send(code: u16, content_type: &'static str, body: Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+/// Plain text, as the few paths that are no API objects answer.
+pub fn text(code: u16, body: impl Into<String>) -> Response {
+    let mut response = send(code, "text/plain; charset=utf-8", Bytes::from(body.into()));
+    response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// One object, in the form the request asked for.
+///
+/// # Errors
+/// 406 when the object has no such form.
+pub fn object(code: u16, object: &Value, call: &Call) -> Result<Response, Status> {
+    let accepted = call.accepted;
+    let body = match accepted.shape {
+        Shape::Native | Shape::Table => encode(object, accepted)?,
+        Shape::Metadata => encode(&meta::partial_object(object, accepted.meta_version), accepted)?,
+        Shape::MetadataList => {
+            let kind = go_type(&call.resource, &call.resource.kind);
+            return Err(Status::new(
+                Reason::NotAcceptable,
+                format!("you requested PartialObjectMetadataList, but the requested object is not a list ({kind})"),
+            ));
+        }
+    };
+    Ok(send(code, accepted.content_type(), body))
+}
+
+/// A list of objects, in the form the request asked for.
+///
+/// # Errors
+/// 406 when there is no such form.
+pub fn list(mut items: Vec<Value>, metadata: &Value, call: &Call) -> Result<Value, Status> {
+    let resource = &call.resource;
+    let mut list = json!({"kind": &*resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata});
+    if call.accepted.shape == Shape::MetadataList {
+        list["items"] = Value::Array(items);
+        return Ok(meta::partial_list(&list, call.accepted.meta_version));
+    }
+    if !resource.custom {
+        for fields in items.iter_mut().filter_map(Value::as_object_mut) {
+            fields.shift_remove("kind");
+            fields.shift_remove("apiVersion");
+        }
+    }
+    list["items"] = Value::Array(items);
+    Ok(list)
+}
+
+/// An object or list as bytes.
+///
+/// # Errors
+/// 406 when it has no such form.
+pub fn encode(value: &Value, accepted: Accepted) -> Result<Bytes, Status> {
+    Ok(match accepted.media {
+        MediaType::Json if accepted.pretty => {
+            let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+            bytes.push(b'\n');
+            bytes.into()
+        }
+        MediaType::Json => {
+            let mut bytes = serde_json::to_vec(value).unwrap_or_default();
+            bytes.push(b'\n');
+            bytes.into()
+        }
+        MediaType::Yaml => yaml::to_string(value).into(),
+        MediaType::Protobuf => protobuf::encode(value)
+            .ok_or_else(|| {
+                let kind = meta::kind(value);
+                Status::new(Reason::NotAcceptable, format!("{kind} has no protobuf form"))
+            })?
+            .into(),
+    })
+}
+
+/// A type's name in Go, for the errors that show it.
+pub fn go_type(resource: &Resource, kind: &str) -> String {
+    if resource.custom {
+        return "*unstructured.Unstructured".to_string();
+    }
+    let package = if resource.group.is_empty() { "core" } else { resource.group.split('.').next().unwrap_or("") };
+    format!("*{package}.{kind}")
+}
+
+/// A list's `metadata`.
+pub fn list_meta(revision: i64, continue_token: &str, remaining: Option<usize>) -> Value {
+    let mut metadata = json!({"resourceVersion": revision.to_string()});
+    if !continue_token.is_empty() {
+        metadata["continue"] = json!(continue_token);
+        if let Some(remaining) = remaining {
+            metadata["remainingItemCount"] = json!(remaining);
+        }
+    }
+    metadata
+}
+
+/// Compresses a large answer when the client takes it.
+pub fn compressed(body: Bytes, headers: &http::HeaderMap) -> (Bytes, bool) {
+    let takes = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|name| name.split(';').next().unwrap_or("").trim() == "gzip"));
+    if !takes || body.len() < GZIP_FROM_BYTES {
+        return (body, false);
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    match encoder.write_all(&body).and_then(|()| encoder.finish()) {
+        Ok(small) => (small.into(), true),
+        Err(_) => (body, false),
+    }
+}

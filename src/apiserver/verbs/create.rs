@@ -1,0 +1,211 @@
+//! `POST`: a new object, through everything that may change or refuse it, into one transaction.
+
+use rand::Rng;
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use crate::api::apply::track_update;
+use crate::api::decode::{self, Target};
+use crate::api::status::{Reason, Status};
+use crate::api::{meta, typed};
+use crate::apiserver::admission::Operation;
+use crate::apiserver::convert;
+use crate::apiserver::engine::{Call, bad_request};
+use crate::apiserver::kinds::FieldError;
+use crate::apiserver::negotiate;
+use crate::apiserver::options::WriteOptions;
+use crate::apiserver::respond;
+use crate::apiserver::storage::{self, Written};
+
+/// Letters of a generated name: no vowels, nothing that looks like another.
+const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Letters appended to `generateName`.
+const SUFFIX: usize = 5;
+/// The longest `generateName` that is kept whole.
+const MAX_PREFIX: usize = 63 - SUFFIX;
+/// How often another name is tried when a generated one is taken.
+const ATTEMPTS: usize = 8;
+
+/// Creates the object in the body.
+///
+/// # Errors
+/// 400, 403, 409, 413, 415, 422 as Kubernetes says them.
+pub async fn create(call: &Call) -> Result<Response, Status> {
+    let options = WriteOptions::parse(&call.query, "CreateOptions")?;
+    let object = body(call, &options)?;
+    let made = store(call, object, &options, "create").await?;
+    respond::object(201, &made, call)
+}
+
+/// The object in the body, decoded.
+///
+/// # Errors
+/// 400, 415.
+pub fn body(call: &Call, options: &WriteOptions) -> Result<Value, Status> {
+    let media = negotiate::body_media(call.header("content-type"), call.resource.custom)?;
+    let decoded = decode::decode(&call.body, media, &Target::resource(&call.resource), options.validation)?;
+    call.warn(decoded.warnings);
+    Ok(decoded.value)
+}
+
+/// Takes a decoded object through defaulting, admission and validation and stores it.
+///
+/// # Errors
+/// As [`create`].
+pub async fn store(
+    call: &Call,
+    mut object: Value,
+    options: &WriteOptions,
+    verb: &'static str,
+) -> Result<Value, Status> {
+    place(call, &mut object)?;
+    if !meta::resource_version(&object).is_empty() {
+        let mut status = bad_request("resourceVersion should not be set on objects to be created");
+        (status.reason, status.code) = (None, 500);
+        return Err(status);
+    }
+    let generate = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
+    prepare(call, &mut object, options, verb);
+    let admitted = admit(call, object, options).await?;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let mut object = admitted.clone();
+        if generate {
+            let name = generated(meta::generate_name(&object));
+            meta::set_text(&mut object, "name", &name);
+        }
+        let name = meta::name(&object).to_string();
+        check(call, &mut object, &name, options).await?;
+        match write(call, &mut object, &name, options).await? {
+            Some(revision) => {
+                if !options.dry_run {
+                    call.note(verb, revision, &name, None, &object);
+                }
+                return Ok(object);
+            }
+            None if generate && attempt < ATTEMPTS => {}
+            None if generate => return Err(exhausted(call, &name)),
+            None => return Err(call.already_exists(&name)),
+        }
+    }
+}
+
+/// The object is in the namespace of the URL.
+pub fn place(call: &Call, object: &mut Value) -> Result<(), Status> {
+    let (own, url) = (meta::namespace(object), call.namespace());
+    if !call.resource.namespaced() {
+        if !own.is_empty() {
+            return Err(bad_request("namespace is not allowed on this type"));
+        }
+        return Ok(());
+    }
+    if !own.is_empty() && own != url {
+        return Err(bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    meta::set_text(object, "namespace", url);
+    Ok(())
+}
+
+/// What the system sets on every new object, defaults, and what this kind keeps from clients.
+fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, verb: &str) {
+    let context = call.context(options.dry_run);
+    for field in
+        ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid", "creationTimestamp", "generation"]
+    {
+        meta::remove(object, &["metadata", field]);
+    }
+    if !call.resource.custom {
+        typed::normalize(object, &call.resource.schema);
+    }
+    meta::set_text(object, "uid", &uuid::Uuid::new_v4().to_string());
+    meta::set_text(object, "creationTimestamp", &seconds(call));
+    let strategy = call.strategy();
+    (strategy.defaults)(object, &context);
+    if verb != "apply" {
+        call.as_writer(&options.field_manager, |writer| track_update(None, object, writer));
+    }
+    (strategy.prepare_create)(object, &context);
+}
+
+/// The changing plugins, then defaults for what they added.
+async fn admit(call: &Call, object: Value, options: &WriteOptions) -> Result<Value, Status> {
+    let name = meta::name(&object).to_string();
+    let mut attributes = call.attributes(Operation::Create, Some(object), None, &name, options.dry_run);
+    attributes.options = Some(json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}));
+    call.engine.admission.admit(&mut attributes).await?;
+    let mut object = attributes.object.take().unwrap_or(Value::Null);
+    call.warn(std::mem::take(&mut attributes.warnings));
+    finish(call, &mut object, options);
+    Ok(object)
+}
+
+/// Normal form and defaults.
+pub fn finish(call: &Call, object: &mut Value, options: &WriteOptions) {
+    if !call.resource.custom {
+        typed::normalize(object, &call.resource.schema);
+    }
+    (call.strategy().defaults)(object, &call.context(options.dry_run));
+}
+
+/// Validation by the kind, then by the plugins that only look.
+async fn check(call: &Call, object: &mut Value, name: &str, options: &WriteOptions) -> Result<(), Status> {
+    let strategy = call.strategy();
+    let errors = (strategy.validate)(object, &call.context(options.dry_run));
+    if !errors.is_empty() {
+        return Err(FieldError::status(&call.resource.group, &call.resource.kind, name, &errors));
+    }
+    call.warn((strategy.warnings)(object, None));
+    let mut attributes = call.attributes(Operation::Create, Some(object.take()), None, name, options.dry_run);
+    attributes.options = Some(json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}));
+    call.engine.admission.validate(&mut attributes).await?;
+    *object = attributes.object.take().unwrap_or(Value::Null);
+    call.warn(std::mem::take(&mut attributes.warnings));
+    Ok(())
+}
+
+/// The revision written (of the newest write for a dry run); `None` when the name is taken.
+async fn write(call: &Call, object: &mut Value, name: &str, options: &WriteOptions) -> Result<Option<i64>, Status> {
+    let key = call.store_key(name);
+    if options.dry_run {
+        let free = call.engine.storage.get(key).await?.is_none();
+        return Ok(free.then_some(0));
+    }
+    let stored = convert::to_stored(object.clone(), &call.resource);
+    match call.engine.storage.create(key, &stored).await? {
+        Written::Done(revision) => {
+            storage::set_revision(object, revision);
+            Ok(Some(revision))
+        }
+        Written::Changed(_) => Ok(None),
+    }
+}
+
+fn generated(prefix: &str) -> String {
+    let mut end = prefix.len().min(MAX_PREFIX);
+    while !prefix.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut rng = rand::rng();
+    let suffix = (0..SUFFIX).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())]));
+    prefix[..end].chars().chain(suffix).collect()
+}
+
+fn exhausted(call: &Call, name: &str) -> Status {
+    let mut status = call.already_exists(name);
+    status.message = format!("{}, the server was not able to generate a unique name for the object", status.message);
+    status.reason = Some(Reason::AlreadyExists);
+    status
+}
+
+/// The time of the request as metadata shows it: whole seconds.
+pub fn seconds(call: &Call) -> String {
+    second(call.now)
+}
+
+/// A time as metadata shows it: whole seconds.
+pub fn second(time: jiff::Timestamp) -> String {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}

@@ -1,0 +1,13 @@
+//! One file a verb. A verb takes a [`Call`](super::engine::Call) and answers; none knows a kind.
+
+pub mod apply;
+pub mod create;
+pub mod delete;
+pub mod deletecollection;
+pub mod get;
+pub mod list;
+pub mod patch;
+pub mod token;
+pub mod update;
+pub mod watch;
+mod watch_form;

@@ -1,0 +1,238 @@
+//! `PUT`, and the guarded write that every change of an object goes through.
+//!
+//! Read, change, check, write if the object is still the one that was read; otherwise read again.
+//! A client that sent a `resourceVersion` is told of the conflict instead.
+
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::create::{self, finish, place};
+use super::delete;
+use crate::api::apply::track_update;
+use crate::api::meta;
+use crate::api::status::{Reason, Status};
+use crate::apiserver::admission::Operation;
+use crate::apiserver::cache::object::encode;
+use crate::apiserver::convert;
+use crate::apiserver::engine::{Call, bad_request, conflict, conflict_because};
+use crate::apiserver::kinds::FieldError;
+use crate::apiserver::options::WriteOptions;
+use crate::apiserver::respond;
+use crate::apiserver::storage::{self, Stored, Written};
+
+/// How often a write that only lost a race is tried again.
+const ATTEMPTS: usize = 20;
+
+/// Replaces the object by the one in the body.
+///
+/// # Errors
+/// 400, 404, 409, 422 as Kubernetes says them.
+pub async fn update(call: &Call) -> Result<Response, Status> {
+    let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
+    let mut object = create::body(call, &options)?;
+    named(call, &mut object)?;
+    place(call, &mut object)?;
+    let (object, made) = write(call, &options, "update", |_| Ok(object.clone())).await?;
+    respond::object(if made { 201 } else { 200 }, &object, call)
+}
+
+/// The object has the name of the URL.
+fn named(call: &Call, object: &mut Value) -> Result<(), Status> {
+    let url = &call.info.name;
+    match meta::name(object) {
+        "" => Err(bad_request(format!(
+            "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+        ))),
+        own if own != url => {
+            Err(bad_request(format!("the name of the object ({own}) does not match the name on the URL ({url})")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Changes an object: `make` gives the new one from the one that is (in the request's version).
+/// Returns the object as it is now, and whether it was created.
+///
+/// # Errors
+/// 404 when there is none (and the kind is not created by updates), 409, 422, 403.
+pub async fn write(
+    call: &Call,
+    options: &WriteOptions,
+    verb: &'static str,
+    mut make: impl FnMut(&Value) -> Result<Value, Status> + Send,
+) -> Result<(Value, bool), Status> {
+    let name = call.info.name.clone();
+    let key = call.store_key(&name);
+    let mut current = current(call, &name, &key).await?;
+    for _ in 0..ATTEMPTS {
+        let Some(stored) = current else {
+            return missing(call, options, verb, &name, &mut make).await;
+        };
+        let old = convert::from_stored(stored.object, &call.resource);
+        let new = make(&old)?;
+        let asked = asked_revision(&new)?;
+        if asked.is_some_and(|revision| revision != stored.revision) {
+            return Err(conflict(&call.resource, &name));
+        }
+        let new = prepare(call, new, &old, options, verb).await?;
+        if options.dry_run {
+            return Ok((new, false));
+        }
+        match commit(call, &key, &old, new, stored.revision).await? {
+            Committed::Unchanged(object) => return Ok((object, false)),
+            Committed::Done(object, revision) => {
+                call.note(verb, revision, &name, Some(&old), &object);
+                return Ok((object, false));
+            }
+            Committed::Lost(_) if asked.is_some() => return Err(conflict(&call.resource, &name)),
+            Committed::Lost(now) => current = now,
+        }
+    }
+    Err(conflict(&call.resource, &name))
+}
+
+/// The object as it is: from the cache, which a guarded write makes safe.
+async fn current(call: &Call, name: &str, key: &str) -> Result<Option<Stored>, Status> {
+    match call.read(name).await {
+        Ok(object) => Ok(Some(Stored { object: object.value(), revision: object.revision })),
+        Err(_) => call.engine.storage.get(key.to_string()).await,
+    }
+}
+
+/// There is no such object: some kinds are created by `PUT`.
+async fn missing(
+    call: &Call,
+    options: &WriteOptions,
+    verb: &'static str,
+    name: &str,
+    make: &mut (impl FnMut(&Value) -> Result<Value, Status> + Send),
+) -> Result<(Value, bool), Status> {
+    let creates = verb == "apply" || (verb == "update" && call.strategy().create_on_update);
+    if !creates || !call.info.subresource.is_empty() {
+        return Err(call.not_found(name));
+    }
+    let mut object = make(&Value::Null)?;
+    meta::remove(&mut object, &["metadata", "resourceVersion"]);
+    let verb = if verb == "apply" { "apply" } else { "create" };
+    Ok((create::store(call, object, options, verb).await?, true))
+}
+
+/// The revision the client says it changes; none and 0 say "whatever is there".
+fn asked_revision(new: &Value) -> Result<Option<i64>, Status> {
+    let text = meta::resource_version(new);
+    if text.is_empty() || text == "0" {
+        return Ok(None);
+    }
+    text.parse::<u64>().map(|n| i64::try_from(n).ok()).map_err(|_| {
+        let mut status =
+            Status::new(Reason::InternalError, format!("strconv.ParseUint: parsing {text:?}: invalid syntax"));
+        status.reason = None;
+        status
+    })
+}
+
+/// What the system keeps, what this part of the object may change, admission, validation.
+async fn prepare(
+    call: &Call,
+    mut new: Value,
+    old: &Value,
+    options: &WriteOptions,
+    verb: &str,
+) -> Result<Value, Status> {
+    let name = call.info.name.as_str();
+    let strategy = call.strategy();
+    let context = call.context(options.dry_run);
+    let uid = meta::uid(&new);
+    if !uid.is_empty() && uid != meta::uid(old) && call.info.verb == "update" {
+        let key = call.store_key(name);
+        return Err(conflict_because(
+            &call.resource,
+            name,
+            &format!(
+                "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {uid}, UID in object meta: {}",
+                meta::uid(old)
+            ),
+        ));
+    }
+    if meta::resource_version(&new).is_empty() && !strategy.unconditional_update && call.info.verb == "update" {
+        let error = FieldError::invalid_raw("metadata.resourceVersion", "0x0", "must be specified for an update");
+        return Err(FieldError::status(&call.resource.group, &call.resource.kind, name, &[error]));
+    }
+    keep_system_fields(&mut new, old);
+    finish(call, &mut new, options);
+    if verb != "apply" {
+        call.as_writer(&options.field_manager, |writer| track_update(Some(old), &mut new, writer));
+    }
+    let subresource = strategy.subresource(&call.info.subresource);
+    match subresource {
+        Some(sub) => (sub.prepare)(&mut new, old, &context),
+        None => (strategy.prepare_update)(&mut new, old, &context),
+    }
+    let mut attributes = call.attributes(Operation::Update, Some(new), Some(old), name, options.dry_run);
+    attributes.options = Some(json!({"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1"}));
+    call.engine.admission.admit(&mut attributes).await?;
+    let mut new = attributes.object.take().unwrap_or(Value::Null);
+    finish(call, &mut new, options);
+    let errors = match subresource {
+        Some(sub) => (sub.validate)(&new, old, &context),
+        None => (strategy.validate_update)(&new, old, &context),
+    };
+    if !errors.is_empty() {
+        return Err(FieldError::status(&call.resource.group, &call.resource.kind, name, &errors));
+    }
+    call.warn((strategy.warnings)(&new, Some(old)));
+    attributes.object = Some(new);
+    call.engine.admission.validate(&mut attributes).await?;
+    call.warn(std::mem::take(&mut attributes.warnings));
+    Ok(attributes.object.take().unwrap_or(Value::Null))
+}
+
+/// What no client may change.
+fn keep_system_fields(new: &mut Value, old: &Value) {
+    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"] {
+        let kept = old["metadata"].get(field).cloned();
+        match kept {
+            Some(value) => meta::set(new, &["metadata", field], value),
+            None => {
+                meta::remove(new, &["metadata", field]);
+            }
+        }
+    }
+    for field in ["uid", "resourceVersion"] {
+        if field == "resourceVersion" || meta::text(new, &["metadata", field]).is_empty() {
+            meta::set(new, &["metadata", field], old["metadata"][field].clone());
+        }
+    }
+}
+
+/// What became of a guarded write.
+enum Committed {
+    /// Nothing differed, nothing was written.
+    Unchanged(Value),
+    /// Written (or, for the last finalizer's removal, deleted) at this revision.
+    Done(Value, i64),
+    /// Another write came first: the object as it is now.
+    Lost(Option<Stored>),
+}
+
+async fn commit(call: &Call, key: &str, old: &Value, mut new: Value, revision: i64) -> Result<Committed, Status> {
+    let storage = &call.engine.storage;
+    let stored = convert::to_stored(new.clone(), &call.resource);
+    if delete::is_finished(&new, old) {
+        return Ok(match storage.delete(key.to_string(), revision).await? {
+            Written::Done(revision) => Committed::Done(new, revision),
+            Written::Changed(now) => Committed::Lost(now),
+        });
+    }
+    if encode(&stored) == encode(&convert::to_stored(old.clone(), &call.resource)) {
+        return Ok(Committed::Unchanged(old.clone()));
+    }
+    Ok(match storage.update(key.to_string(), revision, &stored).await? {
+        Written::Done(revision) => {
+            storage::set_revision(&mut new, revision);
+            Committed::Done(new, revision)
+        }
+        Written::Changed(now) => Committed::Lost(now),
+    })
+}

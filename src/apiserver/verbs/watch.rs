@@ -1,0 +1,217 @@
+//! `GET` with `watch=true`: a stream of changes that begins where a list ended and loses nothing.
+//!
+//! A watcher is a place in the cache's ring of events. An object that comes to match the selectors
+//! is ADDED, one that ceases to is DELETED. A watcher too slow for the ring gets ERROR 410 and
+//! starts over; it is never thinned out.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, Stream};
+use jiff::Timestamp;
+use rand::Rng;
+use tokio::sync::{mpsc, watch};
+use warp::Reply;
+use warp::reply::Response;
+
+use super::list::{revision, select};
+use super::watch_form::Form;
+use crate::api::decode::MediaType;
+use crate::api::status::{Reason, Status};
+use crate::apiserver::cache::{Cache, Change, Cursor, Event, TooOld};
+use crate::apiserver::engine::{Call, Engine, bad_request, not_allowed};
+use crate::apiserver::negotiate::content_type;
+use crate::apiserver::options::ListOptions;
+use crate::apiserver::selection::Selection;
+
+/// Events handed to a client at once.
+const BATCH: usize = 256;
+/// Between bookmarks.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// A last bookmark is sent this long before the watch ends.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
+/// A watch without `timeoutSeconds` lasts this long, up to twice (so that clients spread).
+const MIN_TIMEOUT_SECONDS: u64 = 1_800;
+
+/// Answers with the stream.
+///
+/// # Errors
+/// 400, 422 for bad options. A revision that is too old is an event of the stream.
+pub async fn watch(call: &Call) -> Result<Response, Status> {
+    let options = ListOptions::parse(&call.query, true)?;
+    let cache = call.engine.cache(&call.resource).ok_or_else(not_allowed)?;
+    let selection = select(call, &cache, &options)?;
+    let from = revision(&options.resource_version).map_err(|error| {
+        let mut status = bad_request(error.to_string());
+        (status.reason, status.code) = (None, 500);
+        status
+    })?;
+    let form = Form::new(call);
+    let (first, cursor) = begin(call, &form, &cache, &selection, &options, from).await;
+    let seconds = options
+        .timeout_seconds
+        .filter(|seconds| *seconds > 0)
+        .unwrap_or_else(|| rand::rng().random_range(MIN_TIMEOUT_SECONDS..MIN_TIMEOUT_SECONDS * 2));
+    let end = call.now.saturating_add(Duration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+    let watcher = Watcher {
+        newest: cache.subscribe(),
+        engine: call.engine.clone(),
+        next_bookmark: options.bookmarks.then(|| next_bookmark(call.now, end)),
+        first: Some(first),
+        form,
+        cache,
+        selection,
+        cursor,
+        end,
+    };
+    let mut response = warp::reply::stream(watcher.stream()).into_response();
+    let media = match call.accepted.media {
+        MediaType::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        other => content_type(other),
+    };
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media));
+    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
+    Ok(response)
+}
+
+/// What the stream begins with, and the place it goes on from (`None`: it ends there).
+async fn begin(
+    call: &Call,
+    form: &Form,
+    cache: &Cache,
+    selection: &Selection,
+    options: &ListOptions,
+    from: i64,
+) -> (Vec<Bytes>, Option<Cursor>) {
+    let caches = &call.engine.caches;
+    if options.resource_version != "0" {
+        caches.fresh().await;
+    }
+    if !options.send_initial_events.unwrap_or(from == 0) {
+        return match from {
+            0 => (Vec::new(), Some(cache.snapshot(&selection.key_prefix, "").cursor)),
+            _ => match cache.cursor_after(from) {
+                Ok(cursor) => (Vec::new(), Some(cursor)),
+                Err(TooOld(oldest)) => (vec![form.error(&too_old(from, oldest))], None),
+            },
+        };
+    }
+    let progress = caches.progress();
+    let snapshot = cache.snapshot(&selection.key_prefix, "");
+    let selected = snapshot.objects.iter().filter(|object| selection.matches(object));
+    let mut first: Vec<Bytes> = selected.map(|object| form.event(Change::Added, object)).collect();
+    if options.send_initial_events == Some(true) && options.bookmarks {
+        first.push(form.bookmark(snapshot.revision.max(progress), true));
+    }
+    (first, Some(snapshot.cursor))
+}
+
+fn too_old(from: i64, oldest: i64) -> Status {
+    Status::new(Reason::Expired, format!("too old resource version: {from} ({oldest})"))
+}
+
+fn next_bookmark(now: Timestamp, end: Timestamp) -> Timestamp {
+    let last = end.saturating_sub(BOOKMARK_BEFORE_END).unwrap_or(end);
+    if now >= last { Timestamp::MAX } else { now.saturating_add(BOOKMARK_EVERY).map_or(last, |at| at.min(last)) }
+}
+
+/// One running watch.
+struct Watcher {
+    engine: Arc<Engine>,
+    cache: Arc<Cache>,
+    selection: Selection,
+    form: Form,
+    newest: watch::Receiver<u64>,
+    first: Option<Vec<Bytes>>,
+    cursor: Option<Cursor>,
+    next_bookmark: Option<Timestamp>,
+    end: Timestamp,
+}
+
+impl Watcher {
+    fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + Sync + 'static {
+        let (send, receive) = mpsc::channel(1);
+        let tasks = self.engine.tasks.clone();
+        tasks.spawn("watch", self.run(send));
+        stream::unfold(receive, |mut receive| async move {
+            let bytes: Bytes = receive.recv().await?;
+            Some((Ok(bytes), receive))
+        })
+    }
+
+    /// Sends batches until the client leaves, the time is over or the place is lost.
+    async fn run(mut self, client: mpsc::Sender<Bytes>) {
+        while let Some(batch) = self.next(&client).await {
+            if !batch.is_empty() && client.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next bytes; empty ones say "look again", `None` ends the stream.
+    async fn next(&mut self, client: &mpsc::Sender<Bytes>) -> Option<Bytes> {
+        if let Some(first) = self.first.take() {
+            return Some(first.concat().into());
+        }
+        let cursor = self.cursor?;
+        let progress = self.engine.caches.progress();
+        self.newest.borrow_and_update();
+        match self.cache.events(cursor, BATCH) {
+            Err(TooOld(oldest)) => {
+                self.cursor = None;
+                Some(self.form.error(&too_old(0, oldest)))
+            }
+            Ok((events, next)) if !events.is_empty() => {
+                self.cursor = Some(next);
+                let lines: Vec<Bytes> = events.iter().filter_map(|event| self.line(event)).collect();
+                Some(lines.concat().into())
+            }
+            Ok(_) => self.wait(progress, client).await,
+        }
+    }
+
+    /// Nothing to send: sleeps until there is, or a bookmark is due, or the watch ends.
+    async fn wait(&mut self, progress: i64, client: &mpsc::Sender<Bytes>) -> Option<Bytes> {
+        let clock = self.engine.clock;
+        let now = clock.now();
+        if now >= self.end {
+            return None;
+        }
+        if self.next_bookmark.is_some_and(|at| now >= at) {
+            self.next_bookmark = Some(next_bookmark(now, self.end));
+            return Some(self.form.bookmark(progress, false));
+        }
+        let wake = self.next_bookmark.map_or(self.end, |at| at.min(self.end));
+        tokio::select! {
+            changed = self.newest.changed() => changed.ok().map(|()| Bytes::new()),
+            () = clock.sleep_until(wake) => Some(Bytes::new()),
+            () = client.closed() => None,
+        }
+    }
+
+    /// An event as this watcher sees it, if it does.
+    fn line(&self, event: &Event) -> Option<Bytes> {
+        if !event.object.key.starts_with(&self.selection.key_prefix) {
+            return None;
+        }
+        if self.selection.is_everything() {
+            return Some(self.form.event(event.change, &event.object));
+        }
+        let before = event.previous.as_ref().is_some_and(|object| self.selection.matches(object));
+        let after = event.change != Change::Deleted && self.selection.matches(&event.object);
+        match (before, after) {
+            (false, false) => None,
+            (false, true) => Some(self.form.event(Change::Added, &event.object)),
+            (true, true) => Some(self.form.event(Change::Modified, &event.object)),
+            (true, false) if event.change == Change::Deleted => Some(self.form.event(Change::Deleted, &event.object)),
+            (true, false) => {
+                // The client last saw the object as it was while it matched.
+                let last = event.previous.as_ref()?.deleted_at(event.object.revision);
+                Some(self.form.event(Change::Deleted, &last))
+            }
+        }
+    }
+}

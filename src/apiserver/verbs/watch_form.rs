@@ -1,0 +1,77 @@
+//! How one watch's events are written: JSON lines, YAML documents or protobuf frames, around
+//! objects, their metadata or Table rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::api::decode::MediaType;
+use crate::api::resource::Resource;
+use crate::api::status::Status;
+use crate::api::{meta, protobuf, typed, yaml};
+use crate::apiserver::cache::{Change, Object};
+use crate::apiserver::convert;
+use crate::apiserver::engine::Call;
+use crate::apiserver::negotiate::{Accepted, Shape};
+
+/// Marks the bookmark after the initial events.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// How this watcher's events are written.
+pub struct Form {
+    resource: Arc<Resource>,
+    accepted: Accepted,
+}
+
+impl Form {
+    /// As the request asked.
+    pub fn new(call: &Call) -> Form {
+        Form { resource: call.resource.clone(), accepted: call.accepted }
+    }
+
+    /// An event around an object; plain JSON reuses the cache's bytes.
+    pub fn event(&self, change: Change, object: &Object) -> Bytes {
+        let plain = self.accepted.media == MediaType::Json && self.accepted.shape == Shape::Native;
+        if plain && !convert::is_needed(&self.resource) {
+            let parts: [&[u8]; 5] =
+                [b"{\"type\":\"", change.name().as_bytes(), b"\",\"object\":", object.json(), b"}\n"];
+            return parts.concat().into();
+        }
+        self.write(change.name(), &self.shaped(convert::from_stored(object.value(), &self.resource)))
+    }
+
+    /// A mark that says how far the watch has come.
+    pub fn bookmark(&self, revision: i64, initial_end: bool) -> Bytes {
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
+        if initial_end {
+            metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
+        }
+        let (kind, api_version) = (&*self.resource.kind, self.resource.api_version());
+        let mut object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
+        if !self.resource.custom {
+            typed::normalize(&mut object, &self.resource.schema);
+        }
+        self.write("BOOKMARK", &self.shaped(object))
+    }
+
+    /// The event that ends a watch.
+    pub fn error(&self, status: &Status) -> Bytes {
+        self.write("ERROR", &status.to_value())
+    }
+
+    fn shaped(&self, object: Value) -> Value {
+        match self.accepted.shape {
+            Shape::Native | Shape::Table => object,
+            Shape::Metadata | Shape::MetadataList => meta::partial_object(&object, self.accepted.meta_version),
+        }
+    }
+
+    fn write(&self, kind: &str, object: &Value) -> Bytes {
+        match self.accepted.media {
+            MediaType::Protobuf => protobuf::watch_frame(kind, &protobuf::encode(object).unwrap_or_default()).into(),
+            MediaType::Yaml => format!("{}---\n", yaml::to_string(&json!({"type": kind, "object": object}))).into(),
+            MediaType::Json => format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n").into(),
+        }
+    }
+}
