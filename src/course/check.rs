@@ -148,18 +148,15 @@ async fn run_step(
 }
 
 async fn holds(observer: &mut Observer<'_>, target: &Target, step: &Step) -> bool {
-    if let Some(expression) = &step.until {
-        let waited = target.clock().timeout(step.within.0, until(observer, target, expression)).await;
-        return waited.unwrap_or(false);
-    }
-    let Some(expression) = &step.that else { return true };
-    if !observer.is_true(expression).await {
-        return false;
-    }
+    let Some(expression) = step.condition() else { return true };
+    let true_once = match step.until {
+        Some(_) => target.clock().timeout(step.within.0, until(observer, target, expression)).await.unwrap_or(false),
+        None => observer.is_true(expression).await,
+    };
     match step.stays {
-        None => true,
         // It stays true when the time passes before it was seen false.
-        Some(span) => target.clock().timeout(span.0, until_false(observer, expression)).await.is_err(),
+        Some(span) if true_once => target.clock().timeout(span.0, until_false(observer, expression)).await.is_err(),
+        _ => true_once,
     }
 }
 

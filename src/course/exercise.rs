@@ -105,12 +105,12 @@ pub struct Step {
     pub actions: Vec<Action>,
     /// Must become true within `within`.
     pub until: Option<Expression>,
-    /// Must be true now, and stay so for `stays`.
+    /// Must be true now.
     pub that: Option<Expression>,
     /// How long `until` may take.
     #[serde(default = "Span::five_seconds")]
     pub within: Span,
-    /// How long `that` must stay true; a moment, when absent.
+    /// How long it must then stay true; a moment, when absent.
     pub stays: Option<Span>,
     /// What is expected, in words; the expression itself when absent.
     pub expected: Option<String>,

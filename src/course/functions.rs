@@ -24,6 +24,7 @@ use cel::{Context, ExecutionError, Value as Cel};
 use parking_lot::Mutex;
 
 use super::world::{NOT_YET, Question, Source, World};
+use crate::api::selector::LabelSelector;
 
 type Found = Result<Cel, String>;
 type Function = fn(&mut World, &[Cel]) -> Found;
@@ -74,6 +75,13 @@ pub fn text_field<'a>(object: &'a Cel, path: &[&str]) -> &'a str {
     }
 }
 
+fn label<'a>(object: &'a Cel, key: &str) -> Option<&'a str> {
+    match field(object, &["metadata", "labels", key]) {
+        Some(Cel::String(value)) => Some(value),
+        _ => None,
+    }
+}
+
 fn named(world: &mut World, resource: &str, args: &[Cel]) -> Found {
     let source = Source { resource: resource.to_owned(), namespace: world.namespace.clone() };
     one(world, source, &text(args, 0)?)
@@ -104,11 +112,8 @@ fn listed(world: &mut World, resource: &str, args: &[Cel]) -> Found {
     let source = Source { resource: resource.to_owned(), namespace: world.namespace.clone() };
     let mut objects = world.objects(source)?;
     if !args.is_empty() {
-        let selector = text(args, 0)?;
-        let wanted: Vec<(&str, &str)> = selector.split(',').filter_map(|pair| pair.split_once('=')).collect();
-        objects.retain(|object| {
-            wanted.iter().all(|(key, value)| text_field(object, &["metadata", "labels", key]) == *value)
-        });
+        let selector = LabelSelector::parse(&text(args, 0)?).map_err(|error| error.to_string())?;
+        objects.retain(|object| selector.matches_with(|key| label(object, key)));
     }
     Ok(Cel::List(Arc::new(objects)))
 }

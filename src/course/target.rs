@@ -172,7 +172,7 @@ impl Target {
     /// # Errors
     /// When it is not a playground, or the scheduler has not looked at the Pod.
     pub async fn decision(&self, namespace: &str, name: &str) -> Result<Value> {
-        self.page()?.get(&format!("/tutor/decisions?namespace={namespace}&name={name}")).await
+        self.page()?.get(&format!("/api/decisions?namespace={namespace}&name={name}")).await
     }
 
     fn page(&self) -> Result<&Page> {
