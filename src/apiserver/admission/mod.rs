@@ -5,6 +5,8 @@
 //! says why not. [`Chain::admit`] runs the plugins that change, [`Chain::validate`] those that
 //! only look; both in Kubernetes' order. One file a plugin.
 
+pub mod cel;
+
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;

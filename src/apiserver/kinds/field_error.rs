@@ -103,10 +103,9 @@ impl FieldError {
         Self::of(ErrorType::NotFound, field, show(&value.into()), "")
     }
 
-    /// `Unsupported value: value: supported values: "a", "b"` (shown in sorted order).
+    /// `Unsupported value: value: supported values: "a", "b"` (in the order given).
     pub fn not_supported(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> FieldError {
-        let mut names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
-        names.sort();
+        let names: Vec<String> = supported.iter().map(|name| format!("{name:?}")).collect();
         let detail = if names.is_empty() { String::new() } else { format!("supported values: {}", names.join(", ")) };
         Self::of(ErrorType::NotSupported, field, show(&value.into()), detail)
     }
@@ -211,7 +210,7 @@ mod tests {
         let errors = [
             FieldError::required("spec.a", "name or generateName is required"),
             FieldError::invalid("spec.b", -1, "must be greater than or equal to 0"),
-            FieldError::not_supported("spec.c", "x", &["b", "a"]),
+            FieldError::not_supported("spec.c", "x", &["a", "b"]),
         ];
         let status = FieldError::status("apps", "Deployment", "web", &errors);
         assert_eq!(

@@ -5,9 +5,28 @@
 //! or the list of its faults in Kubernetes' words. Nothing here reads the store or knows time
 //! other than through [`Context`].
 
+pub mod admissionregistration;
+pub mod apiextensions;
+pub mod apps;
+pub mod autoscaling;
+pub mod batch;
+pub mod certificates;
+pub mod core;
 pub mod field_error;
+pub mod json;
+pub mod lifecycle;
+pub mod metadata;
+pub mod names;
+pub mod networking;
+pub mod policy;
+pub mod rbac;
+pub mod resource;
+pub mod selectors;
+pub mod storage;
+pub mod system;
 
 pub use field_error::{ErrorType, FieldError};
+pub use names::NameRule;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -51,9 +70,11 @@ pub struct Strategy {
     pub prepare_create: fn(&mut Value, &Context),
     /// Puts back from `old` what an update may not change (`status`, …), bumps `generation`.
     pub prepare_update: fn(new: &mut Value, old: &Value, context: &Context),
-    /// What is wrong with a new object. Includes `metadata`.
+    /// What `metadata.name` may be.
+    pub name: NameRule,
+    /// What is wrong with a new object, besides its metadata: see [`Strategy::check_create`].
     pub validate: fn(&Value, &Context) -> Vec<FieldError>,
-    /// What is wrong with a change. Includes `metadata`.
+    /// What is wrong with a change, besides its metadata: see [`Strategy::check_update`].
     pub validate_update: fn(new: &Value, old: &Value, context: &Context) -> Vec<FieldError>,
     /// `Warning` headers for a create (`old` is `None`) or an update.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
@@ -79,6 +100,7 @@ impl Strategy {
         defaults: |_, _| {},
         prepare_create: |_, _| {},
         prepare_update: |_, _, _| {},
+        name: NameRule::Subdomain,
         validate: |_, _| Vec::new(),
         validate_update: |_, _, _| Vec::new(),
         warnings: |_, _| Vec::new(),
@@ -90,6 +112,43 @@ impl Strategy {
         unconditional_update: true,
     };
 
+    /// A kind with a `status` that only its subresource writes.
+    pub const WITH_STATUS: Strategy = Strategy {
+        prepare_create: lifecycle::drop_status,
+        prepare_update: lifecycle::keep_status,
+        subresources: &[lifecycle::STATUS],
+        ..Strategy::PLAIN
+    };
+
+    /// As [`Strategy::WITH_STATUS`], with `metadata.generation`.
+    pub const WITH_STATUS_AND_GENERATION: Strategy = Strategy {
+        prepare_create: lifecycle::first_generation,
+        prepare_update: lifecycle::keep_status_and_count,
+        subresources: &[lifecycle::STATUS],
+        ..Strategy::PLAIN
+    };
+
+    /// A kind without `status`, with `metadata.generation`.
+    pub const WITH_GENERATION: Strategy = Strategy {
+        prepare_create: lifecycle::only_generation,
+        prepare_update: lifecycle::count_generation,
+        ..Strategy::PLAIN
+    };
+
+    /// Everything wrong with a new object.
+    pub fn check_create(&self, object: &Value, namespaced: bool, context: &Context) -> Vec<FieldError> {
+        let mut errors = metadata::validate(object, self.name, namespaced);
+        errors.extend((self.validate)(object, context));
+        errors
+    }
+
+    /// Everything wrong with a change.
+    pub fn check_update(&self, new: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
+        let mut errors = metadata::validate_update(new, old);
+        errors.extend((self.validate_update)(new, old, context));
+        errors
+    }
+
     /// The named subresource, if this kind has it.
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|sub| sub.name == name)
@@ -100,6 +159,29 @@ static PLAIN: Strategy = Strategy::PLAIN;
 
 /// The strategy of a built-in kind; a kind without one (custom resources too) is
 /// [`Strategy::PLAIN`].
-pub fn strategy(_group: &str, _kind: &str) -> &'static Strategy {
-    &PLAIN
+pub fn strategy(group: &str, kind: &str) -> &'static Strategy {
+    let found = match group {
+        "" => core::strategy(kind),
+        "apps" => apps::strategy(kind),
+        "batch" => batch::strategy(kind),
+        "autoscaling" => autoscaling::strategy(kind),
+        "policy" => policy::strategy(kind),
+        "networking.k8s.io" => networking::strategy(kind),
+        "rbac.authorization.k8s.io" => rbac::strategy(kind),
+        "storage.k8s.io" => storage::strategy(kind),
+        "certificates.k8s.io" => certificates::strategy(kind),
+        "admissionregistration.k8s.io" => admissionregistration::strategy(kind),
+        "apiextensions.k8s.io" => apiextensions::strategy(kind),
+        "resource.k8s.io" => resource::strategy(kind),
+        "discovery.k8s.io"
+        | "events.k8s.io"
+        | "coordination.k8s.io"
+        | "scheduling.k8s.io"
+        | "node.k8s.io"
+        | "apiregistration.k8s.io"
+        | "flowcontrol.apiserver.k8s.io"
+        | "storagemigration.k8s.io" => system::strategy(kind),
+        _ => None,
+    };
+    found.unwrap_or(&PLAIN)
 }

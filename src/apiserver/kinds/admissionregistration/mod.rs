@@ -1,0 +1,19 @@
+//! The `admissionregistration.k8s.io` group: what clusters add to admission.
+
+pub mod policy;
+pub mod webhook;
+
+use super::Strategy;
+
+/// The strategy of a kind of this group.
+pub fn strategy(kind: &str) -> Option<&'static Strategy> {
+    Some(match kind {
+        "ValidatingWebhookConfiguration" => &webhook::VALIDATING,
+        "MutatingWebhookConfiguration" => &webhook::MUTATING,
+        "ValidatingAdmissionPolicy" => &policy::VALIDATING,
+        "ValidatingAdmissionPolicyBinding" => &policy::VALIDATING_BINDING,
+        "MutatingAdmissionPolicy" => &policy::MUTATING,
+        "MutatingAdmissionPolicyBinding" => &policy::MUTATING_BINDING,
+        _ => return None,
+    })
+}

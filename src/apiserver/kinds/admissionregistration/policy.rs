@@ -1,0 +1,170 @@
+//! Validating- and MutatingAdmissionPolicy and their bindings: admission in CEL.
+
+use serde_json::Value;
+
+use crate::apiserver::kinds::json::Fill::{Empty, Text};
+use crate::apiserver::kinds::json::{Json, at_mut, fill};
+use crate::apiserver::kinds::{FieldError, Strategy};
+
+/// Of ValidatingAdmissionPolicies.
+pub const VALIDATING: Strategy = Strategy {
+    defaults: |policy, _| {
+        match_defaults(policy, "spec.matchConstraints");
+        fill(policy, &[("spec.failurePolicy", Text("Fail"))]);
+    },
+    validate: |policy, _| validate(policy),
+    validate_update: |new, _, _| validate(new),
+    ..Strategy::WITH_STATUS_AND_GENERATION
+};
+
+/// Of ValidatingAdmissionPolicyBindings.
+pub const VALIDATING_BINDING: Strategy = Strategy {
+    defaults: |binding, _| match_defaults(binding, "spec.matchResources"),
+    validate: |binding, _| {
+        let mut errors = binding_errors(binding);
+        errors.extend(actions(binding));
+        errors
+    },
+    validate_update: |new, _, _| {
+        let mut errors = binding_errors(new);
+        errors.extend(actions(new));
+        errors
+    },
+    ..Strategy::WITH_GENERATION
+};
+
+/// Of MutatingAdmissionPolicies.
+pub const MUTATING: Strategy = Strategy {
+    defaults: |policy, _| {
+        match_defaults(policy, "spec.matchConstraints");
+        fill(policy, &[("spec.failurePolicy", Text("Fail"))]);
+    },
+    validate: |policy, _| mutations(policy),
+    validate_update: |new, _, _| mutations(new),
+    ..Strategy::WITH_GENERATION
+};
+
+/// Of MutatingAdmissionPolicyBindings.
+pub const MUTATING_BINDING: Strategy = Strategy {
+    defaults: |binding, _| match_defaults(binding, "spec.matchResources"),
+    validate: |binding, _| binding_errors(binding),
+    validate_update: |new, _, _| binding_errors(new),
+    ..Strategy::WITH_GENERATION
+};
+
+fn match_defaults(object: &mut Value, path: &str) {
+    if let Some(matching) = at_mut(object, path).filter(|matching| matching.is_object()) {
+        fill(
+            matching,
+            &[
+                ("namespaceSelector", Empty),
+                ("objectSelector", Empty),
+                ("matchPolicy", Text("Equivalent")),
+                ("resourceRules[].scope", Text("*")),
+                ("excludeResourceRules[].scope", Text("*")),
+            ],
+        );
+    }
+}
+
+fn validate(policy: &Value) -> Vec<FieldError> {
+    let mut errors = constraints(policy);
+    let validations = policy.items("spec.validations");
+    if validations.is_empty() && policy.items("spec.auditAnnotations").is_empty() {
+        for field in ["spec.validations", "spec.auditAnnotations"] {
+            errors.push(FieldError::required(field, "validations or auditAnnotations must contain at least one item"));
+        }
+    }
+    for (index, validation) in validations.iter().enumerate() {
+        let path = format!("spec.validations[{index}]");
+        errors.extend(expression(validation.text("expression"), &format!("{path}.expression")));
+        let reason = validation.text("reason");
+        let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+        if !reason.is_empty() && !reasons.contains(&reason) {
+            errors.push(FieldError::not_supported(format!("{path}.reason"), reason, &reasons));
+        }
+    }
+    errors
+}
+
+/// What is wrong with a CEL expression that must give a bool.
+fn expression(text: &str, path: &str) -> Vec<FieldError> {
+    if text.trim().is_empty() {
+        return vec![FieldError::required(path, "expression is not specified")];
+    }
+    match crate::apiserver::admission::cel::check_bool(text) {
+        Ok(()) => Vec::new(),
+        Err(problem) => vec![FieldError::invalid(path, text, problem)],
+    }
+}
+
+fn constraints(policy: &Value) -> Vec<FieldError> {
+    let matching = policy.at("spec.matchConstraints");
+    if matching.is_null() {
+        return vec![FieldError::required("spec.matchConstraints", "")];
+    }
+    let rules = matching.items("resourceRules");
+    if rules.is_empty() {
+        return vec![FieldError::required("spec.matchConstraints.resourceRules", "")];
+    }
+    let numbered = rules.iter().enumerate();
+    numbered.flat_map(|(index, own)| rule(own, &format!("spec.matchConstraints.resourceRules[{index}]"))).collect()
+}
+
+/// What is wrong with a rule of resources and operations.
+pub fn rule(rule: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for field in ["apiGroups", "apiVersions", "resources", "operations"] {
+        if rule.items(field).is_empty() {
+            errors.push(FieldError::required(format!("{path}.{field}"), ""));
+        }
+    }
+    let known = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+    for (index, operation) in rule.items("operations").iter().enumerate() {
+        if !known.contains(&operation.as_str().unwrap_or("")) {
+            errors.push(FieldError::not_supported(format!("{path}.operations[{index}]"), operation.clone(), &known));
+        }
+    }
+    errors
+}
+
+fn binding_errors(binding: &Value) -> Vec<FieldError> {
+    if binding.text("spec.policyName").is_empty() {
+        return vec![FieldError::required("spec.policyName", "")];
+    }
+    Vec::new()
+}
+
+fn actions(binding: &Value) -> Vec<FieldError> {
+    let list = binding.items("spec.validationActions");
+    if list.is_empty() {
+        return vec![FieldError::required("spec.validationActions", "")];
+    }
+    let known = ["Audit", "Deny", "Warn"];
+    let mut errors = Vec::new();
+    for (index, action) in list.iter().enumerate() {
+        let path = format!("spec.validationActions[{index}]");
+        if !known.contains(&action.as_str().unwrap_or("")) {
+            errors.push(FieldError::not_supported(path, action.clone(), &known));
+        } else if list[..index].contains(action) {
+            errors.push(FieldError::duplicate(path, action.clone()));
+        }
+    }
+    let both = |one: &str| list.iter().any(|action| action == one);
+    if both("Deny") && both("Warn") {
+        errors.push(FieldError::invalid(
+            "spec.validationActions",
+            Value::Array(list.to_vec()),
+            "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)",
+        ));
+    }
+    errors
+}
+
+fn mutations(policy: &Value) -> Vec<FieldError> {
+    let mut errors = constraints(policy);
+    if policy.items("spec.mutations").is_empty() {
+        errors.push(FieldError::required("spec.mutations", "mutations must contain at least one item"));
+    }
+    errors
+}

@@ -1,0 +1,244 @@
+//! CustomResourceDefinition: a new kind, described by a schema.
+//!
+//! Source: `k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/{v1,validation}`.
+
+use serde_json::{Value, json};
+
+use crate::apiserver::kinds::json::Fill::{Int, Text};
+use crate::apiserver::kinds::json::{Json, fill, object_mut, put};
+use crate::apiserver::kinds::metadata::immutable;
+use crate::apiserver::kinds::{Context, FieldError, Strategy, names};
+
+/// Of CustomResourceDefinitions.
+pub const STRATEGY: Strategy = Strategy {
+    defaults,
+    prepare_create: |definition, context| {
+        crate::apiserver::kinds::lifecycle::first_generation(definition, context);
+        let stored: Vec<Value> =
+            storage_versions(definition).into_iter().take(1).map(|version| version.at("name").clone()).collect();
+        let mut status = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}});
+        status["storedVersions"] = if stored.is_empty() { Value::Null } else { stored.into() };
+        put(definition, "status", status);
+    },
+    prepare_update: |new, old, context| {
+        crate::apiserver::kinds::lifecycle::keep_status_and_count(new, old, context);
+        for version in storage_versions(new).into_iter().map(|version| version.at("name").clone()).collect::<Vec<_>>() {
+            let stored = new.items("status.storedVersions");
+            if !stored.contains(&version) {
+                let list = object_mut(new, "status").entry("storedVersions").or_insert_with(|| json!([]));
+                if let Some(list) = list.as_array_mut() {
+                    list.push(version);
+                }
+            }
+        }
+    },
+    validate: |definition, _| validate(definition),
+    validate_update: |new, old, _| {
+        let mut errors = validate(new);
+        for path in ["spec.group", "spec.names.plural", "spec.scope", "spec.names.kind"] {
+            let established = old
+                .items("status.conditions")
+                .iter()
+                .any(|condition| condition.text("type") == "Established" && condition.text("status") == "True");
+            if established || path == "spec.group" {
+                errors.extend(immutable(new, old, path));
+            }
+        }
+        errors
+    },
+    unconditional_update: false,
+    ..Strategy::WITH_STATUS_AND_GENERATION
+};
+
+fn defaults(definition: &mut Value, _: &Context) {
+    let kind = definition.text("spec.names.kind").to_string();
+    if definition.text("spec.names.singular").is_empty() {
+        put(definition, "spec.names.singular", kind.to_lowercase());
+    }
+    if definition.text("spec.names.listKind").is_empty() && !kind.is_empty() {
+        put(definition, "spec.names.listKind", format!("{kind}List"));
+    }
+    fill(
+        definition,
+        &[("spec.conversion+.strategy", Text("None")), ("spec.conversion.webhook.clientConfig.service.port", Int(443))],
+    );
+}
+
+fn storage_versions(definition: &Value) -> Vec<&Value> {
+    definition.items("spec.versions").iter().filter(|version| version.flag("storage")).collect()
+}
+
+fn validate(definition: &Value) -> Vec<FieldError> {
+    let spec = definition.at("spec");
+    let mut errors = Vec::new();
+    let name = definition.text("metadata.name");
+    let (plural, group) = (spec.text("names.plural"), spec.text("group"));
+    if name != format!("{plural}.{group}") {
+        errors.push(FieldError::invalid("metadata.name", name, "must be spec.names.plural+\".\"+spec.group"));
+    }
+    if group.is_empty() {
+        errors.push(FieldError::required("spec.group", ""));
+    } else if let Some(fault) = names::dns_subdomain(group).first() {
+        errors.push(FieldError::invalid("spec.group", group, fault.as_str()));
+    } else if group.split('.').count() < 2 {
+        errors.push(FieldError::invalid("spec.group", group, "should be a domain with at least one dot"));
+    }
+    errors.extend(protected_group(definition, group));
+    errors.extend(kind_names(spec));
+    match spec.text("scope") {
+        "" => errors.push(FieldError::required("spec.scope", "")),
+        "Cluster" | "Namespaced" => {}
+        other => errors.push(FieldError::not_supported("spec.scope", other, &["Cluster", "Namespaced"])),
+    }
+    errors.extend(versions(definition));
+    errors
+}
+
+fn protected_group(definition: &Value, group: &str) -> Option<FieldError> {
+    let protected =
+        ["k8s.io", "kubernetes.io"].iter().any(|owned| group == *owned || group.ends_with(&format!(".{owned}")));
+    let approved = crate::api::meta::annotation(definition, "api-approved.kubernetes.io").is_some();
+    (protected && !approved).then(|| {
+        FieldError::required(
+            "metadata.annotations[api-approved.kubernetes.io]",
+            "protected groups must have approval annotation \"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111",
+        )
+    })
+}
+
+fn kind_names(spec: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for field in ["plural", "singular", "kind", "listKind"] {
+        let text = spec.at("names").text(field);
+        let path = format!("spec.names.{field}");
+        if text.is_empty() {
+            errors.push(FieldError::required(path, ""));
+            continue;
+        }
+        let mixed = matches!(field, "kind" | "listKind");
+        for fault in names::dns_1035_label(&if mixed { text.to_lowercase() } else { text.to_string() }) {
+            let detail =
+                if mixed { format!("may have mixed case, but should otherwise match: {fault}") } else { fault };
+            errors.push(FieldError::invalid(path.clone(), text, detail));
+        }
+    }
+    let (kind, list) = (spec.text("names.kind"), spec.text("names.listKind"));
+    if kind == list && !kind.is_empty() {
+        errors.push(FieldError::invalid("spec.names.listKind", list, "kind and listKind may not be the same"));
+    }
+    errors
+}
+
+fn versions(definition: &Value) -> Vec<FieldError> {
+    let list = definition.items("spec.versions");
+    let mut errors = Vec::new();
+    let storage = storage_versions(definition);
+    let stored = definition.at("status.storedVersions");
+    if storage.len() != 1 {
+        errors.push(FieldError::invalid_raw(
+            "spec.versions",
+            go_versions(list),
+            "must have exactly one version marked as storage version",
+        ));
+    }
+    if stored.as_array().is_none_or(|stored| stored.is_empty()) {
+        errors.push(FieldError::invalid(
+            "status.storedVersions",
+            stored.clone(),
+            "must have at least one stored version",
+        ));
+    } else if let Some(last) = storage.last()
+        && !definition.items("status.storedVersions").contains(last.at("name"))
+    {
+        let detail = format!("must have the storage version {}", last.text("name"));
+        errors.push(FieldError::invalid("status.storedVersions", stored.clone(), detail));
+    }
+    for (index, version) in list.iter().enumerate() {
+        let path = format!("spec.versions[{index}]");
+        let name = version.text("name");
+        for fault in names::dns_1035_label(name) {
+            errors.push(FieldError::invalid(format!("{path}.name"), name, fault));
+        }
+        if !version.has("schema.openAPIV3Schema") {
+            errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), ""));
+        }
+    }
+    // One version's settings are reported as if they stood at the top, as they once did.
+    let path = |index: usize| if list.len() == 1 { "spec".to_string() } else { format!("spec.versions[{index}]") };
+    for (index, version) in list.iter().enumerate() {
+        errors.extend(printer_columns(version, &path(index)));
+        errors.extend(scale(version, &path(index)));
+    }
+    errors
+}
+
+/// The internal Go struct as `encoding/json` prints it.
+fn go_versions(list: &[Value]) -> String {
+    let shown: Vec<Value> = list
+        .iter()
+        .map(|version| {
+            json!({
+                "Name": version.text("name"), "Served": version.flag("served"), "Storage": version.flag("storage"),
+                "Deprecated": version.flag("deprecated"), "DeprecationWarning": version.at("deprecationWarning"),
+                "Schema": null,
+                "Subresources": version.at("subresources"),
+                "AdditionalPrinterColumns": version.at("additionalPrinterColumns"),
+                "SelectableFields": version.at("selectableFields"),
+            })
+        })
+        .collect();
+    Value::Array(shown).to_string()
+}
+
+fn simple_path(path: &str) -> bool {
+    path.starts_with('.') && path.len() > 1
+}
+
+fn printer_columns(version: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let kinds = ["boolean", "date", "integer", "number", "string"];
+    for (index, column) in version.items("additionalPrinterColumns").iter().enumerate() {
+        let path = format!("{path}.additionalPrinterColumns[{index}]");
+        if column.text("name").is_empty() {
+            errors.push(FieldError::required(format!("{path}.name"), ""));
+        }
+        let kind = column.text("type");
+        if kind.is_empty() {
+            errors.push(FieldError::required(format!("{path}.type"), format!("must be one of {}", kinds.join(","))));
+        } else if !kinds.contains(&kind) {
+            let detail = format!("must be one of {}", kinds.join(","));
+            errors.push(FieldError::invalid(format!("{path}.type"), kind, detail));
+        }
+        let json_path = column.text("jsonPath");
+        if json_path.is_empty() {
+            errors.push(FieldError::required(format!("{path}.JSONPath"), ""));
+        } else if !simple_path(json_path) {
+            errors.push(FieldError::invalid(
+                format!("{path}.JSONPath"),
+                json_path,
+                "must be a simple json path starting with .",
+            ));
+        }
+    }
+    errors
+}
+
+fn scale(version: &Value, path: &str) -> Vec<FieldError> {
+    let scale = version.at("subresources.scale");
+    if scale.is_null() {
+        return Vec::new();
+    }
+    let mut errors = Vec::new();
+    for (field, start) in [("specReplicasPath", ".spec."), ("statusReplicasPath", ".status.")] {
+        let text = scale.text(field);
+        let at = format!("{path}.subresources.scale.{field}");
+        if text.is_empty() {
+            errors.push(FieldError::required(at, ""));
+        } else if !simple_path(text) {
+            errors.push(FieldError::invalid(at, text, "must be a simple json path starting with ."));
+        } else if !text.starts_with(start) {
+            errors.push(FieldError::invalid(at, text, format!("should be a json path under {start}")));
+        }
+    }
+    errors
+}

@@ -1,0 +1,10 @@
+//! The `apiextensions.k8s.io` group.
+
+pub mod customresourcedefinition;
+
+use super::Strategy;
+
+/// The strategy of a kind of this group.
+pub fn strategy(kind: &str) -> Option<&'static Strategy> {
+    (kind == "CustomResourceDefinition").then_some(&customresourcedefinition::STRATEGY)
+}

@@ -1,0 +1,10 @@
+//! The `autoscaling` group.
+
+pub mod horizontalpodautoscaler;
+
+use super::Strategy;
+
+/// The strategy of a kind of this group.
+pub fn strategy(kind: &str) -> Option<&'static Strategy> {
+    (kind == "HorizontalPodAutoscaler").then_some(&horizontalpodautoscaler::STRATEGY)
+}

@@ -1,0 +1,227 @@
+//! Defaults of a Pod's spec, shared by every template that holds one.
+//!
+//! Source: `k8s.io/kubernetes/pkg/apis/core/v1/defaults.go`; recorded cases in the defaults test.
+
+use serde_json::Value;
+
+use crate::api::quantity::Quantity;
+use crate::apiserver::kinds::json::Fill::{Empty, Flag, Int, Text};
+use crate::apiserver::kinds::json::{Defaults, Json, at_mut, fill, items_mut, object_mut, put};
+
+const POD_SPEC: Defaults = &[
+    ("dnsPolicy", Text("ClusterFirst")),
+    ("restartPolicy", Text("Always")),
+    ("terminationGracePeriodSeconds", Int(30)),
+    ("securityContext", Empty),
+    ("schedulerName", Text("default-scheduler")),
+];
+
+const CONTAINER: Defaults = &[
+    ("resources", Empty),
+    ("terminationMessagePath", Text("/dev/termination-log")),
+    ("terminationMessagePolicy", Text("File")),
+    ("ports[].protocol", Text("TCP")),
+    ("env[].valueFrom.fieldRef.apiVersion", Text("v1")),
+    ("env[].valueFrom.resourceFieldRef.divisor", Text("0")),
+    ("env[].valueFrom.fileKeyRef.optional", Flag(false)),
+    ("lifecycle.postStart.httpGet.path", Text("/")),
+    ("lifecycle.postStart.httpGet.scheme", Text("HTTP")),
+    ("lifecycle.preStop.httpGet.path", Text("/")),
+    ("lifecycle.preStop.httpGet.scheme", Text("HTTP")),
+];
+
+const PROBE: Defaults = &[
+    ("timeoutSeconds", Int(1)),
+    ("periodSeconds", Int(10)),
+    ("successThreshold", Int(1)),
+    ("failureThreshold", Int(3)),
+    ("httpGet.path", Text("/")),
+    ("httpGet.scheme", Text("HTTP")),
+    ("grpc.service", Text("")),
+];
+
+/// Of one volume source, inside a Pod's volume or a PersistentVolume's spec.
+pub const VOLUME_SOURCE: Defaults = &[
+    ("hostPath.type", Text("")),
+    ("iscsi.iscsiInterface", Text("default")),
+    ("rbd.pool", Text("rbd")),
+    ("rbd.user", Text("admin")),
+    ("rbd.keyring", Text("/etc/ceph/keyring")),
+    ("azureDisk.cachingMode", Text("ReadWrite")),
+    ("azureDisk.fsType", Text("ext4")),
+    ("azureDisk.readOnly", Flag(false)),
+    ("azureDisk.kind", Text("Shared")),
+    ("scaleIO.storageMode", Text("ThinProvisioned")),
+    ("scaleIO.fsType", Text("xfs")),
+];
+
+const VOLUME: Defaults = &[
+    ("secret.defaultMode", Int(420)),
+    ("configMap.defaultMode", Int(420)),
+    ("downwardAPI.defaultMode", Int(420)),
+    ("downwardAPI.items[].fieldRef.apiVersion", Text("v1")),
+    ("downwardAPI.items[].resourceFieldRef.divisor", Text("0")),
+    ("projected.defaultMode", Int(420)),
+    ("projected.sources[].serviceAccountToken.expirationSeconds", Int(3600)),
+    ("projected.sources[].downwardAPI.items[].fieldRef.apiVersion", Text("v1")),
+    ("projected.sources[].downwardAPI.items[].resourceFieldRef.divisor", Text("0")),
+    ("ephemeral.volumeClaimTemplate.metadata", Empty),
+    ("ephemeral.volumeClaimTemplate.spec.volumeMode", Text("Filesystem")),
+];
+
+/// The lists of containers in a Pod's spec.
+pub const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+
+/// Fills in the spec of a Pod or of a template.
+pub fn pod_spec(spec: &mut Value) {
+    fill(spec, POD_SPEC);
+    let host_network = spec.flag("hostNetwork");
+    for list in CONTAINER_LISTS {
+        for container in items_mut(spec, list) {
+            container_defaults(container);
+            if host_network && list != "ephemeralContainers" {
+                host_ports(container);
+            }
+        }
+    }
+    for volume in items_mut(spec, "volumes") {
+        volume_defaults(volume);
+    }
+    service_account(spec);
+}
+
+/// What only a Pod has, not a template: service links, and requests that follow limits.
+pub fn pod(pod: &mut Value) {
+    let Some(spec) = pod.get_mut("spec") else { return };
+    fill(spec, &[("enableServiceLinks", Flag(true))]);
+    for list in ["initContainers", "containers"] {
+        for container in items_mut(spec, list) {
+            requests_from_limits(container);
+        }
+    }
+    pod_level_requests(spec);
+}
+
+fn container_defaults(container: &mut Value) {
+    fill(container, CONTAINER);
+    if container.text("imagePullPolicy").is_empty() {
+        let policy = pull_policy(container.text("image"));
+        put(container, "imagePullPolicy", policy);
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(probe) = at_mut(container, probe).filter(|probe| probe.is_object()) {
+            for field in ["timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+                if probe.int(field) == Some(0) {
+                    put(probe, field, Value::Null);
+                }
+            }
+            fill(probe, PROBE);
+        }
+    }
+}
+
+/// `Always` for the tag `latest`, said or implied, else `IfNotPresent`.
+pub fn pull_policy(image: &str) -> &'static str {
+    let (name, digest) = match image.split_once('@') {
+        Some((name, _)) => (name, true),
+        None => (image, false),
+    };
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match last.split_once(':') {
+        Some((_, "latest")) => "Always",
+        Some(_) => "IfNotPresent",
+        None if digest || image.is_empty() => "IfNotPresent",
+        None => "Always",
+    }
+}
+
+fn host_ports(container: &mut Value) {
+    for port in items_mut(container, "ports") {
+        if port.int("hostPort").unwrap_or(0) == 0 {
+            let number = port.at("containerPort").clone();
+            put(port, "hostPort", number);
+        }
+    }
+}
+
+fn volume_defaults(volume: &mut Value) {
+    let sources = volume
+        .as_object()
+        .map_or(0, |map| map.iter().filter(|(key, value)| *key != "name" && !value.is_null()).count());
+    if sources == 0 {
+        put(volume, "emptyDir", serde_json::json!({}));
+    }
+    fill(volume, VOLUME_SOURCE);
+    fill(volume, VOLUME);
+    if volume.has("image") && volume.text("image.pullPolicy").is_empty() {
+        let policy = pull_policy(volume.text("image.reference"));
+        put(volume, "image.pullPolicy", policy);
+    }
+}
+
+/// `serviceAccount` is the old name of `serviceAccountName`; both are kept the same.
+fn service_account(spec: &mut Value) {
+    let name = match (spec.text("serviceAccountName"), spec.text("serviceAccount")) {
+        ("", "") => return,
+        ("", old) => old.to_string(),
+        (name, _) => name.to_string(),
+    };
+    put(spec, "serviceAccountName", name.clone());
+    put(spec, "serviceAccount", name);
+}
+
+fn requests_from_limits(container: &mut Value) {
+    let limits: Vec<(String, Value)> = container
+        .entries("resources.limits")
+        .into_iter()
+        .map(|(key, value)| (key.to_string(), value.clone()))
+        .collect();
+    if limits.is_empty() {
+        return;
+    }
+    let requests = object_mut(container, "resources.requests");
+    for (name, limit) in limits {
+        requests.entry(name).or_insert(limit);
+    }
+}
+
+/// A Pod-level limit gives a Pod-level request: the containers' sum where they ask, else the limit.
+fn pod_level_requests(spec: &mut Value) {
+    let limits: Vec<(String, Value)> =
+        spec.entries("resources.limits").into_iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+    for (name, limit) in limits {
+        if spec.at("resources.requests").get(&name).is_some() {
+            continue;
+        }
+        let asked: Vec<Quantity> = spec
+            .items("containers")
+            .iter()
+            .filter_map(|container| container.at("resources.requests").get(&name)?.as_str())
+            .filter_map(|text| Quantity::parse(text).ok())
+            .collect();
+        let request = match asked.into_iter().reduce(Quantity::plus) {
+            Some(sum) => sum.to_string().into(),
+            None => limit,
+        };
+        object_mut(spec, "resources.requests").insert(name, request);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tag_decides_the_pull_policy() {
+        for (image, policy) in [
+            ("nginx", "Always"),
+            ("nginx:latest", "Always"),
+            ("nginx:1.2", "IfNotPresent"),
+            ("r.io:5000/a/b", "Always"),
+            ("nginx@sha256:aa", "IfNotPresent"),
+            ("nginx:latest@sha256:aa", "Always"),
+        ] {
+            assert_eq!(pull_policy(image), policy, "{image}");
+        }
+    }
+}

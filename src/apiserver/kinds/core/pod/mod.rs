@@ -1,0 +1,197 @@
+//! Pod: the unit that runs. Its defaults, what may change, how it dies.
+//!
+//! Source: `k8s.io/kubernetes/pkg/registry/core/pod/strategy.go`.
+
+pub mod containers;
+pub mod defaults;
+pub mod scheduling;
+pub mod spec;
+pub mod update;
+pub mod volumes;
+pub mod warnings;
+
+use serde_json::{Value, json};
+
+use crate::api::meta;
+use crate::apiserver::kinds::json::{Json, copy, drop_at, items_mut, put};
+use crate::apiserver::kinds::lifecycle;
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource};
+
+/// Of Pods.
+pub const STRATEGY: Strategy = Strategy {
+    defaults,
+    prepare_create,
+    prepare_update,
+    validate: |pod, _| spec::validate_pod(pod),
+    validate_update: |new, old, _| update::validate_pod(new, old),
+    warnings: |new, old| warnings::pod(new, old),
+    selectable_fields,
+    selectable_names: &[
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.podIPs",
+        "status.nominatedNodeName",
+    ],
+    subresources: &[
+        Subresource { name: "status", prepare: prepare_status, validate: |_, _, _| Vec::new() },
+        Subresource { name: "ephemeralcontainers", prepare: prepare_ephemeral, validate: update::ephemeral_containers },
+        Subresource { name: "resize", prepare: prepare_resize, validate: update::resize },
+    ],
+    grace_seconds,
+    ..Strategy::PLAIN
+};
+
+fn defaults(pod: &mut Value, _: &Context) {
+    defaults::pod(pod);
+    if let Some(spec) = pod.get_mut("spec") {
+        defaults::pod_spec(spec);
+    }
+}
+
+fn prepare_create(pod: &mut Value, context: &Context) {
+    let qos = qos_class(pod.at("spec"));
+    put(pod, "status", json!({"phase": "Pending", "qosClass": qos}));
+    meta::set_generation(pod, 1);
+    for list in defaults::CONTAINER_LISTS {
+        for container in items_mut(pod.get_mut("spec").unwrap_or(&mut Value::Null), list) {
+            drop_at(container, "lifecycle.stopSignal");
+        }
+    }
+    if !pod.items("spec.schedulingGates").is_empty() {
+        let condition = json!({
+            "type": "PodScheduled", "status": "False", "lastProbeTime": null,
+            "lastTransitionTime": seconds(context.now), "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates",
+        });
+        put(pod, "status.conditions", json!([condition]));
+    }
+}
+
+/// RFC 3339 in whole seconds, as Kubernetes writes times.
+pub fn seconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn prepare_update(new: &mut Value, old: &Value, _: &Context) {
+    copy(new, old, "status");
+    lifecycle::count(new, old);
+}
+
+fn prepare_status(new: &mut Value, old: &Value, context: &Context) {
+    lifecycle::only_status(new, old, context);
+    let qos = old.at("status.qosClass").clone();
+    if !qos.is_null() {
+        put(new, "status.qosClass", qos);
+    }
+}
+
+fn prepare_ephemeral(new: &mut Value, old: &Value, _: &Context) {
+    let wanted = new.at("spec.ephemeralContainers").clone();
+    copy(new, old, "spec");
+    copy(new, old, "status");
+    if !wanted.is_null() {
+        put(new, "spec.ephemeralContainers", wanted);
+    }
+    lifecycle::count(new, old);
+}
+
+/// Only container resources and resize policies come from the request.
+fn prepare_resize(new: &mut Value, old: &Value, _: &Context) {
+    let wanted = new.clone();
+    let metadata = new.at("metadata.managedFields").clone();
+    *new = old.clone();
+    if !metadata.is_null() {
+        put(new, "metadata.managedFields", metadata);
+    }
+    for list in ["containers", "initContainers"] {
+        let Some(spec) = new.get_mut("spec") else { continue };
+        for container in items_mut(spec, list) {
+            let name = container.text("name").to_string();
+            let list_path = format!("spec.{list}");
+            if let Some(asked) = wanted.items(&list_path).iter().find(|other| other.text("name") == name) {
+                copy(container, asked, "resources");
+                copy(container, asked, "resizePolicy");
+            }
+        }
+    }
+    copy(new, &wanted, "spec.resources");
+    lifecycle::count(new, old);
+}
+
+fn selectable_fields(pod: &Value) -> Vec<(&'static str, String)> {
+    let text = |path: &str| pod.text(path).to_string();
+    vec![
+        ("spec.nodeName", text("spec.nodeName")),
+        ("spec.restartPolicy", text("spec.restartPolicy")),
+        ("spec.schedulerName", text("spec.schedulerName")),
+        ("spec.serviceAccountName", text("spec.serviceAccountName")),
+        ("spec.hostNetwork", pod.flag("spec.hostNetwork").to_string()),
+        ("status.phase", text("status.phase")),
+        ("status.podIP", text("status.podIP")),
+        ("status.podIPs", text("status.podIP")),
+        ("status.nominatedNodeName", text("status.nominatedNodeName")),
+    ]
+}
+
+/// A Pod on a node gets the time it asks for; one that runs nowhere, or has ended, dies at once.
+fn grace_seconds(pod: &Value, asked: Option<i64>) -> i64 {
+    let unscheduled = pod.text("spec.nodeName").is_empty();
+    let ended = matches!(pod.text("status.phase"), "Failed" | "Succeeded");
+    if unscheduled || ended {
+        return 0;
+    }
+    let seconds = asked.or_else(|| pod.int("spec.terminationGracePeriodSeconds")).unwrap_or(30);
+    if seconds < 0 { 1 } else { seconds }
+}
+
+/// `Guaranteed`, `Burstable` or `BestEffort`, from requests and limits of cpu and memory.
+pub fn qos_class(spec: &Value) -> &'static str {
+    let containers: Vec<&Value> =
+        match spec.has("resources") && !spec.at("resources").as_object().is_none_or(|map| map.is_empty()) {
+            true => vec![spec],
+            false => spec.items("initContainers").iter().chain(spec.items("containers")).collect(),
+        };
+    let amount = |container: &Value, which: &str, name: &str| -> Option<String> {
+        let text = container.at(which).get(name)?.as_str()?.to_string();
+        let zero = crate::api::quantity::Quantity::parse(&text).is_ok_and(|quantity| quantity.is_zero());
+        (!zero).then_some(text)
+    };
+    let mut any = false;
+    let mut guaranteed = true;
+    for container in containers {
+        for name in ["cpu", "memory"] {
+            let request = amount(container, "resources.requests", name);
+            let limit = amount(container, "resources.limits", name);
+            any |= request.is_some() || limit.is_some();
+            guaranteed &= limit.is_some() && (request.is_none() || request == limit);
+        }
+    }
+    match (any, guaranteed) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}
+
+/// What is wrong with a template's Pod (`spec.template`), and nothing about its restart policy.
+pub fn validate_template(template: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors =
+        crate::apiserver::kinds::metadata::labels(template.at("metadata.labels"), &format!("{path}.metadata.labels"));
+    errors.extend(crate::apiserver::kinds::metadata::annotations(
+        template.at("metadata.annotations"),
+        &format!("{path}.metadata.annotations"),
+    ));
+    errors.extend(spec::validate(template.at("spec"), &format!("{path}.spec")));
+    if !template.items("spec.ephemeralContainers").is_empty() {
+        errors.push(FieldError::forbidden(
+            format!("{path}.spec.ephemeralContainers"),
+            "ephemeral containers not allowed in pod template",
+        ));
+    }
+    errors
+}

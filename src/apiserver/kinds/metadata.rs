@@ -1,0 +1,197 @@
+//! Validation of `metadata`, the same for every kind, built-in or custom.
+//!
+//! Source: `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`.
+
+use serde_json::Value;
+
+use super::FieldError;
+use super::json::Json;
+use super::names::{self, NameRule};
+
+const ANNOTATIONS_MAX_BYTES: usize = 256 * 1024;
+
+/// What is wrong with the metadata of a new object.
+pub fn validate(object: &Value, rule: NameRule, namespaced: bool) -> Vec<FieldError> {
+    let meta = object.at("metadata");
+    let mut errors = Vec::new();
+    let prefix = meta.text("generateName");
+    if !prefix.is_empty() {
+        for fault in rule.check(prefix, true) {
+            errors.push(FieldError::invalid("metadata.generateName", prefix, fault));
+        }
+    }
+    let name = meta.text("name");
+    if name.is_empty() {
+        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
+    } else {
+        for fault in rule.check(name, false) {
+            errors.push(FieldError::invalid("metadata.name", name, fault));
+        }
+    }
+    let namespace = meta.text("namespace");
+    if namespaced {
+        if namespace.is_empty() {
+            errors.push(FieldError::required("metadata.namespace", ""));
+        } else {
+            for fault in names::dns_label(namespace) {
+                errors.push(FieldError::invalid("metadata.namespace", namespace, fault));
+            }
+        }
+    } else if !namespace.is_empty() {
+        errors.push(FieldError::forbidden("metadata.namespace", "not allowed on this type"));
+    }
+    if let Some(generation) = meta.int("generation") {
+        errors.extend(non_negative(generation, "metadata.generation"));
+    }
+    errors.extend(labels(meta.at("labels"), "metadata.labels"));
+    errors.extend(annotations(meta.at("annotations"), "metadata.annotations"));
+    errors.extend(owner_references(meta.at("ownerReferences")));
+    errors.extend(finalizers(meta.items("finalizers")));
+    errors
+}
+
+/// What is wrong with a change of metadata.
+pub fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let (meta, before) = (new.at("metadata"), old.at("metadata"));
+    let mut errors = Vec::new();
+    if before.has("deletionTimestamp") {
+        let known: Vec<&str> = before.items("finalizers").iter().filter_map(Value::as_str).collect();
+        let mut extra: Vec<&str> =
+            meta.items("finalizers").iter().filter_map(Value::as_str).filter(|name| !known.contains(name)).collect();
+        if !extra.is_empty() {
+            extra.sort_unstable();
+            let list: Vec<String> = extra.iter().map(|name| format!("{name:?}")).collect();
+            errors.push(FieldError::forbidden(
+                "metadata.finalizers",
+                format!(
+                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                    list.join(", ")
+                ),
+            ));
+        }
+    }
+    for field in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if meta.at(field) != before.at(field) {
+            errors.push(FieldError::invalid(format!("metadata.{field}"), meta.at(field).clone(), "field is immutable"));
+        }
+    }
+    if let (Some(generation), Some(was)) = (meta.int("generation"), before.int("generation"))
+        && generation < was
+    {
+        errors.push(FieldError::invalid("metadata.generation", generation, "must not be decremented"));
+    }
+    errors.extend(labels(meta.at("labels"), "metadata.labels"));
+    errors.extend(annotations(meta.at("annotations"), "metadata.annotations"));
+    errors.extend(owner_references(meta.at("ownerReferences")));
+    errors.extend(finalizers(meta.items("finalizers")));
+    errors
+}
+
+/// What is wrong with a map of labels.
+pub fn labels(map: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (key, value) in map.as_object().into_iter().flatten() {
+        for fault in names::qualified_name(key) {
+            errors.push(FieldError::invalid(path, key.as_str(), fault));
+        }
+        let text = value.as_str().unwrap_or("");
+        for fault in names::label_value(text) {
+            errors.push(FieldError::invalid(path, text, fault));
+        }
+    }
+    errors
+}
+
+/// What is wrong with annotations: keys, and the size of all of them.
+pub fn annotations(map: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut bytes = 0;
+    for (key, value) in map.as_object().into_iter().flatten() {
+        for fault in names::qualified_name(&key.to_lowercase()) {
+            errors.push(FieldError::invalid(path, key.as_str(), fault));
+        }
+        bytes += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if bytes > ANNOTATIONS_MAX_BYTES {
+        errors.push(FieldError::too_long(path, ANNOTATIONS_MAX_BYTES));
+    }
+    errors
+}
+
+/// `must be greater than or equal to 0`, if it is not.
+pub fn non_negative(number: i64, path: &str) -> Option<FieldError> {
+    (number < 0).then(|| FieldError::invalid(path, number, "must be greater than or equal to 0"))
+}
+
+fn owner_references(list: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut controller: Option<String> = None;
+    for (index, owner) in list.as_array().into_iter().flatten().enumerate() {
+        let path = format!("metadata.ownerReferences[{index}]");
+        let version = owner.text("apiVersion").rsplit('/').next().unwrap_or("");
+        if version.is_empty() {
+            errors.push(FieldError::invalid(
+                format!("{path}.apiVersion"),
+                owner.text("apiVersion"),
+                "version must not be empty",
+            ));
+        }
+        for field in ["kind", "name", "uid"] {
+            if owner.text(field).is_empty() {
+                errors.push(FieldError::required(format!("{path}.{field}"), "must not be empty"));
+            }
+        }
+        if owner.text("apiVersion") == "v1" && owner.text("kind") == "Event" {
+            errors.push(FieldError::invalid(
+                path,
+                "v1, Kind=Event",
+                "v1, Kind=Event is disallowed from being an owner",
+            ));
+        }
+        if owner.flag("controller") {
+            let here = format!("{}/{}", owner.text("kind"), owner.text("name"));
+            match &controller {
+                Some(first) => errors.push(FieldError::invalid(
+                    "metadata.ownerReferences",
+                    list.clone(),
+                    format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {here}"
+                    ),
+                )),
+                None => controller = Some(here),
+            }
+        }
+    }
+    errors
+}
+
+fn finalizers(list: &[Value]) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+    for name in &names {
+        for fault in names::qualified_name(name) {
+            errors.push(FieldError::invalid("metadata.finalizers", *name, fault));
+        }
+        if !name.contains('/') && !["kubernetes", "orphan", "foregroundDeletion"].contains(name) {
+            errors.push(FieldError::invalid(
+                "metadata.finalizers",
+                *name,
+                "name is neither a standard finalizer name nor is it fully qualified",
+            ));
+        }
+    }
+    if names.contains(&"orphan") && names.contains(&"foregroundDeletion") {
+        errors.push(FieldError::invalid(
+            "metadata.finalizers",
+            Value::from(names),
+            "finalizer orphan and foregroundDeletion cannot be both set",
+        ));
+    }
+    errors
+}
+
+/// `field is immutable`, when `path` changed.
+pub fn immutable(new: &Value, old: &Value, path: &str) -> Option<FieldError> {
+    let (now, was) = (new.at(path), old.at(path));
+    (now != was).then(|| FieldError::invalid(path, now.clone(), "field is immutable"))
+}

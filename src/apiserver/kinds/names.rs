@@ -1,0 +1,310 @@
+//! The shapes of names: DNS labels and subdomains, qualified names, label values, ports, paths.
+//!
+//! Each check returns what is wrong, in Kubernetes' words; an empty list is "nothing".
+//! Source: `k8s.io/apimachinery/pkg/util/validation`.
+
+const LABEL_TEXT: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const SUBDOMAIN_TEXT: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const WILDCARD_TEXT: &str = r"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL_1035_TEXT: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const QUALIFIED_TEXT: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE_TEXT: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const CONFIG_KEY_TEXT: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+/// Faults of one name.
+pub type Faults = Vec<String>;
+
+fn max_length(max: usize) -> String {
+    format!("must be no more than {max} bytes")
+}
+
+fn is_lower(c: u8) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit()
+}
+
+fn matches_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    match (bytes.first(), bytes.last()) {
+        (Some(first), Some(last)) => {
+            is_lower(*first) && is_lower(*last) && bytes.iter().all(|c| is_lower(*c) || *c == b'-')
+        }
+        _ => false,
+    }
+}
+
+fn matches_subdomain(text: &str) -> bool {
+    text.split('.').all(matches_label)
+}
+
+/// A DNS-1123 label.
+pub fn dns_label(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    if text.len() > 63 {
+        faults.push(max_length(63));
+    }
+    if !matches_label(text) {
+        let dotted = matches_subdomain(text);
+        faults.push(if dotted { "must not contain dots".to_string() } else { LABEL_TEXT.to_string() });
+    }
+    faults
+}
+
+/// A DNS-1123 subdomain.
+pub fn dns_subdomain(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    if text.len() > 253 {
+        faults.push(max_length(253));
+    }
+    if !matches_subdomain(text) {
+        faults.push(SUBDOMAIN_TEXT.to_string());
+    }
+    faults
+}
+
+/// `*.` and a DNS-1123 subdomain.
+pub fn wildcard_subdomain(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    if text.len() > 253 {
+        faults.push(max_length(253));
+    }
+    if !text.strip_prefix("*.").is_some_and(matches_subdomain) {
+        faults.push(WILDCARD_TEXT.to_string());
+    }
+    faults
+}
+
+/// A DNS-1035 label.
+pub fn dns_1035_label(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    if text.len() > 63 {
+        faults.push(max_length(63));
+    }
+    if !matches_label(text) || text.starts_with(|c: char| c.is_ascii_digit()) {
+        faults.push(LABEL_1035_TEXT.to_string());
+    }
+    faults
+}
+
+fn matches_qualified(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    match (bytes.first(), bytes.last()) {
+        (Some(first), Some(last)) => {
+            first.is_ascii_alphanumeric()
+                && last.is_ascii_alphanumeric()
+                && bytes.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+        }
+        _ => false,
+    }
+}
+
+/// `[prefix/]name`: what label keys, annotation keys, finalizers and resource names are.
+pub fn qualified_name(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    let parts: Vec<&str> = text.split('/').collect();
+    let name = match parts.as_slice() {
+        [name] => *name,
+        [prefix, name] => {
+            if prefix.is_empty() {
+                faults.push("prefix part must be non-empty".to_string());
+            } else {
+                faults.extend(dns_subdomain(prefix).into_iter().map(|fault| format!("prefix part {fault}")));
+            }
+            *name
+        }
+        _ => {
+            faults.push(format!(
+                "a valid label key {QUALIFIED_TEXT} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            ));
+            return faults;
+        }
+    };
+    if name.is_empty() {
+        faults.push("name part must be non-empty".to_string());
+    } else if name.len() > 63 {
+        faults.push(format!("name part {}", max_length(63)));
+    }
+    if !matches_qualified(name) {
+        faults.push(format!("name part {QUALIFIED_TEXT}"));
+    }
+    faults
+}
+
+/// A label's value.
+pub fn label_value(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    if text.len() > 63 {
+        faults.push(max_length(63));
+    }
+    if !text.is_empty() && !matches_qualified(text) {
+        faults.push(LABEL_VALUE_TEXT.to_string());
+    }
+    faults
+}
+
+/// A key of a ConfigMap or a Secret.
+pub fn config_key(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    if text.len() > 253 {
+        faults.push(max_length(253));
+    }
+    if text.is_empty() || !text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.')) {
+        faults.push(CONFIG_KEY_TEXT.to_string());
+    }
+    match text {
+        "." => faults.push("must not be '.'".to_string()),
+        ".." => faults.push("must not be '..'".to_string()),
+        _ if text.starts_with("..") => faults.push("must not start with '..'".to_string()),
+        _ => {}
+    }
+    faults
+}
+
+/// An environment variable's name.
+pub fn env_var_name(text: &str) -> Faults {
+    let printable = !text.is_empty() && text.bytes().all(|c| (0x20..0x7f).contains(&c) && c != b'=');
+    if printable {
+        return Vec::new();
+    }
+    vec!["a valid environment variable name must consist only of printable ASCII characters other than '='".to_string()]
+}
+
+/// A port number.
+pub fn port_number(port: i64) -> Faults {
+    in_range(port, 1, 65535)
+}
+
+/// `must be between low and high, inclusive`, if it is not.
+pub fn in_range(number: i64, low: i64, high: i64) -> Faults {
+    if (low..=high).contains(&number) {
+        Vec::new()
+    } else {
+        vec![format!("must be between {low} and {high}, inclusive")]
+    }
+}
+
+/// A port's name (IANA service name).
+pub fn port_name(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    if text.len() > 15 {
+        faults.push("must be no more than 15 bytes".to_string());
+    }
+    let plain = !text.is_empty() && text.bytes().all(|c| is_lower(c) || c == b'-');
+    if !plain {
+        faults.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_string());
+    }
+    if !text.bytes().any(|c| c.is_ascii_lowercase()) {
+        faults.push("must contain at least one letter (a-z)".to_string());
+    }
+    if text.contains("--") {
+        faults.push("must not contain consecutive hyphens".to_string());
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        faults.push("must not begin or end with a hyphen".to_string());
+    }
+    faults
+}
+
+/// An IP address, as `net.ParseIP` with no leading zeros reads it.
+pub fn ip(text: &str) -> Faults {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Vec::new();
+    }
+    vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_string()]
+}
+
+/// A CIDR block.
+pub fn cidr(text: &str) -> Faults {
+    let good = text.split_once('/').is_some_and(|(address, bits)| {
+        let max = match address.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V4(_)) => 32,
+            Ok(std::net::IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        bits.parse::<u8>().is_ok_and(|bits| bits <= max)
+    });
+    if good { Vec::new() } else { vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_string()] }
+}
+
+/// `50%` or a number: the text form.
+pub fn percent(text: &str) -> Faults {
+    let good =
+        text.strip_suffix('%').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()));
+    if good {
+        return Vec::new();
+    }
+    vec!["a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')".to_string()]
+}
+
+/// A relative path without `..`; the words for each way it is not.
+pub fn no_backsteps(path: &str) -> bool {
+    !path.split('/').any(|part| part == "..")
+}
+
+/// The kinds' rules for `metadata.name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    /// DNS-1123 subdomain: most kinds.
+    Subdomain,
+    /// DNS-1123 label: namespaces.
+    Label,
+    /// DNS-1123 label with Services' own wording for the length.
+    Service,
+    /// One path segment: RBAC and a few others.
+    PathSegment,
+    /// Anything: the kind's own validation decides.
+    Any,
+}
+
+impl NameRule {
+    /// What is wrong with `name`; a `prefix` (of `generateName`) may end with a dash.
+    pub fn check(self, name: &str, prefix: bool) -> Faults {
+        let masked = if prefix && name.ends_with('-') { format!("{}a", &name[..name.len() - 1]) } else { name.into() };
+        match self {
+            NameRule::Subdomain => dns_subdomain(&masked),
+            NameRule::Label => dns_label(&masked),
+            NameRule::Service => dns_label(&masked)
+                .into_iter()
+                .map(|fault| fault.replace("no more than 63 bytes", "no more than 63 characters"))
+                .collect(),
+            NameRule::PathSegment => path_segment(name, prefix),
+            NameRule::Any => Vec::new(),
+        }
+    }
+}
+
+/// A name that can be one segment of a URL path.
+pub fn path_segment(name: &str, prefix: bool) -> Faults {
+    let mut faults = Vec::new();
+    if !prefix && (name == "." || name == "..") {
+        return vec![format!("may not be '{name}'")];
+    }
+    for bad in ["/", "%"] {
+        if name.contains(bad) {
+            faults.push(format!("may not contain '{bad}'"));
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_judged_as_kubernetes_does() {
+        assert!(dns_label("web-1").is_empty());
+        assert_eq!(dns_label("a.b"), ["must not contain dots"]);
+        assert_eq!(dns_label("-a").len(), 1);
+        assert!(dns_subdomain("a.b-c.d").is_empty());
+        assert_eq!(dns_subdomain("a..b").len(), 1);
+        assert!(qualified_name("example.com/Name_1").is_empty());
+        assert_eq!(qualified_name("").len(), 2);
+        assert_eq!(qualified_name("a/b/c").len(), 1);
+        assert!(label_value("").is_empty());
+        assert!(config_key(".dockerconfigjson").is_empty());
+        assert_eq!(config_key("..").len(), 1);
+        assert!(port_name("http").is_empty());
+        assert_eq!(port_name("80").len(), 1);
+        assert!(cidr("10.0.0.0/8").is_empty() && !cidr("10.0.0.0/33").is_empty());
+    }
+}

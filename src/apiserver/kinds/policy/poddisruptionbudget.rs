@@ -1,0 +1,42 @@
+//! PodDisruptionBudget: how many Pods may be taken away at once, on purpose.
+
+use serde_json::Value;
+
+use crate::apiserver::kinds::apps::deployment::{at_most_all, int_or_percent};
+use crate::apiserver::kinds::json::Json;
+use crate::apiserver::kinds::{FieldError, Strategy, selectors};
+
+/// Of PodDisruptionBudgets.
+pub const STRATEGY: Strategy = Strategy {
+    validate: |budget, _| validate(budget),
+    validate_update: |new, _, _| validate(new),
+    unconditional_update: false,
+    ..Strategy::WITH_STATUS_AND_GENERATION
+};
+
+fn validate(budget: &Value) -> Vec<FieldError> {
+    let spec = budget.at("spec");
+    let mut errors = Vec::new();
+    if spec.has("minAvailable") && spec.has("maxUnavailable") {
+        errors.push(FieldError::invalid("spec", spec.clone(), "minAvailable and maxUnavailable cannot be both set"));
+    }
+    for field in ["minAvailable", "maxUnavailable"] {
+        if spec.has(field) {
+            let path = format!("spec.{field}");
+            errors.extend(int_or_percent(spec.at(field), &path));
+            errors.extend(at_most_all(spec.at(field), &path));
+        }
+    }
+    if spec.has("selector") {
+        errors.extend(selectors::validate(spec.at("selector"), "spec.selector"));
+    }
+    let policy = spec.text("unhealthyPodEvictionPolicy");
+    if !policy.is_empty() && !["AlwaysAllow", "IfHealthyBudget"].contains(&policy) {
+        errors.push(FieldError::not_supported(
+            "spec.unhealthyPodEvictionPolicy",
+            policy,
+            &["AlwaysAllow", "IfHealthyBudget"],
+        ));
+    }
+    errors
+}

@@ -1,0 +1,59 @@
+//! PriorityClass: a name for how much a Pod matters.
+
+use serde_json::Value;
+
+use crate::apiserver::kinds::json::Fill::Text;
+use crate::apiserver::kinds::json::{Json, fill};
+use crate::apiserver::kinds::{FieldError, Strategy};
+
+/// Above this only the system's own classes may be.
+const HIGHEST_USER_PRIORITY: i64 = 1_000_000_000;
+
+/// Of PriorityClasses.
+pub const STRATEGY: Strategy = Strategy {
+    defaults: |class, _| fill(class, &[("preemptionPolicy", Text("PreemptLowerPriority"))]),
+    validate: |class, _| validate(class),
+    validate_update: |new, old, _| {
+        let mut errors = Vec::new();
+        for field in ["value", "preemptionPolicy"] {
+            if new.at(field) != old.at(field) {
+                let detail = if field == "value" { "may not be changed in an update." } else { "field is immutable" };
+                errors.push(match field {
+                    "value" => FieldError::forbidden(field, detail),
+                    _ => FieldError::invalid(field, new.at(field).clone(), detail),
+                });
+            }
+        }
+        errors
+    },
+    ..Strategy::WITH_GENERATION
+};
+
+fn validate(class: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let name = class.text("metadata.name");
+    let value = class.int("value").unwrap_or(0);
+    let system =
+        matches!((name, value), ("system-node-critical", 2_000_001_000) | ("system-cluster-critical", 2_000_000_000));
+    if system {
+        return errors;
+    }
+    if name.starts_with("system-") {
+        errors.push(FieldError::forbidden(
+            "metadata.name",
+            "priority class names with 'system-' prefix are reserved for system use only. error: no system priority class exists",
+        ));
+    }
+    if value > HIGHEST_USER_PRIORITY {
+        errors.push(FieldError::forbidden(
+            "value",
+            format!("maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"),
+        ));
+    }
+    let policy = class.text("preemptionPolicy");
+    let policies = ["Never", "PreemptLowerPriority"];
+    if !policy.is_empty() && !policies.contains(&policy) {
+        errors.push(FieldError::not_supported("preemptionPolicy", policy, &policies));
+    }
+    errors
+}
