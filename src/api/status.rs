@@ -103,7 +103,7 @@ pub struct Status {
     /// For people; Kubernetes' wording.
     pub message: String,
     /// What it is about; `None` leaves `details` out, an empty one is sent as `{}`.
-    pub details: Option<Details>,
+    pub details: Option<Box<Details>>,
     /// `metadata.continue` of an expired list: a token that goes on, inconsistently.
     pub continue_token: Option<String>,
 }
@@ -123,7 +123,7 @@ impl Status {
     /// Adds what it is about.
     #[must_use]
     pub fn details(mut self, details: Details) -> Status {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 

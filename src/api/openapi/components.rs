@@ -280,7 +280,7 @@ fn swagger_schema(schema: &Value) -> Value {
     const UNSAID: [&str; 6] = ["nullable", "oneOf", "anyOf", "allOf", "not", "default"];
     match schema {
         Value::Object(map) => {
-            let told = map.iter().filter(|(key, value)| !(UNSAID.contains(&key.as_str()) && !value.is_object()));
+            let told = map.iter().filter(|(key, value)| !UNSAID.contains(&key.as_str()) || value.is_object());
             Value::Object(told.map(|(key, value)| (key.clone(), swagger_schema(value))).collect())
         }
         Value::Array(list) => Value::Array(list.iter().map(swagger_schema).collect()),

@@ -11,7 +11,7 @@ use serde_json::json;
 fn draw(schema: &Schema, seed: &mut impl FnMut() -> u32, depth: usize) -> Value {
     let roll = seed();
     match schema.kind() {
-        Type::Boolean => json!(roll % 2 == 0),
+        Type::Boolean => json!(roll.is_multiple_of(2)),
         Type::Int32 => json!(roll as i32),
         Type::Int64 => json!((i64::from(roll) << 20) - 7),
         Type::Number => json!(f64::from(roll) / 8.0),
@@ -24,9 +24,9 @@ fn draw(schema: &Schema, seed: &mut impl FnMut() -> u32, depth: usize) -> Value 
         Type::Duration => json!(["1m0s", "1h0m0.5s", "0s", "15ms"][roll as usize % 4]),
         Type::RawExtension | Type::FieldsV1 => json!({"f:a": {}, "n": 1.5}),
         Type::Json | Type::Any => [json!("x"), json!({"a": [1]}), json!(false)][roll as usize % 3].clone(),
-        Type::SchemaOrBool if roll % 2 == 0 || depth == 0 => json!(roll % 4 == 0),
-        Type::SchemaOrStrings if roll % 2 == 0 || depth == 0 => json!(["a", "b"]),
-        Type::SchemaOrArray if roll % 2 == 0 && depth > 0 => json!([draw(schema.items().unwrap(), seed, depth - 1)]),
+        Type::SchemaOrBool if roll.is_multiple_of(2) || depth == 0 => json!(roll.is_multiple_of(4)),
+        Type::SchemaOrStrings if roll.is_multiple_of(2) || depth == 0 => json!(["a", "b"]),
+        Type::SchemaOrArray if roll.is_multiple_of(2) && depth > 0 => json!([draw(schema.items().unwrap(), seed, depth - 1)]),
         Type::SchemaOrBool | Type::SchemaOrArray | Type::SchemaOrStrings => {
             draw(schema.items().unwrap(), seed, depth.saturating_sub(1))
         }
@@ -42,7 +42,7 @@ fn draw(schema: &Schema, seed: &mut impl FnMut() -> u32, depth: usize) -> Value 
         Type::Object => {
             let mut map = Map::new();
             for field in schema.fields().iter().filter(|field| !field.wire.is_empty()) {
-                if depth > 0 && seed() % 3 != 0 {
+                if depth > 0 && !seed().is_multiple_of(3) {
                     map.insert(field.name.to_string(), draw(field.schema(), seed, depth - 1));
                 }
             }
