@@ -57,3 +57,63 @@ pub trait Objects: Send + Sync {
     /// custom kinds).
     fn resource_of(&self, group: &str, version: &str, kind: &str) -> Option<(String, bool)>;
 }
+
+/// A cluster in a map, for tests.
+#[cfg(test)]
+pub mod fake {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::api::meta;
+
+    /// Objects by collection, namespace and name.
+    #[derive(Default)]
+    pub struct Cluster {
+        objects: BTreeMap<(String, String, String, String), Arc<Value>>,
+    }
+
+    impl Cluster {
+        /// Adds an object.
+        #[must_use]
+        pub fn with(mut self, what: Collection, object: Value) -> Cluster {
+            let (namespace, name) = (meta::namespace(&object).to_string(), meta::name(&object).to_string());
+            self.objects.insert((what.group.to_string(), what.plural.to_string(), namespace, name), Arc::new(object));
+            self
+        }
+    }
+
+    impl Objects for Cluster {
+        fn get(&self, what: Collection, namespace: &str, name: &str) -> Option<Arc<Value>> {
+            let key = (what.group.to_string(), what.plural.to_string(), namespace.to_string(), name.to_string());
+            self.objects.get(&key).cloned()
+        }
+
+        fn list(&self, what: Collection, namespace: &str) -> Vec<Arc<Value>> {
+            let wanted = |key: &(String, String, String, String)| {
+                key.0 == what.group && key.1 == what.plural && (namespace.is_empty() || key.2 == namespace)
+            };
+            self.objects.iter().filter(|(key, _)| wanted(key)).map(|(_, object)| object.clone()).collect()
+        }
+
+        fn changed_at(&self, _: Collection) -> i64 {
+            self.objects.len() as i64
+        }
+
+        fn get_live<'a>(
+            &'a self,
+            what: Collection,
+            namespace: &'a str,
+            name: &'a str,
+        ) -> BoxFuture<'a, Result<Option<Value>, Status>> {
+            Box::pin(std::future::ready(Ok(self.get(what, namespace, name).map(|object| (*object).clone()))))
+        }
+
+        fn put<'a>(&'a self, _: Collection, object: Value) -> BoxFuture<'a, Result<Value, Status>> {
+            Box::pin(std::future::ready(Ok(object)))
+        }
+
+        fn resource_of(&self, _: &str, _: &str, kind: &str) -> Option<(String, bool)> {
+            Some((format!("{}s", kind.to_lowercase()), true))
+        }
+    }
+}

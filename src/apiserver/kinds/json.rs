@@ -127,8 +127,10 @@ fn ensure(value: &mut Value) -> &mut Map<String, Value> {
 pub enum Fill {
     /// A string.
     Text(&'static str),
-    /// An integer.
+    /// An integer, where nothing is.
     Int(i64),
+    /// An integer, where nothing or 0 is.
+    NonZero(i64),
     /// A boolean.
     Flag(bool),
     /// An empty object.
@@ -185,12 +187,13 @@ fn fill_here(slot: &mut Value, default: Fill) {
     let missing = match (&*slot, default) {
         (Value::Null, _) => true,
         (Value::String(text), Fill::Text(new)) => text.is_empty() && !new.is_empty(),
+        (Value::Number(number), Fill::NonZero(_)) => number.as_i64() == Some(0),
         _ => false,
     };
     if missing {
         *slot = match default {
             Fill::Text(text) => text.into(),
-            Fill::Int(number) => number.into(),
+            Fill::Int(number) | Fill::NonZero(number) => number.into(),
             Fill::Flag(flag) => flag.into(),
             Fill::Empty => Value::Object(Map::new()),
         };

@@ -20,6 +20,8 @@ pub mod names;
 pub mod networking;
 pub mod policy;
 pub mod rbac;
+#[cfg(test)]
+mod replay;
 pub mod resource;
 pub mod selectors;
 pub mod storage;

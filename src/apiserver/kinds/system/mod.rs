@@ -5,7 +5,7 @@ pub mod endpointslice;
 pub mod lease;
 pub mod priorityclass;
 
-use super::json::Fill::{Int, Text};
+use super::json::Fill::{Int, NonZero};
 use super::json::{Json, fill};
 use super::metadata::immutable;
 use super::{FieldError, Strategy, names};
@@ -43,7 +43,7 @@ const API_SERVICE: Strategy = Strategy {
 };
 
 const FLOW_SCHEMA: Strategy = Strategy {
-    defaults: |schema, _| fill(schema, &[("spec.matchingPrecedence", Int(1000))]),
+    defaults: |schema, _| fill(schema, &[("spec.matchingPrecedence", NonZero(1000))]),
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -54,9 +54,9 @@ const PRIORITY_LEVEL: Strategy = Strategy {
             &[
                 ("spec.limited.nominalConcurrencyShares", Int(30)),
                 ("spec.limited.lendablePercent", Int(0)),
-                ("spec.limited.limitResponse.queuing.queues", Int(64)),
-                ("spec.limited.limitResponse.queuing.handSize", Int(8)),
-                ("spec.limited.limitResponse.queuing.queueLengthLimit", Int(50)),
+                ("spec.limited.limitResponse.queuing.queues", NonZero(64)),
+                ("spec.limited.limitResponse.queuing.handSize", NonZero(8)),
+                ("spec.limited.limitResponse.queuing.queueLengthLimit", NonZero(50)),
                 ("spec.exempt.nominalConcurrencyShares", Int(0)),
                 ("spec.exempt.lendablePercent", Int(0)),
             ],
@@ -66,7 +66,6 @@ const PRIORITY_LEVEL: Strategy = Strategy {
 };
 
 const RUNTIME_CLASS: Strategy = Strategy {
-    defaults: |class, _| fill(class, &[("scheduling.tolerations[].operator", Text("Equal"))]),
     validate: |class, _| {
         let handler = class.text("handler");
         if handler.is_empty() {

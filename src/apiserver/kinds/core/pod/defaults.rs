@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::api::quantity::Quantity;
-use crate::apiserver::kinds::json::Fill::{Empty, Flag, Int, Text};
+use crate::apiserver::kinds::json::Fill::{Empty, Flag, Int, NonZero, Text};
 use crate::apiserver::kinds::json::{Defaults, Json, at_mut, fill, items_mut, object_mut, put};
 
 const POD_SPEC: Defaults = &[
@@ -31,10 +31,10 @@ const CONTAINER: Defaults = &[
 ];
 
 const PROBE: Defaults = &[
-    ("timeoutSeconds", Int(1)),
-    ("periodSeconds", Int(10)),
-    ("successThreshold", Int(1)),
-    ("failureThreshold", Int(3)),
+    ("timeoutSeconds", NonZero(1)),
+    ("periodSeconds", NonZero(10)),
+    ("successThreshold", NonZero(1)),
+    ("failureThreshold", NonZero(3)),
     ("httpGet.path", Text("/")),
     ("httpGet.scheme", Text("HTTP")),
     ("grpc.service", Text("")),
@@ -104,18 +104,28 @@ pub fn pod(pod: &mut Value) {
 
 fn container_defaults(container: &mut Value) {
     fill(container, CONTAINER);
+    round_amounts(container);
     if container.text("imagePullPolicy").is_empty() {
         let policy = pull_policy(container.text("image"));
         put(container, "imagePullPolicy", policy);
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(probe) = at_mut(container, probe).filter(|probe| probe.is_object()) {
-            for field in ["timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
-                if probe.int(field) == Some(0) {
-                    put(probe, field, Value::Null);
+            fill(probe, PROBE);
+        }
+    }
+}
+
+/// Amounts are kept in thousandths; less is rounded up.
+fn round_amounts(container: &mut Value) {
+    for list in ["resources.limits", "resources.requests"] {
+        for (_, amount) in at_mut(container, list).and_then(Value::as_object_mut).into_iter().flatten() {
+            if let Some(exact) = amount.as_str().and_then(|text| Quantity::parse(text).ok()) {
+                let rounded = exact.round_up(-3);
+                if rounded != exact {
+                    *amount = rounded.to_string().into();
                 }
             }
-            fill(probe, PROBE);
         }
     }
 }
