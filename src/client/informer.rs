@@ -276,6 +276,11 @@ impl Informers {
         Informers { client, clock, tasks: tasks.clone(), by_type: Arc::default(), by_resource: Arc::default() }
     }
 
+    /// The client the informers read with, for a watch that is not shared.
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
     /// Waits until the informers of `resource` (`plural.group`, `pods.`) show a write, so that the
     /// next look at them does not repeat it. At once where nobody watches the resource.
     pub async fn settled(&self, resource: &str, key: &ObjectKey, written: &Written) {

@@ -7,13 +7,21 @@
 //! Architecture invariant: no loop holds state it could not rebuild from a list and a watch, and no
 //! loop knows another: they meet only in objects.
 
+pub mod clusterrole_aggregation;
 pub mod deployment;
+pub mod endpoints;
+pub mod endpointslice;
 pub mod names;
+pub mod namespace;
 pub mod owners;
 pub mod plan;
 pub mod pods;
 pub mod replicaset;
+pub mod root_ca;
 pub mod runner;
+pub mod service_pods;
+pub mod serviceaccount;
+pub mod ttl;
 
 use std::collections::BTreeSet;
 
@@ -36,9 +44,37 @@ struct Loop {
     start: fn(Room),
 }
 
+/// In the order kube-controller-manager registers them.
 const LOOPS: &[Loop] = &[
+    Loop::new("endpoints-controller", "endpoint-controller", "endpoint-controller", endpoints::start),
+    Loop::new(
+        "endpointslice-controller",
+        "endpointslice-controller",
+        "endpoint-slice-controller",
+        endpointslice::start,
+    ),
+    Loop::new("namespace-controller", "namespace-controller", "namespace-controller", namespace::start),
+    Loop::new(
+        "serviceaccount-controller",
+        "service-account-controller",
+        "serviceaccount-controller",
+        serviceaccount::start,
+    ),
     Loop::new("deployment-controller", "deployment-controller", "deployment-controller", deployment::start),
     Loop::new("replicaset-controller", "replicaset-controller", "replicaset-controller", replicaset::start),
+    Loop::new("ttl-controller", "ttl-controller", "ttl-controller", ttl::start),
+    Loop::new(
+        "clusterrole-aggregation-controller",
+        "clusterrole-aggregation-controller",
+        "clusterrole-aggregation-controller",
+        clusterrole_aggregation::start,
+    ),
+    Loop::new(
+        "root-ca-certificate-publisher-controller",
+        "root-ca-cert-publisher",
+        "root-ca-certificate-publisher-controller",
+        root_ca::start,
+    ),
 ];
 
 impl Loop {
@@ -101,22 +137,30 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     LOOPS.iter().map(|one| one.name)
 }
 
+/// What the loops are started with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Time.
+    pub clock: Clock,
+    /// Background work.
+    pub tasks: TaskGroup,
+    /// Where each loop's switch is.
+    pub switches: Switches,
+    /// Which loops run.
+    pub which: Selection,
+    /// The cluster's certificate authority (PEM), which is published to every namespace.
+    pub root_ca: String,
+}
+
 /// Starts the selected loops. `client_for` makes a client for a user name:
 /// `system:kube-controller-manager`, or `system:serviceaccount:kube-system:<account>`; both with the
 /// component `kube-controller-manager`.
-pub fn start(
-    client_for: impl Fn(&str) -> kube::Client,
-    clock: Clock,
-    tasks: &TaskGroup,
-    switches: &Switches,
-    which: &Selection,
-) {
-    let informers = Informers::new(client_for(READER), clock, tasks);
-    for one in LOOPS.iter().filter(|one| which.includes(one.name)) {
+pub fn start(client_for: impl Fn(&str) -> kube::Client, setup: &Setup) {
+    let informers = Informers::new(client_for(READER), setup.clock, &setup.tasks);
+    for one in LOOPS.iter().filter(|one| setup.which.includes(one.name)) {
         let client = client_for(&format!("system:serviceaccount:kube-system:{}", one.account));
-        let recorder = Recorder::new(client.clone(), one.component, "", clock, tasks);
-        let room = Room::new(client, informers.clone(), clock, tasks.clone(), switches.get(one.name), recorder);
-        (one.start)(room);
+        let recorder = Recorder::new(client.clone(), one.component, "", setup.clock, &setup.tasks);
+        (one.start)(Room::new(client, informers.clone(), setup.switches.get(one.name), recorder, setup));
     }
 }
 

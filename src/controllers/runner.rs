@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::Setup;
 use super::plan::{Action, Note, Plan, Step, Verb};
 use crate::client::events::Type;
 use crate::client::{
@@ -64,6 +65,8 @@ pub struct Room {
     pub recorder: Recorder,
     /// The loop's keys.
     pub queue: WorkQueue<ObjectKey>,
+    /// The cluster's certificate authority (PEM).
+    pub root_ca: String,
     /// What must be complete before the loop starts.
     awaited: Mutex<Vec<BoxFuture<'static, ()>>>,
 }
@@ -76,16 +79,11 @@ impl fmt::Debug for Room {
 
 impl Room {
     /// A loop's room.
-    pub fn new(
-        client: kube::Client,
-        informers: Informers,
-        clock: Clock,
-        tasks: TaskGroup,
-        switch: Switch,
-        recorder: Recorder,
-    ) -> Self {
-        let queue = WorkQueue::new(clock);
-        Room { client, informers, clock, tasks, switch, recorder, queue, awaited: Mutex::default() }
+    pub fn new(client: kube::Client, informers: Informers, switch: Switch, recorder: Recorder, setup: &Setup) -> Self {
+        let queue = WorkQueue::new(setup.clock);
+        let root_ca = setup.root_ca.clone();
+        let (clock, tasks) = (setup.clock, setup.tasks.clone());
+        Room { client, informers, clock, tasks, switch, recorder, queue, root_ca, awaited: Mutex::default() }
     }
 
     /// The shared informer of a kind; the loop starts once it is complete.
@@ -94,9 +92,14 @@ impl Room {
         K: Watched + Clone + fmt::Debug + DeserializeOwned + Resource<DynamicType = ()>,
     {
         let informer = self.informers.get::<K>();
+        self.wait_for(&informer);
+        informer
+    }
+
+    /// The loop starts once this informer is complete.
+    pub fn wait_for<K: Watched + Clone + fmt::Debug>(&self, informer: &Informer<K>) {
         let synced = informer.clone();
         self.awaited.lock().push(async move { synced.synced().await }.boxed());
-        informer
     }
 
     /// Wakes the keys that `keys` finds for each change, with the change's revision as the cause.
