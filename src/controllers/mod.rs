@@ -13,14 +13,17 @@ pub mod endpoints;
 pub mod endpointslice;
 pub mod names;
 pub mod namespace;
+pub mod node_lifecycle;
 pub mod owners;
 pub mod plan;
+pub mod pod_gc;
 pub mod pods;
 pub mod replicaset;
 pub mod root_ca;
 pub mod runner;
 pub mod service_pods;
 pub mod serviceaccount;
+pub mod taint_eviction;
 pub mod ttl;
 
 use std::collections::BTreeSet;
@@ -53,6 +56,12 @@ const LOOPS: &[Loop] = &[
         "endpoint-slice-controller",
         endpointslice::start,
     ),
+    Loop::new(
+        "pod-garbage-collector-controller",
+        "pod-garbage-collector",
+        "pod-garbage-collector-controller",
+        pod_gc::start,
+    ),
     Loop::new("namespace-controller", "namespace-controller", "namespace-controller", namespace::start),
     Loop::new(
         "serviceaccount-controller",
@@ -63,6 +72,7 @@ const LOOPS: &[Loop] = &[
     Loop::new("deployment-controller", "deployment-controller", "deployment-controller", deployment::start),
     Loop::new("replicaset-controller", "replicaset-controller", "replicaset-controller", replicaset::start),
     Loop::new("ttl-controller", "ttl-controller", "ttl-controller", ttl::start),
+    Loop::new("node-lifecycle-controller", "node-controller", "node-controller", node_lifecycle::start),
     Loop::new(
         "clusterrole-aggregation-controller",
         "clusterrole-aggregation-controller",
@@ -75,6 +85,7 @@ const LOOPS: &[Loop] = &[
         "root-ca-certificate-publisher-controller",
         root_ca::start,
     ),
+    Loop::new("taint-eviction-controller", "node-controller", "taint-eviction-controller", taint_eviction::start),
 ];
 
 impl Loop {
