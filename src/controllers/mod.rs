@@ -11,6 +11,7 @@ pub mod clusterrole_aggregation;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod gc;
 pub mod names;
 pub mod namespace;
 pub mod node_lifecycle;
@@ -69,6 +70,7 @@ const LOOPS: &[Loop] = &[
         "serviceaccount-controller",
         serviceaccount::start,
     ),
+    Loop::new("garbage-collector-controller", "generic-garbage-collector", "garbage-collector-controller", gc::start),
     Loop::new("deployment-controller", "deployment-controller", "deployment-controller", deployment::start),
     Loop::new("replicaset-controller", "replicaset-controller", "replicaset-controller", replicaset::start),
     Loop::new("ttl-controller", "ttl-controller", "ttl-controller", ttl::start),
