@@ -19,5 +19,6 @@ pub mod schema;
 pub mod scheme;
 pub mod selector;
 pub mod status;
+pub mod table;
 pub mod typed;
 pub mod yaml;
