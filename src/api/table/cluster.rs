@@ -17,6 +17,8 @@ pub(super) fn row_of(group: &str, plural: &str) -> Option<RowOf> {
         ("flowcontrol.apiserver.k8s.io", "flowschemas") => flow_schema,
         ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations") => priority_level,
         ("resource.k8s.io", "deviceclasses" | "resourceclaimtemplates") => aged,
+        ("resource.k8s.io", "devicetaintrules") => taint_rule,
+        ("storagemigration.k8s.io", "storageversionmigrations") => migration,
         ("resource.k8s.io", "resourceclaims") => resource_claim,
         ("resource.k8s.io", "resourceslices") => resource_slice,
         _ => return None,
@@ -126,4 +128,26 @@ fn resource_slice(object: &Value, context: &Context<'_>) -> Row {
         meta::text(object, &["spec", "pool", "name"]),
         context.age(object),
     ]
+}
+
+fn taint_rule(object: &Value, context: &Context<'_>) -> Row {
+    let taint = |field| meta::text(object, &["spec", "taint", field]);
+    cells![
+        meta::name(object),
+        taint("key"),
+        taint("value"),
+        taint("effect"),
+        context.since(object, &["spec", "taint", "timeAdded"]),
+        context.age(object),
+    ]
+}
+
+fn migration(object: &Value, _: &Context<'_>) -> Row {
+    let of = |field| meta::text(object, &["spec", "resource", field]);
+    let resource = match of("group") {
+        "" => of("resource").to_owned(),
+        group => format!("{}.{group}", of("resource")),
+    };
+    let state = ["Succeeded", "Failed", "Running"].into_iter().find(|state| is_true(object, state));
+    cells![meta::name(object), resource, state.unwrap_or("")]
 }

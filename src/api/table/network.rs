@@ -119,7 +119,7 @@ fn network_policy(object: &Value, context: &Context<'_>) -> Row {
     cells![meta::name(object), selector(object, &["spec", "podSelector"]), context.age(object)]
 }
 
-fn ip_address(object: &Value, context: &Context<'_>) -> Row {
+fn ip_address(object: &Value, _: &Context<'_>) -> Row {
     let of = |field| meta::text(object, &["spec", "parentRef", field]);
     let resource = match of("group") {
         "" => of("resource").to_owned(),
@@ -127,7 +127,7 @@ fn ip_address(object: &Value, context: &Context<'_>) -> Row {
     };
     let parts = [resource.as_str(), of("namespace"), of("name")];
     let shown: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    cells![meta::name(object), or(&shown.join("/"), NONE), context.age(object)]
+    cells![meta::name(object), or(&shown.join("/"), NONE)]
 }
 
 fn service_cidr(object: &Value, context: &Context<'_>) -> Row {
