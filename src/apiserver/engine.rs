@@ -19,6 +19,7 @@ use super::cache::feed::Caches;
 use super::cache::{Cache, Object};
 use super::catalog::Catalog;
 use super::journal::{self, Journal, Write};
+use super::kinds::core::service_addresses::Addresses;
 use super::kinds::{self, Context, Strategy};
 use super::negotiate::Accepted;
 use super::objects::{Collection, Objects};
@@ -47,6 +48,8 @@ pub struct Engine {
     pub auth: Auth,
     /// What changes or refuses writes.
     pub admission: Chain,
+    /// Addresses and ports for Services.
+    pub addresses: Addresses,
     /// Who wrote what.
     pub journal: Journal,
     /// The way to the nodes.
@@ -155,7 +158,7 @@ impl Call {
 
     /// What a strategy may know.
     pub fn context(&self, dry_run: bool) -> Context<'_> {
-        Context { now: self.now, user: &self.user, version: &self.resource.version, objects: &*self.engine, dry_run }
+        Context { now: self.now, user: &self.user, version: &self.resource.version, objects: &*self.engine, dry_run, addresses: &self.engine.addresses }
     }
 
     /// The store's key of an object of this resource.

@@ -115,6 +115,7 @@ impl ApiServer {
             storage: storage::Storage::new(config.store),
             auth,
             admission: admission::Chain::standard(),
+            addresses: kinds::core::service_addresses::Addresses::new(config.service_cidr),
             journal: journal::Journal::default(),
             kubelets: config.kubelets,
             authority: config.authority,

@@ -33,6 +33,7 @@ pub use names::NameRule;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use self::core::service_addresses::Addresses;
 use super::auth::User;
 use super::objects::Objects;
 
@@ -49,6 +50,8 @@ pub struct Context<'a> {
     pub objects: &'a dyn Objects,
     /// Nothing will be stored.
     pub dry_run: bool,
+    /// Addresses and ports for Services.
+    pub addresses: &'a Addresses,
 }
 
 /// How one subresource (`status`, `resize`, …) takes its part of an update. `scale`, `binding`,
@@ -72,6 +75,9 @@ pub struct Strategy {
     pub prepare_create: fn(&mut Value, &Context),
     /// Puts back from `old` what an update may not change (`status`, …), bumps `generation`.
     pub prepare_update: fn(new: &mut Value, old: &Value, context: &Context),
+    /// Gives the object what there is only so much of (a Service its address), after defaults
+    /// and before validation. `old` is `None` on create.
+    pub allocate: fn(&mut Value, old: Option<&Value>, context: &Context) -> Result<(), Vec<FieldError>>,
     /// What `metadata.name` may be.
     pub name: NameRule,
     /// What is wrong with a new object, besides its metadata: see [`Strategy::check_create`].
@@ -102,6 +108,7 @@ impl Strategy {
         defaults: |_, _| {},
         prepare_create: |_, _| {},
         prepare_update: |_, _, _| {},
+        allocate: |_, _, _| Ok(()),
         name: NameRule::Subdomain,
         validate: |_, _| Vec::new(),
         validate_update: |_, _, _| Vec::new(),

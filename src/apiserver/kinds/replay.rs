@@ -119,7 +119,9 @@ fn create(object: &mut Value) {
     let cluster = Cluster::default();
     let user = User::new("admin", &[]);
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
-    let context = Context { now, user: &user, version: &version, objects: &cluster, dry_run: false };
+    let addresses = Addresses::new((std::net::Ipv4Addr::new(10, 96, 0, 0), 16));
+    let context =
+        Context { addresses: &addresses, now, user: &user, version: &version, objects: &cluster, dry_run: false };
     if !meta::get(object, &["metadata", "generateName"]).is_none_or(Value::is_null) && meta::name(object).is_empty() {
         meta::set_text(object, "name", "g-12345");
     }
@@ -132,10 +134,7 @@ fn create(object: &mut Value) {
         }
     }
     typed::normalize(object, &schema);
-    if kind == "Service" {
-        let addresses = Addresses::new((std::net::Ipv4Addr::new(10, 96, 0, 0), 16));
-        addresses.assign(object, None, &context).expect("a free address");
-    }
+    (strategy.allocate)(object, None, &context).expect("free addresses");
     object["metadata"].as_object_mut().expect("metadata").shift_remove("uid");
 }
 

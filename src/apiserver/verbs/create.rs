@@ -74,6 +74,7 @@ pub async fn store(
         if generate {
             let name = generated(meta::generate_name(&object));
             meta::set_text(&mut object, "name", &name);
+            finish(call, &mut object, options);
         }
         let name = meta::name(&object).to_string();
         check(call, &mut object, &name, options).await?;
@@ -153,7 +154,9 @@ pub fn finish(call: &Call, object: &mut Value, options: &WriteOptions) {
 /// Validation by the kind, then by the plugins that only look.
 async fn check(call: &Call, object: &mut Value, name: &str, options: &WriteOptions) -> Result<(), Status> {
     let strategy = call.strategy();
-    let errors = (strategy.validate)(object, &call.context(options.dry_run));
+    let context = call.context(options.dry_run);
+    let mut errors = (strategy.allocate)(object, None, &context).err().unwrap_or_default();
+    errors.extend(strategy.check_create(object, call.resource.namespaced(), &context));
     if !errors.is_empty() {
         return Err(FieldError::status(&call.resource.group, &call.resource.kind, name, &errors));
     }

@@ -15,7 +15,7 @@ use crate::apiserver::admission::Operation;
 use crate::apiserver::cache::object::encode;
 use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request, conflict, conflict_because};
-use crate::apiserver::kinds::FieldError;
+use crate::apiserver::kinds::{self, FieldError};
 use crate::apiserver::options::WriteOptions;
 use crate::apiserver::respond;
 use crate::apiserver::storage::{self, Stored, Written};
@@ -175,8 +175,16 @@ async fn prepare(
     let mut new = attributes.object.take().unwrap_or(Value::Null);
     finish(call, &mut new, options);
     let errors = match subresource {
-        Some(sub) => (sub.validate)(&new, old, &context),
-        None => (strategy.validate_update)(&new, old, &context),
+        Some(sub) => {
+            let mut errors = kinds::metadata::validate_update(&new, old);
+            errors.extend((sub.validate)(&new, old, &context));
+            errors
+        }
+        None => {
+            let mut errors = (strategy.allocate)(&mut new, Some(old), &context).err().unwrap_or_default();
+            errors.extend(strategy.check_update(&new, old, &context));
+            errors
+        }
     };
     if !errors.is_empty() {
         return Err(FieldError::status(&call.resource.group, &call.resource.kind, name, &errors));

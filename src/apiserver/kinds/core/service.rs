@@ -27,6 +27,7 @@ pub const STRATEGY: Strategy = Strategy {
         normalize_ips(new, Some(old));
         drop_type_dependent(new);
     },
+    allocate: |service, old, context| context.addresses.assign(service, old, context),
     name: NameRule::Service,
     validate: |service, _| validate(service),
     validate_update: |new, old, _| {
