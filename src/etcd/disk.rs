@@ -14,6 +14,7 @@ use redb::{Database, DatabaseError, ReadOnlyTable, ReadableDatabase, ReadableTab
 use super::error::StoreError;
 use super::event::Event;
 use super::index::{Index, RowId, Version};
+use super::options::VERIFY_BYTES_MAX;
 
 type Row = (i64, u32);
 
@@ -48,7 +49,9 @@ pub(super) struct File(pub PathBuf);
 
 impl Backing for File {
     fn open(&self, cache_bytes: usize) -> Result<Database, DatabaseError> {
-        Database::builder().set_cache_size(cache_bytes).set_check_integrity_on_open(true).create(&self.0)
+        // Unreadable is found just below, and a file that was not closed is always verified.
+        let verify = std::fs::metadata(&self.0).is_ok_and(|file| file.len() <= VERIFY_BYTES_MAX);
+        Database::builder().set_cache_size(cache_bytes).set_check_integrity_on_open(verify).create(&self.0)
     }
 }
 

@@ -45,3 +45,6 @@ pub(super) const RESPONSE_EVENTS_MAX: usize = 1000;
 pub(super) const READ_INLINE_MAX: usize = 64;
 /// Time between two looks at history's age; watches say how far they are as often.
 pub(super) const TICK: Duration = Duration::from_secs(10);
+/// Largest file whose every page is verified each time it is opened (some 2 ms a MiB); a larger one
+/// is verified only when it was not closed properly.
+pub(super) const VERIFY_BYTES_MAX: u64 = 32 << 20;
