@@ -171,9 +171,11 @@ fn wrote(world: &mut World, args: &[Cel]) -> Found {
     writes.iter().rev().find(touches).cloned().ok_or_else(nobody)
 }
 
-/// Whether a write recorded under `path` wrote `wanted`: the same field, or one inside it.
+/// Whether a write recorded under `path` wrote `wanted`: the same field, one inside it, or (a
+/// create is recorded by its top fields) all of what it is inside of.
 fn covers(path: &str, wanted: &str) -> bool {
-    path == wanted || path.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(['.', '[']))
+    let inside = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']));
+    path == wanted || inside(path, wanted) || inside(wanted, path)
 }
 
 fn decision(world: &mut World, args: &[Cel]) -> Found {
