@@ -11,7 +11,7 @@
 //! | `catalogue` | the embedded tree: finding an exercise, writing its starting files |
 //! | `expression`, `functions` | CEL, and the functions that read a cluster |
 //! | `world`, `observer` | what an expression sees: objects kept fresh by watches |
-//! | `target` | the cluster that is graded |
+//! | `target`, `controls` | the cluster that is graded; a playground's switches and records |
 //! | `action` | what a check does to the cluster: delete, drain, apply, request |
 //! | `check`, `explain`, `evidence` | the engine: steps in order, what was found, and why |
 //! | `lifecycle` | start and reset |
@@ -21,6 +21,7 @@
 pub mod action;
 pub mod catalogue;
 pub mod check;
+pub mod controls;
 pub mod evidence;
 pub mod exercise;
 pub mod explain;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use cel::Value as Cel;
 use futures::future::{Either, FutureExt};
 use futures::stream::{BoxStream, SelectAll, StreamExt};
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use parking_lot::Mutex;
@@ -35,7 +35,13 @@ pub enum Change {
     LookAgain,
 }
 
-type Changes = BoxStream<'static, (Source, String, Result<Event<DynamicObject>, watcher::Error>)>;
+type Changes = BoxStream<'static, (Arc<Watched>, Result<Event<DynamicObject>, watcher::Error>)>;
+
+/// What a watch is of.
+struct Watched {
+    source: Source,
+    resource: ApiResource,
+}
 
 /// One view of one cluster, from one exercise's namespace.
 pub struct Observer<'t> {
@@ -109,8 +115,8 @@ impl<'t> Observer<'t> {
             () = again => return Change::LookAgain,
             else => return Change::LookAgain,
         };
-        while let Some((source, plural, event)) = next {
-            self.take(&source, &plural, event);
+        while let Some((watched, event)) = next {
+            self.take(&watched, event);
             next = self.changes.next().now_or_never().flatten();
         }
         Change::Objects
@@ -132,14 +138,15 @@ impl<'t> Observer<'t> {
         let (resource, capabilities) =
             self.target.resource(&source.resource).await.map_err(|error| error.to_string())?;
         let api = self.target.api(&resource, &capabilities, &source.namespace);
-        let plural = resource.plural.clone();
-        let (key, name) = (source.clone(), plural.clone());
+        let watched = Arc::new(Watched { source, resource });
+        let key = Arc::clone(&watched);
         let events = watcher::watcher(api, watcher::Config::default()).default_backoff();
-        let mut changes: Changes = events.map(move |event| (key.clone(), name.clone(), event)).boxed();
-        while !self.world.lock().holds(&source) {
+        let mut changes: Changes = events.map(move |event| (Arc::clone(&key), event)).boxed();
+        let plural = &watched.resource.plural;
+        while !self.world.lock().holds(&watched.source) {
             match changes.next().await {
-                Some((_, _, Err(error))) => return Err(format!("{plural} cannot be listed: {error}")),
-                Some((source, plural, event)) => self.take(&source, &plural, event),
+                Some((_, Err(error))) => return Err(format!("{plural} cannot be listed: {error}")),
+                Some((watched, event)) => self.take(&watched, event),
                 None => return Err(format!("{plural} cannot be watched")),
             }
         }
@@ -148,35 +155,46 @@ impl<'t> Observer<'t> {
     }
 
     /// Takes in one event; a broken watch is started again by the watcher, with a new list.
-    fn take(&mut self, source: &Source, plural: &str, event: Result<Event<DynamicObject>, watcher::Error>) {
+    fn take(&mut self, watched: &Watched, event: Result<Event<DynamicObject>, watcher::Error>) {
+        let Watched { source, resource } = watched;
         match event {
             Ok(Event::Init) => self.refill.retain(|(other, _)| other != source),
-            Ok(Event::InitApply(object)) => self.refill.push((source.clone(), json(&object))),
+            Ok(Event::InitApply(object)) => self.refill.push((source.clone(), json(&object, resource))),
             Ok(Event::InitDone) => {
-                let (mine, others) =
-                    std::mem::take(&mut self.refill).into_iter().partition(|(other, _)| other == source);
+                let refill = std::mem::take(&mut self.refill).into_iter();
+                let (mine, others): (Vec<_>, Vec<_>) = refill.partition(|(other, _)| other == source);
                 self.refill = others;
-                let mine: Vec<(Source, Value)> = mine;
-                self.world.lock().replace(source, plural, mine.into_iter().map(|(_, object)| object));
+                self.world.lock().replace(source, &resource.plural, mine.into_iter().map(|(_, object)| object));
             }
-            Ok(Event::Apply(object)) => self.world.lock().put(source, plural, &json(&object)),
+            Ok(Event::Apply(object)) => self.world.lock().put(source, &resource.plural, &json(&object, resource)),
             Ok(Event::Delete(object)) => {
                 let (namespace, name) = (object.metadata.namespace.as_deref(), object.metadata.name.as_deref());
                 self.world.lock().remove(source, namespace.unwrap_or_default(), name.unwrap_or_default());
             }
-            Err(error) => tracing::debug!(%error, resource = plural, "watch ended"),
+            Err(error) => tracing::debug!(%error, resource = resource.plural, "watch ended"),
+        }
+    }
+
+    /// The record of writes that fit a query, oldest first.
+    async fn writes(&self, query: &str) -> Result<Vec<Value>, String> {
+        let answer = self.target.get(&format!("/tutor/writes?{query}")).await.map_err(|error| error.to_string())?;
+        match answer.body.get("items").and_then(Value::as_array) {
+            Some(items) => Ok(items.clone()),
+            None => Err(format!("there is no record of writes: {}", answer.words())),
         }
     }
 
     async fn ask(&self, question: &Question) -> Result<Cel, String> {
         match question {
             Question::Writes { resource, namespace, name } => {
-                let path = format!("/tutor/writes?resource={resource}&namespace={namespace}&name={name}");
-                let answer = self.target.get(&path).await.map_err(|error| error.to_string())?;
-                match answer.body.get("items") {
-                    Some(items) => Ok(to_cel(items)),
-                    None => Err(format!("there is no record of writes: {}", answer.words())),
-                }
+                let query = format!("resource={resource}&namespace={namespace}&name={name}");
+                let writes = self.writes(&query).await?;
+                // Only since the namespace was made: an object of an earlier start is another one.
+                let born = self.writes(&format!("resource=namespaces&name={namespace}")).await?;
+                let born =
+                    born.iter().filter(|write| write["verb"] == "create").filter_map(revision).max().unwrap_or(0);
+                let recent = writes.into_iter().filter(|write| revision(write).is_some_and(|at| at > born));
+                Ok(to_cel(&recent.collect()))
             }
             Question::Decision { namespace, name } => {
                 let decision = self.target.decision(namespace, name).await;
@@ -200,6 +218,17 @@ impl<'t> Observer<'t> {
     }
 }
 
-fn json(object: &DynamicObject) -> Value {
-    serde_json::to_value(object).unwrap_or(Value::Null)
+/// An object as JSON. An item of a list does not say its kind, as the list does; it gets it here.
+fn json(object: &DynamicObject, resource: &ApiResource) -> Value {
+    let mut object = serde_json::to_value(object).unwrap_or(Value::Null);
+    for (key, value) in [("apiVersion", &resource.api_version), ("kind", &resource.kind)] {
+        if object.get(key).is_none() {
+            object[key] = Value::String(value.clone());
+        }
+    }
+    object
+}
+
+fn revision(write: &Value) -> Option<i64> {
+    write["revision"].as_i64()
 }

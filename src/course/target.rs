@@ -9,9 +9,10 @@ use http::{Method, Request};
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::controls::Controls;
 use super::exercise::SwitchState;
 use crate::client;
 use crate::client::page::Page;
@@ -22,7 +23,7 @@ use crate::state::Playground;
 /// A cluster to grade.
 pub struct Target {
     client: Client,
-    page: Option<Page>,
+    controls: Option<Box<dyn Controls>>,
     clock: Clock,
     kubeconfig: Option<PathBuf>,
     discovery: OnceCell<Discovery>,
@@ -37,10 +38,10 @@ pub struct Answer {
 }
 
 impl Target {
-    /// A cluster behind `client`; `page` is a client of the playground's page, where it is one;
-    /// `kubeconfig` is what a kubectl would be given.
-    pub fn new(client: Client, page: Option<Page>, clock: Clock, kubeconfig: Option<PathBuf>) -> Self {
-        Target { client, page, clock, kubeconfig, discovery: OnceCell::new() }
+    /// A cluster behind `client`; `controls` are the playground's, where it is one; `kubeconfig` is
+    /// what a kubectl would be given.
+    pub fn new(client: Client, controls: Option<Box<dyn Controls>>, clock: Clock, kubeconfig: Option<PathBuf>) -> Self {
+        Target { client, controls, clock, kubeconfig, discovery: OnceCell::new() }
     }
 
     /// A running playground.
@@ -49,7 +50,7 @@ impl Target {
     /// When its kubeconfig cannot be used.
     pub async fn playground(playground: &Playground, clock: Clock) -> Result<Self> {
         let client = client::from_playground(playground).await?;
-        Ok(Target::new(client, Some(Page::of(playground)), clock, Some(playground.kubeconfig.clone())))
+        Ok(Target::new(client, Some(Box::new(Page::of(playground))), clock, Some(playground.kubeconfig.clone())))
     }
 
     /// Another cluster, by kubeconfig and context.
@@ -78,7 +79,7 @@ impl Target {
 
     /// Whether it is a playground, with switches and records.
     pub fn is_playground(&self) -> bool {
-        self.page.is_some()
+        self.controls.is_some()
     }
 
     /// A resource by its plural (`pods`, `deployments.apps`) or by its kind and group.
@@ -163,8 +164,7 @@ impl Target {
     /// # Errors
     /// When it is not a playground, or has no such loop.
     pub async fn set_switch(&self, name: &str, state: SwitchState) -> Result<()> {
-        let body = json!({"name": name, "state": state.as_str()});
-        self.page()?.post("/api/switches", &body).await.map(|_| ())
+        self.controls()?.set_switch(name, state).await
     }
 
     /// The scheduler's last record of a Pod.
@@ -172,11 +172,11 @@ impl Target {
     /// # Errors
     /// When it is not a playground, or the scheduler has not looked at the Pod.
     pub async fn decision(&self, namespace: &str, name: &str) -> Result<Value> {
-        self.page()?.get(&format!("/api/decisions?namespace={namespace}&name={name}")).await
+        self.controls()?.decision(namespace, name).await
     }
 
-    fn page(&self) -> Result<&Page> {
-        self.page.as_ref().ok_or_else(|| {
+    fn controls(&self) -> Result<&dyn Controls> {
+        self.controls.as_deref().ok_or_else(|| {
             Error::new("this cluster has no switches or records", "only a playground has them")
                 .hint("start one with `tutor serve`, and check without --context")
         })
