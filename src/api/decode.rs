@@ -151,8 +151,11 @@ fn finish(
     if let Value::Object(map) = &mut value {
         set_type(map, target);
     }
-    if !target.custom {
-        typed::normalize(&mut value, target.schema);
+    match (target.custom, target.schema.field("metadata"), value.get_mut("metadata")) {
+        (false, ..) => typed::normalize(&mut value, target.schema),
+        // Of a custom resource only the metadata has a Go type.
+        (true, Some(field), Some(metadata)) => typed::normalize(metadata, field.schema()),
+        _ => {}
     }
     let warnings = if validation == FieldValidation::Warn { problems } else { Vec::new() };
     Ok(Decoded { value, warnings })

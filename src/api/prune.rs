@@ -6,10 +6,11 @@
 use super::schema::{Schema, Type};
 use serde_json::{Map, Value};
 
-/// Drops the fields that `schema` does not name; tells each as `unknown field "…"`.
+/// Drops the fields that `schema` does not name; tells each as `unknown field "…"`, sorted.
 pub fn prune(value: &mut Value, schema: &Schema) -> Vec<String> {
     let mut unknown = Vec::new();
     walk(value, schema, &mut String::new(), &mut unknown);
+    unknown.sort_unstable();
     unknown
 }
 
