@@ -1,0 +1,207 @@
+//! `tutor serve` as a process: its ready line, its ports, its lock, its end, and its sudden death.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use kube::api::{Api, ListParams, PostParams};
+use kube::{Client, ResourceExt};
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// A `tutor serve --json` that is ready.
+struct Serve {
+    child: Child,
+    ready: Value,
+}
+
+fn tutor(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tutor"));
+    command.env("TUTOR_STATE_DIR", state).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+fn serve_command(state: &Path) -> Command {
+    let mut command = tutor(state);
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]);
+    command.args(["--registry-listen", "127.0.0.1:0", "--nodes", "2"]);
+    command
+}
+
+impl Serve {
+    fn start(state: &Path) -> Serve {
+        let mut child = serve_command(state).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap_or_else(|_| {
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            panic!("tutor serve was not ready: {line}{said}")
+        });
+        Serve { child, ready }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    fn interrupt(mut self) -> std::process::ExitStatus {
+        self.signal(rustix::process::Signal::INT);
+        self.child.wait().unwrap()
+    }
+
+    async fn client(&self) -> Client {
+        let kubeconfig = Path::new(self.ready["kubeconfig"].as_str().unwrap());
+        tutor::client::from_kubeconfig(kubeconfig, None).await.unwrap()
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        // Already ended where the test ended it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn refused(command: &mut Command) -> String {
+    let done = command.output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(done.stdout.is_empty());
+    said
+}
+
+#[test]
+fn the_ready_line_is_the_contract_and_is_published() {
+    let state = tempfile::tempdir().unwrap();
+    let serve = Serve::start(state.path());
+    for key in ["book", "api", "registry", "kubeconfig", "token", "stateDir", "pid", "version", "startMs"] {
+        assert!(!serve.ready[key].is_null(), "{key} is missing: {}", serve.ready);
+    }
+    assert!(serve.ready.get("etcd").is_some());
+    assert_eq!(serve.ready["pid"], serve.child.id());
+    let published: Value = serde_json::from_slice(&std::fs::read(state.path().join("playground.json")).unwrap()).unwrap();
+    assert_eq!(published, serve.ready);
+    let status = tutor(state.path()).arg("status").output().unwrap();
+    assert!(String::from_utf8_lossy(&status.stdout).contains("2 nodes"), "{status:?}");
+    assert!(serve.interrupt().success());
+    assert!(!state.path().join("playground.json").exists());
+}
+
+#[test]
+fn a_second_serve_on_the_same_state_is_refused() {
+    let state = tempfile::tempdir().unwrap();
+    let serve = Serve::start(state.path());
+    let said = refused(&mut serve_command(state.path()));
+    assert!(said.contains("already running") && said.contains(&serve.child.id().to_string()), "{said}");
+}
+
+#[test]
+fn a_taken_port_is_explained() {
+    let state = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = refused(tutor(state.path()).args(["serve", "--listen", "127.0.0.1:0", "--api-listen", &address]));
+    assert!(said.contains(&format!("port {} is taken", taken.local_addr().unwrap().port())), "{said}");
+    assert!(said.contains("--api-listen"), "{said}");
+}
+
+#[test]
+fn an_unreadable_state_folder_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let said = refused(&mut serve_command(&file));
+    assert!(said.contains("state folder") && said.contains("--state-dir"), "{said}");
+}
+
+#[test]
+fn a_corrupt_store_stops_the_start_and_is_left_alone() {
+    let state = tempfile::tempdir().unwrap();
+    assert!(Serve::start(state.path()).interrupt().success());
+    let store = state.path().join("store");
+    let files = std::fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path());
+    let database = files.max_by_key(|file| std::fs::metadata(file).unwrap().len()).unwrap();
+    std::fs::write(&database, b"this is not a database, and long enough to look like one".repeat(400)).unwrap();
+    let before = std::fs::read(&database).unwrap();
+    let said = refused(&mut serve_command(state.path()));
+    assert!(said.contains("mv "), "it says how to move the store aside: {said}");
+    assert_eq!(std::fs::read(&database).unwrap(), before);
+}
+
+#[test]
+fn no_playground_and_unknown_flags_are_wrong_usage() {
+    let state = tempfile::tempdir().unwrap();
+    let said = refused(tutor(state.path()).arg("status"));
+    assert!(said.contains("no playground is running") && said.contains("tutor serve"), "{said}");
+    let said = refused(tutor(state.path()).args(["serve", "--nods", "2"]));
+    assert!(said.contains("--nodes"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_made_is_there_after_a_restart() {
+    let state = tempfile::tempdir().unwrap();
+    let serve = Serve::start(state.path());
+    let maps: Api<ConfigMap> = Api::default_namespaced(serve.client().await);
+    let made = maps.create(&PostParams::default(), &config_map("kept")).await.unwrap();
+    assert!(serve.interrupt().success());
+    let serve = Serve::start(state.path());
+    let maps: Api<ConfigMap> = Api::default_namespaced(serve.client().await);
+    assert_eq!(maps.get("kept").await.unwrap(), made);
+}
+
+fn config_map(name: &str) -> ConfigMap {
+    serde_json::from_value(json!({"metadata": {"name": name}, "data": {"k": "v"}})).unwrap()
+}
+
+/// Creates up to 125 ConfigMaps one after the other, telling the name and revision of each.
+async fn write_until_it_fails(maps: Api<ConfigMap>, prefix: String, tell: UnboundedSender<(String, i64)>) {
+    for n in 0..125 {
+        let name = format!("{prefix}-{n}");
+        let Ok(object) = maps.create(&PostParams::default(), &config_map(&name)).await else { return };
+        tell.send((name, object.resource_version().unwrap().parse().unwrap())).unwrap();
+    }
+}
+
+/// A fifth of what `TUTOR_LONG=1` does, so that every run of the tests kills a server in full flight.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_write_survives_kill_dash_nine() {
+    let state = tempfile::tempdir().unwrap();
+    let rounds = if std::env::var_os("TUTOR_LONG").is_some() { 10 } else { 2 };
+    let mut acknowledged = Vec::new();
+    let mut newest = 0;
+    for round in 0..rounds {
+        let mut serve = Serve::start(state.path());
+        let maps: Api<ConfigMap> = Api::default_namespaced(serve.client().await);
+        let list = maps.list(&ListParams::default()).await.unwrap();
+        let revision: i64 = list.metadata.resource_version.as_deref().unwrap().parse().unwrap();
+        assert!(revision >= newest, "the revision went back from {newest} to {revision}");
+        let names: std::collections::BTreeSet<String> = list.items.iter().map(ResourceExt::name_any).collect();
+        let lost: Vec<&String> = acknowledged.iter().filter(|name| !names.contains(*name)).collect();
+        assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+        // Each acknowledged write is told to the killer, who strikes in the middle of the burst.
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let writers = (0..8).map(|writer| write_until_it_fails(maps.clone(), format!("m-{round}-{writer}"), tell.clone()));
+        drop(tell);
+        let kill = async {
+            let mut made = Vec::new();
+            while let Some(write) = told.recv().await {
+                made.push(write);
+                if made.len() == 250 {
+                    serve.child.kill().unwrap();
+                    serve.child.wait().unwrap();
+                }
+            }
+            made
+        };
+        let (_, made) = tokio::join!(futures::future::join_all(writers), kill);
+        for (name, revision) in made {
+            newest = newest.max(revision);
+            acknowledged.push(name);
+        }
+    }
+    assert!(acknowledged.len() >= 250 * rounds);
+}

@@ -1,0 +1,123 @@
+//! A playground behind real sockets and real time, for clients that are programs of their own.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tutor::clock::Clock;
+use tutor::cluster::{self, Cluster, Runtime, StoreIn};
+use tutor::tasks::TaskGroup;
+
+/// A playground that listens on a free port of loopback.
+pub struct Served {
+    runtime: tokio::runtime::Runtime,
+    cluster: Cluster,
+    folder: tempfile::TempDir,
+    kubectl: PathBuf,
+}
+
+/// What a command printed.
+#[derive(Debug)]
+pub struct Printed {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// A playground and the real kubectl, or `None` (and the reason printed) on a machine without one.
+/// In CI a missing kubectl fails the test.
+pub fn with_kubectl() -> Option<Served> {
+    let kubectl = std::env::var_os("TUTOR_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
+    let there = Command::new(&kubectl).args(["version", "--client"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "kubectl is missing: run .ci/install");
+        eprintln!("skipped: needs kubectl");
+        return None;
+    }
+    Some(Served::start(kubectl))
+}
+
+impl Served {
+    fn start(kubectl: PathBuf) -> Served {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let clock = Clock::real();
+        let cluster = runtime.block_on(async {
+            let options = cluster::Options {
+                store: StoreIn::Memory,
+                nodes: 3,
+                runtime: Runtime::Simulated,
+                controllers: vec!["all".into()],
+                clock,
+            };
+            let cluster = Cluster::start(options, &TaskGroup::new()).await.unwrap();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = cluster.serve_api(listener).unwrap();
+            cluster.write_kubeconfig(&folder.path().join("kubeconfig"), address).unwrap();
+            cluster
+        });
+        Served { runtime, cluster, folder, kubectl }
+    }
+
+    /// Runs `kubectl` with these words (split at spaces; a part in single quotes stays whole).
+    pub fn kubectl(&self, words: &str) -> Printed {
+        self.kubectl_with(words, "")
+    }
+
+    /// As [`Served::kubectl`], with something on its standard input.
+    pub fn kubectl_with(&self, words: &str, input: &str) -> Printed {
+        let mut child = Command::new(&self.kubectl)
+            .args(split(words))
+            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
+            .env("HOME", self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let done = child.wait_with_output().unwrap();
+        Printed {
+            code: done.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&done.stdout).into_owned(),
+            err: String::from_utf8_lossy(&done.stderr).into_owned(),
+        }
+    }
+
+    /// Runs `kubectl`, which must succeed; what it printed.
+    #[track_caller]
+    pub fn does(&self, words: &str) -> String {
+        let printed = self.kubectl(words);
+        assert_eq!(printed.code, 0, "kubectl {words}: {printed:#?}");
+        printed.out
+    }
+
+    /// Runs `kubectl` with a manifest on its standard input, which must succeed.
+    #[track_caller]
+    pub fn does_with(&self, words: &str, input: &str) -> String {
+        let printed = self.kubectl_with(words, input);
+        assert_eq!(printed.code, 0, "kubectl {words}: {printed:#?}");
+        printed.out
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.cluster.stop(Duration::from_secs(2)));
+    }
+}
+
+fn split(words: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    for c in words.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => parts.push(String::new()),
+            c => parts.last_mut().unwrap().push(c),
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
