@@ -15,6 +15,6 @@ pub mod error;
 pub mod etcd;
 pub mod listen;
 pub mod registry;
-pub mod state;
 pub mod scheduler;
+pub mod state;
 pub mod tasks;

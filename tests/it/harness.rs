@@ -117,7 +117,11 @@ impl Playground {
                     || r.short_names.iter().any(|short| **short == *kind)
             })
             .unwrap_or_else(|| panic!("there is no kind {kind}"));
-        let api_version = if found.group.is_empty() { found.version.to_string() } else { format!("{}/{}", found.group, found.version) };
+        let api_version = if found.group.is_empty() {
+            found.version.to_string()
+        } else {
+            format!("{}/{}", found.group, found.version)
+        };
         let types = ApiResource {
             group: found.group.to_string(),
             version: found.version.to_string(),

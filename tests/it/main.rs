@@ -1,6 +1,1 @@
 //! Tests of the whole: a playground in this process, on virtual time; real clients on real sockets.
-
-mod harness;
-mod kubectl;
-mod process;
-mod served;

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, ResourceExt};
-use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -83,7 +83,8 @@ fn the_ready_line_is_the_contract_and_is_published() {
     }
     assert!(serve.ready.get("etcd").is_some());
     assert_eq!(serve.ready["pid"], serve.child.id());
-    let published: Value = serde_json::from_slice(&std::fs::read(state.path().join("playground.json")).unwrap()).unwrap();
+    let published: Value =
+        serde_json::from_slice(&std::fs::read(state.path().join("playground.json")).unwrap()).unwrap();
     assert_eq!(published, serve.ready);
     let status = tutor(state.path()).arg("status").output().unwrap();
     assert!(String::from_utf8_lossy(&status.stdout).contains("2 nodes"), "{status:?}");
@@ -184,7 +185,8 @@ async fn every_acknowledged_write_survives_kill_dash_nine() {
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
         // Each acknowledged write is told to the killer, who strikes in the middle of the burst.
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let writers = (0..8).map(|writer| write_until_it_fails(maps.clone(), format!("m-{round}-{writer}"), tell.clone()));
+        let writers =
+            (0..8).map(|writer| write_until_it_fails(maps.clone(), format!("m-{round}-{writer}"), tell.clone()));
         drop(tell);
         let kill = async {
             let mut made = Vec::new();

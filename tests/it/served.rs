@@ -29,7 +29,8 @@ pub struct Printed {
 /// In CI a missing kubectl fails the test.
 pub fn with_kubectl() -> Option<Served> {
     let kubectl = std::env::var_os("TUTOR_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
-    let there = Command::new(&kubectl).args(["version", "--client"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let there =
+        Command::new(&kubectl).args(["version", "--client"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !there.is_ok_and(|status| status.success()) {
         assert!(std::env::var_os("CI").is_none(), "kubectl is missing: run .ci/install");
         eprintln!("skipped: needs kubectl");

@@ -18,7 +18,9 @@ const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 /// # Errors
 /// 400 when groups, uid or extra are given without a user.
 pub fn requested(headers: &HeaderMap) -> Result<Option<User>, Status> {
-    let all = |name: &str| headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect::<Vec<_>>();
+    let all = |name: &str| {
+        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect::<Vec<_>>()
+    };
     let name = all("impersonate-user").into_iter().next().unwrap_or_default();
     let mut user = User { name, groups: all("impersonate-group"), ..User::default() };
     user.uid = all("impersonate-uid").into_iter().next().unwrap_or_default();
@@ -124,7 +126,12 @@ mod tests {
 
     #[test]
     fn headers_name_a_user_groups_and_extra() {
-        let given = [("impersonate-user", "jane"), ("impersonate-group", "a"), ("impersonate-group", "b"), ("impersonate-extra-x.io%2fk", "v")];
+        let given = [
+            ("impersonate-user", "jane"),
+            ("impersonate-group", "a"),
+            ("impersonate-group", "b"),
+            ("impersonate-extra-x.io%2fk", "v"),
+        ];
         let user = requested(&headers(&given)).unwrap().unwrap();
         assert_eq!((user.name.as_str(), user.groups.len()), ("jane", 2));
         assert_eq!(user.extra["x.io/k"], ["v"]);

@@ -237,7 +237,11 @@ impl Compiled {
 /// The rules of `wanted` that nothing in `owned` covers. A wanted rule is split into its single
 /// permissions, since they may be covered by several rules together.
 pub fn uncovered(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
-    wanted.iter().filter(|rule| !single_permissions(rule).all(|one| owned.iter().any(|own| covers(own, &one)))).cloned().collect()
+    wanted
+        .iter()
+        .filter(|rule| !single_permissions(rule).all(|one| owned.iter().any(|own| covers(own, &one))))
+        .cloned()
+        .collect()
 }
 
 fn single_permissions(rule: &Rule) -> impl Iterator<Item = Rule> {

@@ -70,7 +70,13 @@ impl Tokens {
     ///
     /// # Errors
     /// 422 for an expiry out of range, 404 and 409 for a bound object that is not there.
-    pub fn issue(&self, account: &Value, request: &Value, objects: &dyn Objects, now: Timestamp) -> Result<Value, Status> {
+    pub fn issue(
+        &self,
+        account: &Value,
+        request: &Value,
+        objects: &dyn Objects,
+        now: Timestamp,
+    ) -> Result<Value, Status> {
         let spec = &request["spec"];
         let seconds = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
         check_expiry(&account["metadata"]["name"], seconds)?;
@@ -95,13 +101,20 @@ impl Tokens {
         let mut answer = request.clone();
         answer["spec"]["audiences"] = json!(audiences);
         answer["spec"]["expirationSeconds"] = json!(seconds);
-        answer["status"] = json!({"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()});
+        answer["status"] =
+            json!({"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()});
         Ok(answer)
     }
 
     /// The user a token stands for, and which of `audiences` (this server's, if none) it is for.
     /// `Err` says why it is not good.
-    pub fn verify(&self, token: &str, audiences: &[String], objects: &dyn Objects, now: Timestamp) -> Result<(User, Vec<String>), String> {
+    pub fn verify(
+        &self,
+        token: &str,
+        audiences: &[String],
+        objects: &dyn Objects,
+        now: Timestamp,
+    ) -> Result<(User, Vec<String>), String> {
         let mut rules = Validation::new(Algorithm::ES256);
         rules.validate_exp = false; // Time is the Clock's: checked below.
         rules.validate_aud = false; // The audiences that match are part of the answer.
@@ -151,19 +164,26 @@ fn bind(claims: &mut Value, reference: &Value, account: &Value, objects: &dyn Ob
         ("v1", "Node") => (collection("", "nodes"), "node"),
         (version, kind) => {
             let (group, version) = version.split_once('/').unwrap_or(("", version));
-            return Err(Status::bad_request(format!("cannot bind token for serviceaccount {:?} to object of type {group}/{version}, Kind={kind}", account["metadata"]["name"].as_str().unwrap_or_default())));
+            return Err(Status::bad_request(format!(
+                "cannot bind token for serviceaccount {:?} to object of type {group}/{version}, Kind={kind}",
+                account["metadata"]["name"].as_str().unwrap_or_default()
+            )));
         }
     };
     let namespace = if claim == "node" { "" } else { account["metadata"]["namespace"].as_str().unwrap_or_default() };
     let found = objects.get(what, namespace, name).ok_or_else(|| Status::not_found("", what.plural, name))?;
     let real = found["metadata"]["uid"].as_str().unwrap_or_default();
     if !uid.is_empty() && uid != real {
-        let why = format!("the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated");
+        let why = format!(
+            "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+        );
         return Err(Status::conflict("", what.plural, name, why));
     }
     if claim == "pod" && found["spec"]["serviceAccountName"] != account["metadata"]["name"] {
         let name = account["metadata"]["name"].as_str().unwrap_or_default();
-        return Err(Status::bad_request(format!("cannot bind token for serviceaccount {name:?} to pod running with different serviceaccount name.")));
+        return Err(Status::bad_request(format!(
+            "cannot bind token for serviceaccount {name:?} to pod running with different serviceaccount name."
+        )));
     }
     claims[claim] = json!({"name": name, "uid": real});
     let node = found["spec"]["nodeName"].as_str().unwrap_or_default();
