@@ -245,3 +245,58 @@ fn names_come_from_the_user_agent() {
     assert_eq!(manager_name(None, "kubectl/v1.37 (linux)"), "kubectl");
     assert_eq!(manager_name(Some("me"), "kubectl/v1"), "me");
 }
+
+#[test]
+fn a_scale_takes_the_replicas_and_gives_them_back() {
+    let mut story = Story::deployment();
+    let mut body = deployment(json!([{"name": "app", "image": "x"}]));
+    meta::set(&mut body, &["spec", "replicas"], json!(2));
+    story.update("create", body);
+    let mut parent = story.object().clone();
+    let mut shown = json!({"metadata": {"name": "web"}, "spec": {"replicas": 2}});
+    scale::to_scale(&parent, &mut shown, ".spec.replicas");
+    assert_eq!(shown["metadata"]["managedFields"][0]["apiVersion"], "autoscaling/v1");
+
+    let schema = Schema::of_kind("autoscaling", "v1", "Scale").unwrap();
+    let applied =
+        json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web"}, "spec": {"replicas": 4}});
+    let result = story.write("b", |_, writer| {
+        let writer =
+            Writer { api_version: "autoscaling/v1", kind: "Scale", subresource: "scale", schema: &schema, ..*writer };
+        let refused = apply(Some(&shown), &applied, &writer, Force::No).unwrap_err();
+        let message = "Apply failed with 1 conflict: conflict with \"create\" using autoscaling/v1: .spec.replicas";
+        assert_eq!(refused.message, message);
+        apply(Some(&shown), &applied, &writer, Force::Yes).unwrap()
+    });
+    scale::from_scale(&mut parent, &result, ".spec.replicas", "apps/v1");
+    story.live = Some(parent);
+    assert_eq!(story.fields("b", "Apply"), json!({"f:spec": {"f:replicas": {}}}));
+    assert!(story.fields("create", "Update")["f:spec"].get("f:replicas").is_none());
+    let entries = meta::list(story.object(), &["metadata", "managedFields"]);
+    assert_eq!((&entries[0]["subresource"], &entries[0]["apiVersion"]), (&json!("scale"), &json!("apps/v1")));
+}
+
+#[test]
+fn without_a_schema_objects_are_divided_and_lists_are_not() {
+    let schema = Schema::from_openapi(&json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
+    let reset = FieldSet::default();
+    let writer = |manager| Writer {
+        manager,
+        api_version: "example.com/v1",
+        kind: "Thing",
+        subresource: "",
+        schema: &schema,
+        custom: true,
+        reset: &reset,
+        now: Timestamp::from_second(1_800_000_000).unwrap(),
+    };
+    let thing =
+        |spec: Value| json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "t"}, "spec": spec});
+    let live = apply(None, &thing(json!({"a": {"b": 1}, "l": [1]})), &writer("x"), Force::No).unwrap();
+    let entry = &live["metadata"]["managedFields"][0];
+    assert_eq!(entry["fieldsV1"], json!({"f:spec": {".": {}, "f:a": {".": {}, "f:b": {}}, "f:l": {}}}));
+    let merged = apply(Some(&live), &thing(json!({"a": {"c": 2}})), &writer("y"), Force::No).unwrap();
+    assert_eq!(merged["spec"], json!({"a": {"b": 1, "c": 2}, "l": [1]}));
+    let status = apply(Some(&live), &thing(json!({"l": [2]})), &writer("y"), Force::No).unwrap_err();
+    assert_eq!(status.message, "Apply failed with 1 conflict: conflict with \"x\": .spec.l");
+}

@@ -92,8 +92,8 @@ fn same(a: &Value, b: &Value) -> bool {
 
 fn compare_maps(old: Option<&Value>, new: Option<&Value>, node: Node<'_>, result: &mut Comparison) {
     let empty = Map::new();
-    let map = |side: Option<&Value>| side.and_then(Value::as_object).unwrap_or(&empty).clone();
-    let (old, new) = (map(old), map(new));
+    let old = old.and_then(Value::as_object).unwrap_or(&empty);
+    let new = new.and_then(Value::as_object).unwrap_or(&empty);
     let added = new.keys().filter(|key| !old.contains_key(*key));
     for key in old.keys().chain(added) {
         result.nest(name_step(key), compare(old.get(key), new.get(key), field(node, key).0));
