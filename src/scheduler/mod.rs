@@ -14,13 +14,17 @@ pub mod node;
 pub mod plugins;
 pub mod pod;
 pub mod preemption;
+pub mod queue;
+pub mod run;
 pub mod schedule;
 pub mod selector;
 pub mod snapshot;
 pub mod volumes;
+mod write;
 
 pub use decision::{Decision, Outcome, Plugin, Verdict};
 pub use node::NodeInfo;
 pub use pod::PodInfo;
+pub use run::Scheduler;
 pub use schedule::schedule;
 pub use snapshot::Snapshot;

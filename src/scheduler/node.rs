@@ -8,23 +8,35 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use super::pod::{MetaView, PodInfo, Resources};
+use super::pod::{PodInfo, Resources};
 use super::selector::Labels;
 use crate::api::quantity::Quantity;
+use crate::client::store::Watched;
 
 /// The parts of a Node's JSON that scheduling reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct NodeView {
     /// Who it is.
-    pub metadata: MetaView,
+    pub metadata: ObjectMeta,
     /// What is wanted of it.
     #[serde(default)]
     pub spec: NodeSpecView,
     /// What it has.
     #[serde(default)]
     pub status: NodeStatusView,
+}
+
+crate::view!(NodeView, "", "v1", "Node", "nodes", Cluster);
+impl Watched for NodeView {}
+
+impl NodeView {
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
 }
 
 /// The parts of a Node's spec that scheduling reads.
@@ -71,18 +83,19 @@ pub struct NodeInfo {
 impl NodeInfo {
     /// Takes over what the Node object says; the Pods stay. True when it matters to scheduling.
     pub fn set(&mut self, view: &NodeView) -> bool {
+        let labels = view.metadata.labels.clone().unwrap_or_default();
         let allocatable = Resources::of(Some(&view.status.allocatable));
         let pods = view.status.allocatable.get("pods").and_then(|amount| Quantity::parse(&amount.0).ok());
         let allowed_pods = pods.map_or(0, |amount| amount.value().max(0) as usize);
         let changed = !self.exists
-            || self.labels != view.metadata.labels
+            || self.labels != labels
             || self.taints != view.spec.taints
             || self.unschedulable != view.spec.unschedulable
             || self.allocatable != allocatable
             || self.allowed_pods != allowed_pods;
-        self.name = view.metadata.name.as_str().into();
+        self.name = view.name().into();
         self.exists = true;
-        self.labels.clone_from(&view.metadata.labels);
+        self.labels = labels;
         self.taints.clone_from(&view.spec.taints);
         self.unschedulable = view.spec.unschedulable;
         self.allocatable = allocatable;

@@ -9,16 +9,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::selector::{LabelSelector, Labels, NodeSelector, NodeTerm};
 use crate::api::quantity::Quantity;
+use crate::client::cause;
+use crate::client::store::Watched;
 
 /// The parts of a Pod's JSON that scheduling reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct PodView {
     /// Who it is.
-    pub metadata: MetaView,
+    pub metadata: ObjectMeta,
     /// What it asks for.
     pub spec: SpecView,
     /// How far it is.
@@ -26,21 +29,8 @@ pub struct PodView {
     pub status: StatusView,
 }
 
-/// The parts of any object's metadata that scheduling reads.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the names are Kubernetes' own")]
-pub struct MetaView {
-    pub name: String,
-    pub namespace: String,
-    pub uid: String,
-    pub resource_version: String,
-    pub generation: i64,
-    pub labels: Labels,
-    pub annotations: Labels,
-    pub creation_timestamp: Option<Timestamp>,
-    pub deletion_timestamp: Option<Timestamp>,
-}
+crate::view!(PodView, "", "v1", "Pod", "pods", Namespace);
+impl Watched for PodView {}
 
 /// The parts of a Pod's spec that scheduling reads.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -270,6 +260,10 @@ pub struct PodInfo {
     pub namespace: Arc<str>,
     pub name: Arc<str>,
     pub uid: Arc<str>,
+    /// The revision this was compiled from: the cause of what is written about the Pod.
+    pub revision: Option<u64>,
+    /// What the condition PodScheduled=False says now.
+    pub told: Option<String>,
     pub labels: Arc<Labels>,
     pub generation: i64,
     pub created: Timestamp,
@@ -299,16 +293,20 @@ impl PodInfo {
     /// Compiles a Pod.
     pub fn new(view: &PodView) -> Self {
         let (meta, spec) = (&view.metadata, &view.spec);
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let labels = meta.labels.clone().unwrap_or_default();
+        let told = view.status.conditions.iter().find(|it| it.kind == "PodScheduled" && it.status == "False");
         let node_affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
         let preferred = node_affinity.and_then(|it| it.preferred_during_scheduling_ignored_during_execution.as_ref());
         let every_container = || spec.init_containers.iter().chain(&spec.containers);
         PodInfo {
-            namespace: meta.namespace.as_str().into(),
-            name: meta.name.as_str().into(),
-            uid: meta.uid.as_str().into(),
-            labels: Arc::new(meta.labels.clone()),
-            generation: meta.generation,
-            created: meta.creation_timestamp.unwrap_or_default(),
+            namespace: namespace.into(),
+            name: meta.name.as_deref().unwrap_or_default().into(),
+            uid: meta.uid.as_deref().unwrap_or_default().into(),
+            revision: cause::revision(meta),
+            generation: meta.generation.unwrap_or(0),
+            created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            told: told.map(|it| it.message.clone()),
             started: view.status.start_time,
             terminating: meta.deletion_timestamp.is_some(),
             node_name: spec.node_name.as_deref().filter(|name| !name.is_empty()).map(Into::into),
@@ -329,8 +327,9 @@ impl PodInfo {
                 .flatten()
                 .map(|term| (term.weight.into(), NodeTerm::new(&term.preference)))
                 .collect(),
-            affinity: Arc::new(pod_affinity(spec, &meta.namespace)),
-            spread: spec.topology_spread_constraints.iter().map(|it| Spread::new(it, &meta.labels)).collect(),
+            affinity: Arc::new(pod_affinity(spec, namespace)),
+            spread: spec.topology_spread_constraints.iter().map(|it| Spread::new(it, &labels)).collect(),
+            labels: Arc::new(labels),
             images: every_container().filter_map(|it| it.image.clone()).collect(),
             claims: claims(view),
         }
@@ -448,7 +447,7 @@ fn claims(view: &PodView) -> Vec<String> {
     let volumes = view.spec.volumes.iter();
     let named = volumes.filter_map(|volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
         (Some(source), _) => Some(source.claim_name.clone()),
-        (None, Some(_)) => Some(format!("{}-{}", view.metadata.name, volume.name)),
+        (None, Some(_)) => Some(format!("{}-{}", view.metadata.name.as_deref().unwrap_or_default(), volume.name)),
         (None, None) => None,
     });
     named.collect()

@@ -8,12 +8,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::node::{NodeInfo, NodeView};
-use super::pod::{MetaView, PodAffinity, PodInfo};
+use super::pod::{PodAffinity, PodInfo};
 use super::selector::{LabelSelector, Labels};
 use super::volumes::Volumes;
+use crate::client::store::Watched;
 
 /// A node's place in [`Snapshot::nodes`]; reused after the node and its Pods are gone.
 pub type NodeIndex = usize;
@@ -43,12 +45,15 @@ pub struct Group {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct BudgetView {
-    pub metadata: MetaView,
+    pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: BudgetSpecView,
     #[serde(default)]
     pub status: BudgetStatusView,
 }
+
+crate::view!(BudgetView, "policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", Namespace);
+impl Watched for BudgetView {}
 
 /// The parts of a budget's spec that scheduling reads.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -143,10 +148,11 @@ impl Snapshot {
 
     /// A disruption budget came or changed.
     pub fn set_budget(&mut self, view: &BudgetView) {
-        let key = format!("{}/{}", view.metadata.namespace, view.metadata.name);
+        let namespace = view.metadata.namespace.clone().unwrap_or_default();
+        let key = format!("{namespace}/{}", view.metadata.name.as_deref().unwrap_or_default());
         let budget = Budget {
             key: key.clone(),
-            namespace: view.metadata.namespace.clone(),
+            namespace,
             selector: LabelSelector::new(view.spec.selector.as_ref()),
             allowed: view.status.disruptions_allowed,
         };
@@ -171,7 +177,7 @@ impl Snapshot {
 
     /// A node came or changed. True when the change matters to scheduling.
     pub fn set_node(&mut self, view: &NodeView) -> bool {
-        let index = self.slot(&view.metadata.name);
+        let index = self.slot(view.name());
         let new = !self.nodes[index].exists;
         self.count_images(index, false);
         let changed = self.nodes[index].set(view);

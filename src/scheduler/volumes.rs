@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use super::pod::MetaView;
 use super::selector::{Labels, NodeSelector};
 use crate::api::quantity::Quantity;
+use crate::client::store::{ObjectKey, Watched};
 
 /// The parts of a claim's JSON that scheduling reads.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct ClaimView {
-    pub metadata: MetaView,
+    pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: ClaimSpecView,
 }
@@ -37,7 +38,7 @@ pub struct ClaimSpecView {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct VolumeView {
-    pub metadata: MetaView,
+    pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: VolumeSpecView,
 }
@@ -59,10 +60,17 @@ pub struct VolumeSpecView {
 #[serde(rename_all = "camelCase", default)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct ClassView {
-    pub metadata: MetaView,
+    pub metadata: ObjectMeta,
     pub provisioner: String,
     pub volume_binding_mode: Option<String>,
 }
+
+crate::view!(ClaimView, "", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", Namespace);
+crate::view!(VolumeView, "", "v1", "PersistentVolume", "persistentvolumes", Cluster);
+crate::view!(ClassView, "storage.k8s.io", "v1", "StorageClass", "storageclasses", Cluster);
+impl Watched for ClaimView {}
+impl Watched for VolumeView {}
+impl Watched for ClassView {}
 
 /// A claim, compiled.
 #[derive(Clone, Debug)]
@@ -112,7 +120,8 @@ impl Volumes {
             bytes: storage(view.spec.resources.requests.as_ref()),
             deleted: view.metadata.deletion_timestamp.is_some(),
         };
-        self.claims.insert((view.metadata.namespace.clone(), view.metadata.name.clone()), claim);
+        let key = ObjectKey::of(&view.metadata);
+        self.claims.insert((key.namespace, key.name), claim);
     }
 
     /// A claim went.
@@ -131,7 +140,7 @@ impl Volumes {
                 .map(|it| (it.namespace.clone().unwrap_or_default(), it.name.clone().unwrap_or_default())),
             nodes: view.spec.node_affinity.as_ref().and_then(|it| it.required.as_ref()).map(NodeSelector::new),
         };
-        self.volumes.insert(view.metadata.name.clone(), volume);
+        self.volumes.insert(ObjectKey::of(&view.metadata).name, volume);
     }
 
     /// A volume went.
@@ -143,7 +152,7 @@ impl Volumes {
     pub fn set_class(&mut self, view: &ClassView) {
         let waits_for_consumer = view.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer");
         let class = Class { provisioner: view.provisioner.clone(), waits_for_consumer };
-        self.classes.insert(view.metadata.name.clone(), class);
+        self.classes.insert(ObjectKey::of(&view.metadata).name, class);
     }
 
     /// A class went.

@@ -1,0 +1,25 @@
+//! The kubelet: on its node, makes what the cluster wants true, and reports what is.
+//!
+//! In: the Pods whose `spec.nodeName` is this node, by watch. Out: containers (through [`runtime`]),
+//! Pod status, the Node object and its heartbeat. The thinking is one pure function,
+//! [`sync::sync_pod`]; [`worker`] carries its actions out, one task a Pod; [`node`] speaks for the
+//! machine; [`http`] answers `kubectl logs`. It never picks a node and never makes a Pod. Chapter:
+//! "kubelet".
+
+pub mod admission;
+pub mod environment;
+pub mod http;
+mod jobs;
+pub mod node;
+pub mod pod;
+pub mod probes;
+pub mod run;
+pub mod runtime;
+pub mod state;
+pub mod status;
+pub mod sync;
+pub mod worker;
+
+pub use node::NodeConfig;
+pub use pod::PodView;
+pub use run::Kubelet;

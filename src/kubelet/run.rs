@@ -1,0 +1,180 @@
+//! A kubelet: its node, its Pods' workers, and the watch that feeds them.
+//!
+//! In: a configuration, a client, a runtime, the clock, a task group. Out: a [`Kubelet`] that can be
+//! asked over its HTTP API, made unready, or powered off. Chapter: "kubelet".
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kube::Api;
+use kube::runtime::watcher;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::admission::{self, Amounts};
+use super::node::{self, NodeConfig};
+use super::pod::PodView;
+use super::runtime::Runtime;
+use super::{http, worker};
+use crate::client::{Change, Informer, Recorder};
+use crate::clock::Clock;
+use crate::network::ipam::Ipam;
+use crate::tasks::TaskGroup;
+
+/// What a node's tasks share.
+pub struct Node {
+    pub(super) config: NodeConfig,
+    pub(super) client: kube::Client,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) clock: Clock,
+    pub(super) recorder: Recorder,
+    pub(super) changes: watch::Sender<Changes>,
+    pub(super) pods: Mutex<BTreeMap<String, Arc<PodView>>>,
+    ipam: Mutex<Option<Ipam>>,
+    admitted: Mutex<HashMap<String, Amounts>>,
+}
+
+/// What makes the Node's status worth reporting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Why the node is not ready.
+    pub not_ready: Option<String>,
+    /// Counts images that came.
+    pub images: u64,
+}
+
+impl Node {
+    /// Takes a Pod in, or says why not: reason and message.
+    pub(super) fn admit(&self, pod: &PodView) -> Option<(String, String)> {
+        let mut admitted = self.admitted.lock();
+        let others = admitted.iter().filter(|(uid, _)| *uid != pod.uid()).map(|(_, amounts)| amounts);
+        let refused = admission::refuse(pod, others, &self.config.allocatable());
+        if refused.is_none() {
+            admitted.insert(pod.uid().to_owned(), admission::requests(pod));
+        }
+        refused
+    }
+
+    /// A Pod's work is over: what it asked for is free again.
+    pub(super) fn give_back(&self, pod: &PodView) {
+        self.admitted.lock().remove(pod.uid());
+    }
+
+    /// A Pod is gone from the node.
+    pub(super) fn forget(&self, pod: &PodView, ip: Option<&str>) {
+        self.give_back(pod);
+        let own = pod.spec.host_network != Some(true);
+        if let (Some(ipam), Some(Ok(ip))) = (self.ipam.lock().as_mut(), ip.filter(|_| own).map(str::parse)) {
+            ipam.release(ip);
+        }
+    }
+
+    pub(super) fn allocate_ip(&self) -> Option<String> {
+        self.ipam.lock().as_mut().and_then(Ipam::allocate).map(|ip| ip.to_string())
+    }
+
+    /// An image came: the Node's status lists it, sooner or later.
+    pub(super) fn images_changed(&self) {
+        self.changes.send_if_modified(|changes| {
+            changes.images += 1;
+            false
+        });
+    }
+}
+
+/// A running kubelet. Cheap to clone.
+#[derive(Clone)]
+pub struct Kubelet {
+    node: Arc<Node>,
+    tasks: TaskGroup,
+}
+
+impl Kubelet {
+    /// Starts a node: registers it, keeps it alive, runs the Pods bound to it. Its tasks are a child of
+    /// `tasks`, so that it can be powered off alone.
+    pub fn start(
+        config: NodeConfig,
+        client: kube::Client,
+        runtime: Arc<dyn Runtime>,
+        clock: Clock,
+        tasks: &TaskGroup,
+    ) -> Kubelet {
+        let tasks = tasks.child();
+        let recorder = Recorder::new(client.clone(), "kubelet", &config.name, clock, &tasks);
+        let node = Arc::new(Node {
+            ipam: Mutex::new(Ipam::new(&config.pod_cidr)),
+            config,
+            client,
+            runtime,
+            clock,
+            recorder,
+            changes: watch::Sender::new(Changes::default()),
+            pods: Mutex::default(),
+            admitted: Mutex::default(),
+        });
+        tasks.spawn("kubelet", node::keep_alive(node.clone()));
+        tasks.spawn("kubelet pods", run_pods(node.clone(), tasks.clone()));
+        Kubelet { node, tasks }
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        &self.node.config.name
+    }
+
+    /// Pulls the plug: heartbeats, probes, reports and workers stop at once, nothing is said.
+    pub fn power_off(&self) {
+        self.tasks.cancel();
+    }
+
+    /// Makes the node say that it is not ready, and why; `None`: ready again.
+    pub fn set_not_ready(&self, why: Option<&str>) {
+        self.node.changes.send_modify(|changes| changes.not_ready = why.map(str::to_owned));
+    }
+
+    /// Answers a request to the kubelet's own HTTP API.
+    pub async fn request(&self, request: ::http::Request<Bytes>) -> ::http::Response<http::Body> {
+        http::answer(&self.node, &request).await
+    }
+}
+
+/// Hands each Pod of this node to its worker.
+async fn run_pods(node: Arc<Node>, tasks: TaskGroup) {
+    let config = watcher::Config::default().fields(&format!("spec.nodeName={}", node.config.name));
+    let events = watcher::watcher(Api::<PodView>::all(node.client.clone()), config);
+    let informer = Informer::over(events, node.clock, &tasks);
+    let (sender, mut changes) = mpsc::unbounded_channel();
+    informer.subscribe(move |change| {
+        // The receiver lives as long as this node's tasks; after that nobody needs to know.
+        let _ = sender.send(change.clone());
+    });
+    let mut workers: HashMap<String, watch::Sender<Option<Arc<PodView>>>> = HashMap::new();
+    while let Some(change) = changes.recv().await {
+        let pod = change.object().clone();
+        let replaced = change.old().filter(|old| old.uid() != pod.uid());
+        if let Some(old) = replaced {
+            end(&node, &mut workers, old.uid());
+        }
+        if matches!(change, Change::Deleted(_)) {
+            end(&node, &mut workers, pod.uid());
+            continue;
+        }
+        node.pods.lock().insert(pod.uid().to_owned(), pod.clone());
+        match workers.get(pod.uid()) {
+            Some(worker) => _ = worker.send_replace(Some(pod)),
+            None => {
+                let (worker, versions) = watch::channel(Some(pod.clone()));
+                workers.insert(pod.uid().to_owned(), worker);
+                tasks.spawn("pod worker", worker::run(node.clone(), versions));
+            }
+        }
+    }
+}
+
+fn end(node: &Node, workers: &mut HashMap<String, watch::Sender<Option<Arc<PodView>>>>, uid: &str) {
+    node.pods.lock().remove(uid);
+    if let Some(worker) = workers.remove(uid) {
+        worker.send_replace(None);
+    }
+}
