@@ -5,6 +5,7 @@
 //! in order. A missing key finds nothing; that is no error. Text around braces, `range` and `end`
 //! belong to kubectl's templates, not here.
 //!
+//! One file because the grammar and what it finds are read together.
 //! Source: `k8s.io/client-go/util/jsonpath`.
 
 use serde_json::Value;

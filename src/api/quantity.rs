@@ -4,6 +4,7 @@
 //! stores for it. Never floating point: `0.1` CPU three times must be `300m`. A quantity is
 //! `mantissa × 10^scale` with at most nine decimals, as in Kubernetes.
 //!
+//! One file because parsing, arithmetic and the canonical text share one representation.
 //! Source: `k8s.io/apimachinery/pkg/api/resource`. The chapter on requests and limits reads this file.
 
 use std::{cmp::Ordering, fmt, str::FromStr};

@@ -103,10 +103,10 @@ impl Managed {
                 api_version: version,
                 subresource: String::new(),
             };
-            if !self.0.contains_key(&bucket) {
-                if let Some(entry) = self.0.remove(first) {
-                    self.0.insert(bucket.clone(), entry);
-                }
+            if !self.0.contains_key(&bucket)
+                && let Some(entry) = self.0.remove(first)
+            {
+                self.0.insert(bucket.clone(), entry);
             }
             if bucket == id {
                 continue;

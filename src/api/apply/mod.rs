@@ -141,10 +141,10 @@ pub fn apply(live: Option<&Value>, applied: &Value, writer: &Writer<'_>, force: 
     let merged = outcome.map_err(|conflicts| conflict::status(&conflicts))?;
     let id = writer.id(Operation::Apply);
     let own = |managed: &Managed| managed.0.get(&id).map(|entry| entry.fields.clone());
-    if merged != live || own(&managed) != own(&before) {
-        if let Some(entry) = managed.0.get_mut(&id) {
-            entry.time = writer.time();
-        }
+    if (merged != live || own(&managed) != own(&before))
+        && let Some(entry) = managed.0.get_mut(&id)
+    {
+        entry.time = writer.time();
     }
     let mut object = merged;
     if writer.manager == KUBECTL {

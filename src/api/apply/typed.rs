@@ -196,7 +196,9 @@ fn merge_lists(live: Option<&Value>, applied: Option<&Value>, list: Shape<'_>) -
             (Some(l), Some(r)) if l == r => {
                 merged.extend(join(l));
                 taken.insert(l.clone());
-                (left.next(), right.next(), shared.next());
+                left.next();
+                right.next();
+                shared.next();
             }
             (Some(l), Some(_)) if applied.items.contains_key(l) && shared.peek().is_some_and(|next| *next != l) => {
                 left.next();

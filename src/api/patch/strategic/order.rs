@@ -20,10 +20,9 @@ pub(super) fn arrange(
     server: &[Value],
     merge_key: &str,
 ) -> Result<Vec<Value>, String> {
-    if !merge_key.is_empty() {
-        if let Some(item) = merged.iter().chain(wanted).find(|item| item.get(merge_key).is_none()) {
-            return Err(no_merge_key(item, merge_key));
-        }
+    let nameless = |item: &&Value| !merge_key.is_empty() && item.get(merge_key).is_none();
+    if let Some(item) = merged.iter().chain(wanted).find(nameless) {
+        return Err(no_merge_key(item, merge_key));
     }
     let (mut named, mut rest): (Vec<_>, Vec<_>) =
         merged.into_iter().partition(|item| index(wanted, item, merge_key).is_some());
