@@ -43,11 +43,22 @@ pub fn start(room: Room) {
         let client = cause::with(&client, &causes);
         async move {
             match namespace {
-                Some(namespace) => empty(&client, &namespace, clock.now()).await,
+                Some(namespace) => match as_it_is(&client, &namespace).await? {
+                    Some(namespace) => empty(&client, &namespace, clock.now()).await,
+                    None => Ok(None),
+                },
                 None => Ok(None),
             }
         }
     });
+}
+
+/// The namespace as the API server has it now. `None` when it is gone or made anew: the copy that
+/// woke the loop may be old, and the content would be another namespace's.
+async fn as_it_is(client: &Client, seen: &Namespace) -> Result<Option<Namespace>, String> {
+    let name = seen.metadata.name.as_deref().unwrap_or_default();
+    let now = Api::<Namespace>::all(client.clone()).get_opt(name).await.map_err(|error| text(&error))?;
+    Ok(now.filter(|now| now.metadata.uid == seen.metadata.uid && now.metadata.deletion_timestamp.is_some()))
 }
 
 /// What is left in a namespace.

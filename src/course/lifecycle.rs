@@ -65,15 +65,20 @@ pub async fn clean(target: &Target, exercise: &Exercise) -> Result<()> {
     if !is_there(target, &exercise.namespace).await? {
         return Ok(());
     }
-    let pods: Api<Pod> = Api::namespaced(target.client().clone(), &exercise.namespace);
-    let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    let emptied = pods.delete_collection(&at_once, &ListParams::default()).await;
-    emptied.map_err(|error| refused(format!("the Pods of {} could not be removed", exercise.namespace), error))?;
     let namespaces: Api<Namespace> = Api::all(target.client().clone());
     match namespaces.delete(&exercise.namespace, &DeleteParams::default()).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
         Err(error) => return Err(refused(format!("namespace {} could not be removed", exercise.namespace), error)),
+    }
+    // Now that no loop can replace them: nobody waits for their grace.
+    let pods: Api<Pod> = Api::namespaced(target.client().clone(), &exercise.namespace);
+    let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    let emptied = pods.delete_collection(&at_once, &ListParams::default()).await;
+    match emptied {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(refused(format!("the Pods of {} could not be removed", exercise.namespace), error)),
     }
     let mut observer = Observer::new(target, &exercise.namespace);
     wait(target, &mut observer, r#"!find("namespaces", here).hasValue()"#, "go").await
