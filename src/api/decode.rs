@@ -100,6 +100,7 @@ pub fn decode(bytes: &[u8], media: MediaType, target: &Target, validation: Field
         MediaType::Yaml => {
             let document = yaml::parse_document(bytes)
                 .map_err(|error| unrecognized_text(bytes, target, &error.to_string(), false))?;
+            reader::root(&document.value).map_err(|error| unrecognized(bytes, target, &error))?;
             check_kind(&document.value, target)?;
             let (value, mut problems) = reader::read(typed_schema(target), &document.value)
                 .map_err(|error| cannot_handle(target, &document.value, &error))?;

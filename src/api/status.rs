@@ -294,3 +294,30 @@ impl std::fmt::Display for Status {
 }
 
 impl std::error::Error for Status {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_as_recorded() {
+        let missing = Status::not_found("apps", "deployments", "nope").to_value();
+        let expected = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "deployments.apps \"nope\" not found", "reason": "NotFound",
+            "details": {"name": "nope", "group": "apps", "kind": "deployments"}, "code": 404});
+        assert_eq!(missing, expected);
+        assert_eq!(Status::method_not_allowed().to_value()["details"], json!({}));
+        assert_eq!(Status::unexpected("no").to_value().get("reason"), None);
+        let cause = Cause {
+            reason: "FieldValueRequired".into(),
+            message: "Required value".into(),
+            field: "spec.containers".into(),
+        };
+        assert_eq!(
+            Status::invalid("", "Pod", "x", vec![cause]).message,
+            "Pod \"x\" is invalid: spec.containers: Required value"
+        );
+        assert_eq!(Status::modified("", "configmaps", "st").code, 409);
+        assert_eq!(Status::forbidden("", "pods", "", "because").message, "pods is forbidden: because");
+    }
+}

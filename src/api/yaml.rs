@@ -35,7 +35,7 @@ pub fn parse_document(bytes: &[u8]) -> Result<Document, YamlError> {
     let relaxed = serde_saphyr::options! { duplicate_keys: LastWins, legacy_octal_numbers: true };
     match serde_saphyr::from_slice_with_options::<Value>(bytes, relaxed) {
         Ok(value) => Ok(Document { value, duplicates: vec![duplicate(&error)] }),
-        Err(error) => Err(YamlError(words(&error))),
+        Err(error) => Err(YamlError(words(&error, bytes))),
     }
 }
 
@@ -56,19 +56,102 @@ fn duplicate(error: &serde_saphyr::Error) -> String {
     format!("yaml: unmarshal errors:\n  line {}: key {key:?} already set in map", line(error))
 }
 
-/// The parser's complaint in the words of libyaml, from which Kubernetes' parser descends.
-fn words(error: &serde_saphyr::Error) -> String {
+/// Which of the two stages complains: they count lines differently.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Scanner,
+    /// The scanner, at the end of the text.
+    ScannerEnd,
+    Parser,
+    /// The parser, at the end of the text.
+    ParserEnd,
+}
+
+/// A mark in the reader's complaint, the stage of libyaml that would have made it, and its words.
+const WORDS: [(&str, Stage, &str); 11] = [
+    ("mapping values are not allowed", Stage::Scanner, "mapping values are not allowed in this context"),
+    ("tab", Stage::Scanner, "found character that cannot start any token"),
+    ("simple key", Stage::Scanner, "could not find expected ':'"),
+    ("unclosed quote", Stage::ScannerEnd, "found unexpected end of stream"),
+    ("unclosed bracket '['", Stage::ParserEnd, "did not find expected ',' or ']'"),
+    ("unclosed bracket '{'", Stage::ParserEnd, "did not find expected ',' or '}'"),
+    ("expected ',' or '}'", Stage::Parser, "did not find expected ',' or '}'"),
+    ("expected ',' or ']'", Stage::Parser, "did not find expected ',' or ']'"),
+    ("did not find expected key", Stage::Parser, "did not find expected key"),
+    ("expected '-' indicator", Stage::Parser, "did not find expected '-' indicator"),
+    ("node content", Stage::Parser, "did not find expected node content"),
+];
+
+/// The reader's complaint in the words of libyaml, from which Kubernetes' reader descends. It names no
+/// line for the first one, and the parser's lines count from zero.
+fn words(error: &serde_saphyr::Error, text: &[u8]) -> String {
     let told = error.without_snippet().to_string();
-    let known = [
-        ("mapping values are not allowed in this context", "mapping values are not allowed in this context"),
-        ("tab", "found character that cannot start any token"),
-        ("expected ',' or '}'", "did not find expected ',' or '}'"),
-        ("expected ',' or ']'", "did not find expected ',' or ']'"),
-        ("did not find expected key", "did not find expected key"),
-        ("expected '-' indicator", "did not find expected '-' indicator"),
-        ("node content", "did not find expected node content"),
-        ("simple key", "could not find expected ':'"),
-    ];
-    let what = known.iter().find(|(mark, _)| told.contains(mark)).map_or(told.as_str(), |(_, words)| words);
-    format!("line {}: {what}", line(error))
+    let known = WORDS.iter().find(|(mark, ..)| told.contains(mark));
+    let (stage, what) = known.map_or((Stage::Scanner, told.as_str()), |(_, stage, words)| (*stage, *words));
+    let before = match stage {
+        Stage::ScannerEnd | Stage::ParserEnd => text.iter().filter(|byte| **byte == b'\n').count() as u64,
+        _ => line(error).saturating_sub(1),
+    };
+    match (before, stage) {
+        (0, _) => what.to_string(),
+        (before, Stage::Scanner | Stage::ScannerEnd) => format!("line {}: {what}", before + 1),
+        (before, _) => format!("line {before}: {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn errors_are_libyamls() {
+        let cases = [
+            ("a: b: c", "yaml: mapping values are not allowed in this context"),
+            ("x: 1\na: b: c", "yaml: line 2: mapping values are not allowed in this context"),
+            ("a:\n  b: 1\n c: 2", "yaml: line 2: did not find expected key"),
+            ("a: [1, 2", "yaml: did not find expected ',' or ']'"),
+            ("a: {b: 1\n", "yaml: line 1: did not find expected ',' or '}'"),
+            ("a: \"x", "yaml: found unexpected end of stream"),
+        ];
+        for (text, error) in cases {
+            assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let tricky = [
+            "yes",
+            "on",
+            "null",
+            "~",
+            "1e3",
+            "0644",
+            "0x10",
+            "true",
+            "2020-01-02",
+            "a: b",
+            "- x",
+            "",
+            " a",
+            "a\nb\n",
+            "*a",
+            "1_000",
+            ".inf",
+            "12:30:45",
+            "<<",
+            "y",
+            "\t",
+            "\u{1}",
+            "a #b",
+            "\"",
+            "-1",
+            "key:",
+        ];
+        for text in tricky {
+            let value = json!({"k": text, "m": {text: 1}, "l": [text, {"a": text}]});
+            assert_eq!(parse(to_string(&value).as_bytes()), Ok(value));
+        }
+    }
 }

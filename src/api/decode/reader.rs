@@ -16,13 +16,17 @@ pub(super) fn read_type(bytes: &[u8]) -> Result<Value, String> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = TypeMeta.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     let parsed = parsed.map_err(|error| go_json::syntax_error(bytes, &error))?;
-    let wrong = match &parsed {
-        Value::Object(_) => return Ok(parsed),
-        Value::Null => return Ok(Value::Object(Map::new())),
-        other => go_json::kind_of(other),
-    };
+    root(&parsed)?;
+    Ok(if parsed.is_null() { Value::Object(Map::new()) } else { parsed })
+}
+
+/// A body must be an object, or nothing.
+pub(super) fn root(value: &Value) -> Result<(), String> {
+    if value.is_object() || value.is_null() {
+        return Ok(());
+    }
     let meta = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
-    Err(format!("json: cannot unmarshal {wrong} into Go value of type {meta}"))
+    Err(format!("json: cannot unmarshal {} into Go value of type {meta}", go_json::kind_of(value)))
 }
 
 /// Reads a value as `schema` says (`None`: as it is): what was read, and its unknown and duplicate fields.
