@@ -230,7 +230,9 @@ impl Series {
     fn event(&mut self, note: &Note, message: String, now: Timestamp) -> Event {
         let name = note.about.name.as_deref().unwrap_or_default();
         let namespace = note.about.namespace.clone().filter(|n| !n.is_empty()).unwrap_or_else(|| "default".into());
-        self.last_name = now.as_nanosecond().max(self.last_name + 1);
+        // Components that speak of one object in the same (virtual) instant must not share a name.
+        let offset = self.component.bytes().fold(0, |sum: i128, byte| (sum * 31 + i128::from(byte)) % 1_000_000);
+        self.last_name = (now.as_nanosecond() + offset).max(self.last_name + 1);
         Event {
             metadata: ObjectMeta {
                 name: Some(format!("{name}.{:x}", self.last_name)),

@@ -297,9 +297,12 @@ impl Informers {
         K: kube::Resource<DynamicType = ()>,
     {
         let mut by_type = self.by_type.lock();
-        let entry = by_type
-            .entry(TypeId::of::<K>())
-            .or_insert_with(|| Box::new(Informer::<K>::start(Api::all(self.client.clone()), self.clock, &self.tasks)));
+        let entry = by_type.entry(TypeId::of::<K>()).or_insert_with(|| {
+            let informer = Informer::<K>::start(Api::all(self.client.clone()), self.clock, &self.tasks);
+            let resource = format!("{}.{}", K::plural(&()), K::group(&()));
+            self.by_resource.lock().entry(resource).or_default().push(Arc::new(informer.clone()));
+            Box::new(informer)
+        });
         // The map's key is the value's type, so the value is of that type.
         entry.downcast_ref::<Informer<K>>().expect("keyed by its type").clone()
     }

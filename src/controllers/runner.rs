@@ -150,6 +150,7 @@ impl Room {
                 let failure = failures.lock().get(&key).cloned();
                 let plan = plan(&key, &Moment { now: clock.now(), failure });
                 let again = plan.again_after;
+                tracing::trace!(controller = name, %key, ?causes, steps = plan.steps.len(), "reconciled");
                 match executor.carry_out(plan, &causes).await {
                     Ok(()) => {
                         failures.lock().remove(&key);
@@ -284,6 +285,7 @@ impl Executor {
                 let name = answer["metadata"]["name"].as_str().unwrap_or(&action.key.name);
                 let key = ObjectKey::new(action.key.namespace.clone(), name);
                 if let Some(written) = written(action, &answer) {
+                    tracing::trace!(resource = action.resource, %key, ?written);
                     writes.push((action, key.clone(), written));
                 }
                 if let Some(note) = &action.said {
