@@ -17,8 +17,7 @@ fn level(bytes: &[u8], schema: &Schema, path: &mut Vec<u32>, object: &mut Map<St
     for field in wire::fields(bytes) {
         let (number, scalar) = field?;
         path.push(number);
-        let first = schema.fields_on_wire(path).next();
-        match (first, scalar) {
+        match (schema.field_on_wire(path), scalar) {
             (Some(field), scalar) if field.wire.len() == path.len() => insert(object, field, scalar)?,
             (Some(_), Scalar::Bytes(inner)) => level(inner, schema, path, object)?,
             _ => {}

@@ -260,13 +260,13 @@ impl Schema {
         self.fields.by_wire.iter().map(|i| &self.fields.list[*i as usize])
     }
 
-    /// A struct's fields whose protobuf numbers start so: one, or all of a struct that Go inlines.
-    pub fn fields_on_wire(&self, start: &[u32]) -> impl Iterator<Item = &Field> + Clone {
+    /// The first field whose protobuf numbers start so: the field itself, or one of a struct that Go
+    /// inlines there.
+    pub fn field_on_wire(&self, start: &[u32]) -> Option<&Field> {
         let order = &self.fields.by_wire;
         let first = order.partition_point(|i| &*self.fields.list[*i as usize].wire < start);
-        let fields = order[first..].iter().map(|i| &self.fields.list[*i as usize]);
-        let start = start.to_vec();
-        fields.take_while(move |field| field.wire.starts_with(&start))
+        let field = &self.fields.list[*order.get(first)? as usize];
+        field.wire.starts_with(start).then_some(field)
     }
 
     /// The schema of a list's elements.
