@@ -12,6 +12,7 @@ pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod gc;
+pub mod job;
 pub mod names;
 pub mod namespace;
 pub mod node_lifecycle;
@@ -71,6 +72,7 @@ const LOOPS: &[Loop] = &[
         serviceaccount::start,
     ),
     Loop::new("garbage-collector-controller", "generic-garbage-collector", "garbage-collector-controller", gc::start),
+    Loop::new("job-controller", "job-controller", "job-controller", job::start),
     Loop::new("deployment-controller", "deployment-controller", "deployment-controller", deployment::start),
     Loop::new("replicaset-controller", "replicaset-controller", "replicaset-controller", replicaset::start),
     Loop::new("ttl-controller", "ttl-controller", "ttl-controller", ttl::start),
