@@ -1,0 +1,139 @@
+//! The course from a learner's shell: start, fail, be told why, hint, do it, pass.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use http::Request;
+use serde_json::{Value, json};
+
+/// A `tutor serve` on free ports and a folder of its own, and a learner beside it.
+struct Learner {
+    folder: tempfile::TempDir,
+    serve: Child,
+}
+
+/// What a command answered.
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Learner {
+    fn new() -> Learner {
+        let folder = tempfile::tempdir().unwrap();
+        let mut serve = tutor(folder.path())
+            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"])
+            .args(["--registry-listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(serve.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with('{'), "tutor serve was not ready: {line}");
+        Learner { folder, serve }
+    }
+
+    fn types(&self, line: &str) -> Answer {
+        run(tutor(self.folder.path()).args(line.split_whitespace()).current_dir(self.folder.path()))
+    }
+
+    async fn sends(&self, method: &str, content_type: &str, path: &str, body: &Value) {
+        let client = tutor::client::from_kubeconfig(&self.folder.path().join("state/kubeconfig"), None).await.unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", content_type)
+            .header("user-agent", "curl/8")
+            .body(body.to_string().into_bytes())
+            .unwrap();
+        client.request_text(request).await.unwrap();
+    }
+}
+
+impl Drop for Learner {
+    fn drop(&mut self) {
+        // Already ended where something went wrong before.
+        let _ = self.serve.kill();
+        let _ = self.serve.wait();
+    }
+}
+
+fn tutor(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tutor"));
+    command.env("TUTOR_STATE_DIR", folder.join("state")).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+fn run(command: &mut Command) -> Answer {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Answer { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_fails_is_told_why_and_passes() {
+    let learner = Learner::new();
+    let started = learner.types("start raw-api");
+    assert_eq!(started.code, 0, "{}", started.err);
+    assert!(started.out.contains("Make this true"), "{}", started.out);
+
+    let failed = learner.types("check");
+    assert_eq!(failed.code, 1, "{}", failed.err);
+    for part in ["✗ the ConfigMap is there", "expected", "found", "why", "tutor hint raw-api"] {
+        assert!(failed.out.contains(part), "{part} is missing: {}", failed.out);
+    }
+    let report: Value = serde_json::from_str(&learner.types("check --json").out).unwrap();
+    assert_eq!((&report["exercise"], &report["passed"]), (&json!("raw-api"), &json!(false)));
+    assert!(learner.types("hint").out.contains("POST"));
+    let kept = learner.types("solution raw-api");
+    assert!(kept.code == 2 && kept.err.contains("--spoil"), "{}", kept.err);
+
+    let maps = "/api/v1/namespaces/raw-api/configmaps";
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "by-hand"},
+        "data": {"greeting": "hello", "language": "en"}});
+    learner.sends("POST", "application/json", maps, &object).await;
+    let change = json!({"data": {"greeting": "goodbye"}});
+    learner.sends("PATCH", "application/merge-patch+json", &format!("{maps}/by-hand"), &change).await;
+
+    let passed = learner.types("check");
+    assert_eq!(passed.code, 0, "{}", passed.out);
+    assert!(learner.types("list").out.contains("✓ raw-api"));
+    assert_eq!(learner.types("solution").code, 0);
+    assert_eq!(learner.types("reset raw-api").code, 0);
+    assert_eq!(learner.types("check").code, 1, "a reset gives a fresh start");
+    assert!(learner.types("list").out.contains("✓ raw-api"), "and what passed stays passed");
+    assert_eq!(learner.types("reset --all").code, 0);
+}
+
+#[test]
+fn wrong_use_is_answered_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = run(tutor(folder.path()).args(["start", "raw-api"]));
+    assert!(none.code == 2 && none.err.contains("tutor serve"), "{}", none.err);
+    let unknown = run(tutor(folder.path()).args(["start", "bind-by-hnd"]));
+    assert!(unknown.code == 2 && unknown.err.contains("did you mean bind-by-hand"), "{}", unknown.err);
+    let nothing = run(tutor(folder.path()).args(["check"]).current_dir(folder.path()));
+    assert!(nothing.code == 2 && nothing.err.contains("tutor start first-contact"), "{}", nothing.err);
+}
+
+#[test]
+fn init_writes_the_starting_files_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = || run(tutor(folder.path()).args(["init", "work"]).current_dir(folder.path()));
+    assert_eq!(init().code, 0);
+    let file = folder.path().join("work/start/first-contact/hello.yaml");
+    std::fs::write(&file, "mine").unwrap();
+    assert!(init().out.contains("are as they were"));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "mine");
+}
+
+#[test]
+fn malformed_yaml_is_told_with_its_place() {
+    let learner = Learner::new();
+    assert_eq!(learner.types("start first-contact").code, 0);
+    std::fs::write(learner.folder.path().join("bad.yaml"), "apiVersion: v1\nkind: Pod\nmetadata: {name: hello\n").unwrap();
+    let refused = learner.types("check first-contact --file bad.yaml");
+    assert!(refused.code == 2 && refused.err.contains("bad.yaml") && refused.err.contains("line"), "{}", refused.err);
+}
