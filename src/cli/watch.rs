@@ -10,13 +10,28 @@ use std::path::Path;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use super::{Outcome, check, closed_output};
+use super::{Outcome, check, closed_output, course, next};
 use crate::course::exercise::Exercise;
 use crate::course::expression::Expression;
 use crate::course::observer::Observer;
 use crate::course::target::Target;
 use crate::error::{Error, Result};
 use crate::state::StateDir;
+
+/// What plain `tutor` does: in an exercise's folder, watch mode; elsewhere, where you are and what
+/// is next.
+///
+/// # Errors
+/// As [`until_passed`].
+pub async fn here_or_next(state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
+    match course::here()? {
+        Some(exercise) => {
+            let target = course::Where::default().target(state).await?;
+            until_passed(&target, exercise, state, out).await
+        }
+        None => next::run(state, out).await,
+    }
+}
 
 /// Checks until the exercise passes, printing each time.
 ///
