@@ -4,6 +4,7 @@
 //! visible at once; read it to see what a Kubernetes cluster consists of. Each part gets its own
 //! client and so its own identity: parts meet only at the API server. Chapter: "The cluster".
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,22 +12,30 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body_util::combinators::BoxBody;
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::apiserver::auth::Peer;
 use crate::apiserver::pki::Authority;
-use crate::apiserver::{self, ApiServer};
-use crate::client::switch::Mode;
+use crate::apiserver::{self, ApiServer, KubeletDialer};
 use crate::client::{self, Switches};
 use crate::clock::Clock;
-use crate::controllers;
+use crate::controllers::{self, Selection};
 use crate::error::{Error, Result};
-use crate::etcd::{self, Etcd};
-use crate::kubelet::{self, Kubelets};
+use crate::etcd::{self, Etcd, Store};
+use crate::kubelet::runtime::simulated::Simulated;
+use crate::kubelet::{Kubelet, NodeConfig};
 use crate::registry::Registry;
-use crate::scheduler::{self, Scheduler};
+use crate::scheduler::Scheduler;
+use crate::state;
 use crate::tasks::TaskGroup;
+
+/// How long the store may take to close once everything that writes has stopped.
+const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 
 /// What kind of cluster.
 #[derive(Clone, Debug)]
@@ -90,5 +99,275 @@ impl FromStr for Runtime {
             "native" | "docker" => Err(format!("this version of tutor cannot run {text} containers; use simulated or auto")),
             _ => Err("expected auto or simulated".to_owned()),
         }
+    }
+}
+
+/// A running cluster. Cheap to clone: all clones are the same cluster.
+#[derive(Clone)]
+pub struct Cluster(Arc<Parts>);
+
+struct Parts {
+    options: Options,
+    api: Arc<ApiServer>,
+    authority: Arc<Authority>,
+    scheduler: Option<Scheduler>,
+    nodes: Arc<Nodes>,
+    switches: Switches,
+    admin_token: String,
+    /// The loops and nodes; then what they talk to; then what that writes to. Stopped in this order.
+    workers: TaskGroup,
+    serving: TaskGroup,
+    storing: TaskGroup,
+}
+
+impl Cluster {
+    /// Builds and joins the parts. When it returns, the API answers; nodes and loops come up.
+    ///
+    /// # Errors
+    /// When the store cannot be opened (nothing of it is changed then), a certificate cannot be
+    /// made, or a loop's name is unknown.
+    pub async fn start(options: Options, tasks: &TaskGroup) -> Result<Cluster> {
+        let which = Selection::parse(&options.controllers.join(","));
+        check_names(&which)?;
+        let clock = options.clock;
+        let (workers, serving, storing) = (tasks.child(), tasks.child(), tasks.child());
+        let (store, authority): (Arc<dyn Store>, _) = match &options.store {
+            StoreIn::Memory => (Etcd::in_memory(clock, &storing)?, Authority::in_memory()?),
+            StoreIn::Folder(folder) => {
+                let store = Etcd::open(&folder.join("store"), clock, &storing, etcd::Options::default())?;
+                (store, Authority::open(&folder.join("pki"))?)
+            }
+        };
+        let authority = Arc::new(authority);
+        let nodes = Arc::new(Nodes::default());
+        let admin_token = uuid::Uuid::new_v4().simple().to_string();
+        let api = ApiServer::start(apiserver::Config {
+            store,
+            clock,
+            tasks: serving.clone(),
+            authority: authority.clone(),
+            kubelets: nodes.clone(),
+            service_cidr: apiserver::SERVICE_CIDR,
+            admin_token: Some(admin_token.clone()),
+            max_in_flight: apiserver::MAX_IN_FLIGHT,
+        })
+        .await?;
+        let switches = Switches::new();
+        let as_user = |user: &str, groups: &[&str], component: &str| client_as(&api, user, groups, component);
+        let setup = controllers::Setup {
+            clock,
+            tasks: workers.clone(),
+            switches: switches.clone(),
+            which: which.clone(),
+            root_ca: authority.certificate().to_owned(),
+        };
+        controllers::start(|user| as_user(user, &[], "kube-controller-manager"), &setup);
+        let scheduler = which.includes(SCHEDULER).then(|| {
+            let client = as_user("system:kube-scheduler", &[], "kube-scheduler");
+            Scheduler::start(client, clock, &workers, switches.get(SCHEDULER))
+        });
+        let parts = Parts { options, api, authority, scheduler, nodes, switches, admin_token, workers, serving, storing };
+        let cluster = Cluster(Arc::new(parts));
+        for index in 0..cluster.0.options.nodes {
+            cluster.power_on(NodeConfig::numbered(index.into()));
+        }
+        Ok(cluster)
+    }
+
+    fn power_on(&self, config: NodeConfig) {
+        let name = config.name.clone();
+        let client = client_as(&self.0.api, &format!("system:node:{name}"), &["system:nodes"], "kubelet");
+        let clock = self.0.options.clock;
+        let runtime = Arc::new(Simulated::new(clock));
+        let kubelet = Kubelet::start(config, client, runtime, clock, &self.0.workers);
+        self.0.nodes.0.write().insert(name, kubelet);
+    }
+
+    /// A client that may do everything. `component` is its name in the record of writes.
+    pub fn client(&self, component: &str) -> kube::Client {
+        client_as(&self.0.api, "kubernetes-admin", &["system:masters"], component)
+    }
+
+    /// What runs the containers.
+    pub fn runtime(&self) -> Runtime {
+        self.0.options.runtime.settle().0
+    }
+
+    /// Serves the API over TLS; the address that was taken.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn serve_api(&self, address: SocketAddr) -> Result<SocketAddr> {
+        self.0.api.listen_tls(address).await
+    }
+
+    /// Serves the image registry over plain HTTP, as clients expect of loopback.
+    ///
+    /// # Errors
+    /// When its folder cannot be used.
+    pub fn serve_registry(&self, listener: TcpListener, folder: &Path) -> Result<SocketAddr> {
+        let address = listener.local_addr().map_err(|e| Error::new("the registry has no address", e.to_string()))?;
+        let filter = Registry::open(folder, &self.0.serving)?.filter();
+        self.0.serving.spawn("registry", async move { warp::serve(filter).incoming(listener).run().await });
+        Ok(address)
+    }
+
+    /// Writes the administrator's kubeconfig for an API served at `address`. A current namespace
+    /// that an earlier one named is kept.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_kubeconfig(&self, path: &Path, address: SocketAddr) -> Result<()> {
+        let identity = self.0.authority.client("kubernetes-admin", &["system:masters"])?;
+        let encode = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+        let namespace = client::current_namespace(path).unwrap_or_else(|| "default".to_owned());
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "preferences": {},
+            "current-context": "tutor",
+            "clusters": [{"name": "tutor", "cluster": {
+                "server": format!("https://{address}"),
+                "certificate-authority-data": encode(self.0.authority.certificate()),
+            }}],
+            "users": [{"name": "tutor-admin", "user": {
+                "client-certificate-data": encode(&identity.certificate),
+                "client-key-data": encode(&identity.key),
+            }}],
+            "contexts": [{"name": "tutor", "context": {
+                "cluster": "tutor", "user": "tutor-admin", "namespace": namespace,
+            }}],
+        });
+        // JSON is YAML, so every client reads it.
+        state::write_private(path, format!("{config:#}\n").as_bytes())
+    }
+
+    /// A bearer token of `kubernetes-admin`, good while this process lives.
+    pub fn admin_token(&self) -> &str {
+        &self.0.admin_token
+    }
+
+    /// How many nodes there are, and what runs containers and why.
+    pub fn status(&self) -> Value {
+        let (runtime, reason) = self.0.options.runtime.settle();
+        json!({"nodes": self.0.options.nodes, "runtime": runtime.to_string(), "runtimeReason": reason})
+    }
+
+    /// The loops' switches: `{"switches": [{"name", "state", "waiting", "passed"}]}`.
+    pub fn switches_shown(&self) -> Value {
+        let shown = |(name, state): (String, client::switch::State)| {
+            json!({"name": name, "state": state.mode, "waiting": state.waiting, "passed": state.passed})
+        };
+        json!({"switches": self.0.switches.list().into_iter().map(shown).collect::<Vec<_>>()})
+    }
+
+    /// Turns a loop's switch: `on`, `paused`, or `step` for one piece of work.
+    ///
+    /// # Errors
+    /// When there is no such loop or no such state.
+    pub fn turn_switch(&self, name: &str, state: &str) -> Result<()> {
+        let switch = self.0.switches.find(name).ok_or_else(|| {
+            let names: Vec<String> = self.0.switches.list().into_iter().map(|(name, _)| name).collect();
+            Error::new(format!("no loop is called {name}"), format!("the loops that run: {}", names.join(", ")))
+                .hint("see them: tutor controllers")
+        })?;
+        match state {
+            "on" => switch.resume(),
+            "paused" => switch.pause(),
+            "step" => switch.step(),
+            _ => return Err(Error::new(format!("a loop cannot be {state}"), "").hint("say on, paused or step")),
+        }
+        Ok(())
+    }
+
+    /// The scheduler's last record for a Pod.
+    pub fn decision(&self, namespace: &str, name: &str) -> Option<Value> {
+        let decision = self.0.scheduler.as_ref()?.decision(namespace, name)?;
+        serde_json::to_value(&*decision).ok()
+    }
+
+    /// A node's kubelet, by name.
+    pub fn node(&self, name: &str) -> Option<Kubelet> {
+        self.0.nodes.0.read().get(name).cloned()
+    }
+
+    /// Pulls a node's plug, or puts it back in: the machine starts empty, as after a power cut.
+    ///
+    /// # Errors
+    /// When there is no such node, or it is in that state already.
+    pub fn set_power(&self, node: &str, power: Power) -> Result<()> {
+        let kubelet = self.node(node).ok_or_else(|| {
+            Error::new(format!("no node is called {node}"), "").hint("see them: kubectl get nodes")
+        })?;
+        match (power, kubelet.is_off()) {
+            (Power::Off, false) => kubelet.power_off(),
+            (Power::On, true) => self.power_on(kubelet.config().clone()),
+            _ => return Err(Error::new(format!("{node} is {power} already"), "")),
+        }
+        Ok(())
+    }
+
+    /// Stops everything, from the top down, and closes the store. True when nothing was cut short.
+    pub async fn stop(&self, limit: Duration) -> bool {
+        let clock = self.0.options.clock;
+        let worked = self.0.workers.shutdown(clock, limit / 2).await;
+        let served = self.0.serving.shutdown(clock, limit / 4).await;
+        let stored = self.0.storing.shutdown(clock, CLOSE_LIMIT.max(limit / 4)).await;
+        worked && served && stored
+    }
+}
+
+/// The scheduler's name among the loops.
+const SCHEDULER: &str = "scheduler";
+
+fn check_names(which: &Selection) -> Result<()> {
+    match which.unknown(&[SCHEDULER])[..] {
+        [] => Ok(()),
+        [unknown, ..] => {
+            let names: Vec<&str> = controllers::names().chain([SCHEDULER]).collect();
+            Err(Error::new(format!("no loop is called {unknown}"), format!("the loops are: {}", names.join(", ")))
+                .hint("all but one: --controllers all,-NAME"))
+        }
+    }
+}
+
+fn client_as(api: &ApiServer, user: &str, groups: &[&str], component: &str) -> kube::Client {
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    client::over_filter(api.filter(), Peer::InProcess { user: user.to_owned(), groups }, component)
+}
+
+/// Whether a node has power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Power {
+    On,
+    Off,
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Power::On => "on",
+            Power::Off => "off",
+        })
+    }
+}
+
+/// The nodes' kubelets, by name; the API server's way to them.
+#[derive(Default)]
+struct Nodes(RwLock<BTreeMap<String, Kubelet>>);
+
+impl KubeletDialer for Nodes {
+    fn request(
+        &self,
+        node: &str,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, Result<http::Response<BoxBody<Bytes, Error>>>> {
+        let kubelet = self.0.read().get(node).filter(|kubelet| !kubelet.is_off()).cloned();
+        let unreachable = Error::new(format!("dial tcp: lookup {node}: no such host"), "");
+        Box::pin(async move {
+            match kubelet {
+                Some(kubelet) => Ok(kubelet.request(request).await),
+                None => Err(unreachable),
+            }
+        })
     }
 }

@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("etcd", &["clock", "error", "tasks"]),
     ("registry", &["clock", "error", "tasks"]),
-    ("apiserver", &["clock", "error", "tasks", "api", "etcd"]),
+    ("apiserver", &["clock", "error", "tasks", "listen", "api", "etcd"]),
     ("client", &["clock", "error", "tasks", "state", "api", "apiserver"]),
     ("network", &["clock", "error", "tasks", "api", "client"]),
     ("kubelet", &["clock", "error", "tasks", "api", "client", "network", "registry"]),

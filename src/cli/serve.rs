@@ -51,7 +51,6 @@ impl Serve {
         let stop = Stop::listen()?;
         let _lock = state.lock()?;
         let book = listen::open(self.listen, "--listen").await?;
-        let api = listen::open(self.api_listen, "--api-listen").await?;
         let registry = listen::open(self.registry_listen, "--registry-listen").await?;
         let tasks = TaskGroup::new();
         let options = cluster::Options {
@@ -62,8 +61,8 @@ impl Serve {
             clock,
         };
         let cluster = Cluster::start(options, &tasks).await?;
-        let api = cluster.serve_api(api)?;
-        let registry = cluster.serve_registry(registry)?;
+        let api = cluster.serve_api(self.api_listen).await?;
+        let registry = cluster.serve_registry(registry, &state.join("registry"))?;
         let kubeconfig = state.join("kubeconfig");
         cluster.write_kubeconfig(&kubeconfig, api)?;
         let mut playground = Playground {
@@ -78,7 +77,7 @@ impl Serve {
             version: VERSION.to_owned(),
             start_ms: 0,
         };
-        web::serve(book, web::Site::new(cluster.clone(), &playground, clock), &tasks);
+        web::serve(book, &web::Site::new(cluster.clone(), &playground), &tasks);
         playground.start_ms = since_exec(clock, started).as_millis().try_into().unwrap_or(u64::MAX);
         state.publish(&playground)?;
         self.say_ready(&playground, &cluster)?;

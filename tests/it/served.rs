@@ -53,8 +53,7 @@ impl Served {
                 clock,
             };
             let cluster = Cluster::start(options, &TaskGroup::new()).await.unwrap();
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = cluster.serve_api(listener).unwrap();
+            let address = cluster.serve_api("127.0.0.1:0".parse().unwrap()).await.unwrap();
             cluster.write_kubeconfig(&folder.path().join("kubeconfig"), address).unwrap();
             cluster
         });
