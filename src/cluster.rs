@@ -96,7 +96,9 @@ impl FromStr for Runtime {
         match text {
             "auto" => Ok(Runtime::Auto),
             "simulated" => Ok(Runtime::Simulated),
-            "native" | "docker" => Err(format!("this version of tutor cannot run {text} containers; use simulated or auto")),
+            "native" | "docker" => {
+                Err(format!("this version of tutor cannot run {text} containers; use simulated or auto"))
+            }
             _ => Err("expected auto or simulated".to_owned()),
         }
     }
@@ -166,7 +168,8 @@ impl Cluster {
             let client = as_user("system:kube-scheduler", &[], "kube-scheduler");
             Scheduler::start(client, clock, &workers, switches.get(SCHEDULER))
         });
-        let parts = Parts { options, api, authority, scheduler, nodes, switches, admin_token, workers, serving, storing };
+        let parts =
+            Parts { options, api, authority, scheduler, nodes, switches, admin_token, workers, serving, storing };
         let cluster = Cluster(Arc::new(parts));
         for index in 0..cluster.0.options.nodes {
             cluster.power_on(NodeConfig::numbered(index.into()));
@@ -253,9 +256,7 @@ impl Cluster {
 
     /// The loops' switches: `{"switches": [{"name", "state", "waiting", "passed"}]}`.
     pub fn switches_shown(&self) -> Value {
-        let shown = |(name, state): (String, client::switch::State)| {
-            json!({"name": name, "state": state.mode, "waiting": state.waiting, "passed": state.passed})
-        };
+        let shown = |(name, state): (String, client::switch::State)| json!({"name": name, "state": state.mode, "waiting": state.waiting, "passed": state.passed});
         json!({"switches": self.0.switches.list().into_iter().map(shown).collect::<Vec<_>>()})
     }
 
@@ -294,9 +295,9 @@ impl Cluster {
     /// # Errors
     /// When there is no such node, or it is in that state already.
     pub fn set_power(&self, node: &str, power: Power) -> Result<()> {
-        let kubelet = self.node(node).ok_or_else(|| {
-            Error::new(format!("no node is called {node}"), "").hint("see them: kubectl get nodes")
-        })?;
+        let kubelet = self
+            .node(node)
+            .ok_or_else(|| Error::new(format!("no node is called {node}"), "").hint("see them: kubectl get nodes"))?;
         match (power, kubelet.is_off()) {
             (Power::Off, false) => kubelet.power_off(),
             (Power::On, true) => self.power_on(kubelet.config().clone()),

@@ -7,8 +7,10 @@
 
 pub mod api;
 pub mod apiserver;
+pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod controllers;
 pub mod course;
 pub mod error;
@@ -20,3 +22,4 @@ pub mod registry;
 pub mod scheduler;
 pub mod state;
 pub mod tasks;
+pub mod web;

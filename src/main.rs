@@ -1,3 +1,5 @@
-//! Starts tutor.
+//! Starts [`tutor::cli`].
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tutor::cli::main()
+}

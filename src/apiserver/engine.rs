@@ -158,7 +158,14 @@ impl Call {
 
     /// What a strategy may know.
     pub fn context(&self, dry_run: bool) -> Context<'_> {
-        Context { now: self.now, user: &self.user, version: &self.resource.version, objects: &*self.engine, dry_run, addresses: &self.engine.addresses }
+        Context {
+            now: self.now,
+            user: &self.user,
+            version: &self.resource.version,
+            objects: &*self.engine,
+            dry_run,
+            addresses: &self.engine.addresses,
+        }
     }
 
     /// The store's key of an object of this resource.

@@ -98,7 +98,8 @@ fn many_threads() -> Result<tokio::runtime::Runtime> {
 }
 
 fn no_runtime(fault: std::io::Error) -> Error {
-    Error::new("the asynchronous runtime cannot start", fault.to_string()).hint("check the limits of this shell: ulimit -a")
+    Error::new("the asynchronous runtime cannot start", fault.to_string())
+        .hint("check the limits of this shell: ulimit -a")
 }
 
 /// Prints an error in its three parts: what, why, what to do.

@@ -35,3 +35,10 @@ pub async fn from_kubeconfig(path: &Path, context: Option<&str>) -> Result<kube:
 pub async fn from_playground(playground: &Playground) -> Result<kube::Client> {
     from_kubeconfig(Path::new(&playground.kubeconfig), None).await
 }
+/// The namespace that a kubeconfig's current context names, if there is such a file and it does.
+pub fn current_namespace(path: &Path) -> Option<String> {
+    let config = kube::config::Kubeconfig::read_from(path).ok()?;
+    let current = config.current_context?;
+    let context = config.contexts.into_iter().find(|context| context.name == current)?;
+    context.context?.namespace.filter(|namespace| !namespace.is_empty())
+}

@@ -21,7 +21,7 @@ pub mod views;
 
 pub use cause::Causes;
 pub use events::Recorder;
-pub use https::{from_kubeconfig, from_playground};
+pub use https::{current_namespace, from_kubeconfig, from_playground};
 pub use in_process::{as_user, over_filter};
 pub use informer::{Informer, Informers, Written};
 pub use queue::WorkQueue;

@@ -123,6 +123,16 @@ impl Kubelet {
         &self.node.config.name
     }
 
+    /// What it was started with.
+    pub fn config(&self) -> &NodeConfig {
+        &self.node.config
+    }
+
+    /// Whether its plug was pulled.
+    pub fn is_off(&self) -> bool {
+        self.tasks.is_stopping()
+    }
+
     /// Pulls the plug: heartbeats, probes, reports and workers stop at once, nothing is said.
     pub fn power_off(&self) {
         self.tasks.cancel();

@@ -34,8 +34,9 @@ pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
 }
 
 fn turn(site: &Site, asked: &Asked) -> Result<Value> {
-    let wish: Value = serde_json::from_slice(&asked.body)
-        .map_err(|e| Error::new("the body is not JSON", e.to_string()).hint(r#"send {"name": "scheduler", "state": "paused"}"#))?;
+    let wish: Value = serde_json::from_slice(&asked.body).map_err(|e| {
+        Error::new("the body is not JSON", e.to_string()).hint(r#"send {"name": "scheduler", "state": "paused"}"#)
+    })?;
     let text = |key: &str| wish[key].as_str().unwrap_or_default();
     site.0.cluster.turn_switch(text("name"), text("state"))?;
     Ok(site.0.cluster.switches_shown())
@@ -45,6 +46,9 @@ fn decision(site: &Site, asked: &Asked) -> Result<Value> {
     let namespace = asked.query("namespace").unwrap_or_else(|| "default".to_owned());
     let name = asked.query("name").unwrap_or_default();
     site.0.cluster.decision(&namespace, &name).ok_or_else(|| {
-        Error::new(format!("the scheduler has no record of pod {namespace}/{name}"), "it has not looked at that Pod since it started")
+        Error::new(
+            format!("the scheduler has no record of pod {namespace}/{name}"),
+            "it has not looked at that Pod since it started",
+        )
     })
 }

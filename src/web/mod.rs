@@ -45,9 +45,13 @@ impl Site {
             .and(warp::body::bytes())
             .then(move |method, path: warp::path::FullPath, query: String, headers, body| {
                 let site = site.clone();
-                async move { site.answer(&guard::Asked { method, path: path.as_str().to_owned(), query, headers, body }).await }
+                async move {
+                    site.answer(&guard::Asked { method, path: path.as_str().to_owned(), query, headers, body }).await
+                }
             })
-            .recover(|_| async { Ok::<_, Infallible>(guard::refuse(http::StatusCode::BAD_REQUEST, "the request cannot be read")) })
+            .recover(|_| async {
+                Ok::<_, Infallible>(guard::refuse(http::StatusCode::BAD_REQUEST, "the request cannot be read"))
+            })
             .unify()
     }
 

@@ -96,7 +96,7 @@ impl Playground {
     /// Applies YAML documents (server-side), or every `.yaml` file of a folder.
     pub async fn apply(&self, yaml_or_path: &str) {
         let text = if yaml_or_path.contains('\n') { yaml_or_path.to_owned() } else { read(Path::new(yaml_or_path)) };
-        for document in tutor::api::yaml::documents(&text).unwrap() {
+        for document in serde_saphyr::from_multiple::<Value>(&text).unwrap() {
             let object: DynamicObject = serde_json::from_value(document).unwrap();
             let types = object.types.clone().unwrap();
             let name = object.metadata.name.clone().unwrap();

@@ -1,1 +1,6 @@
 //! Tests of the whole: a playground in this process, on virtual time; real clients on real sockets.
+
+mod harness;
+mod kubectl;
+mod process;
+mod served;

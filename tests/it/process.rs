@@ -185,8 +185,9 @@ async fn every_acknowledged_write_survives_kill_dash_nine() {
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
         // Each acknowledged write is told to the killer, who strikes in the middle of the burst.
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let writers =
-            (0..8).map(|writer| write_until_it_fails(maps.clone(), format!("m-{round}-{writer}"), tell.clone()));
+        let writers: Vec<_> = (0..8)
+            .map(|writer| write_until_it_fails(maps.clone(), format!("m-{round}-{writer}"), tell.clone()))
+            .collect();
         drop(tell);
         let kill = async {
             let mut made = Vec::new();

@@ -26,7 +26,9 @@ fn draw(schema: &Schema, seed: &mut impl FnMut() -> u32, depth: usize) -> Value 
         Type::Json | Type::Any => [json!("x"), json!({"a": [1]}), json!(false)][roll as usize % 3].clone(),
         Type::SchemaOrBool if roll.is_multiple_of(2) || depth == 0 => json!(roll.is_multiple_of(4)),
         Type::SchemaOrStrings if roll.is_multiple_of(2) || depth == 0 => json!(["a", "b"]),
-        Type::SchemaOrArray if roll.is_multiple_of(2) && depth > 0 => json!([draw(schema.items().unwrap(), seed, depth - 1)]),
+        Type::SchemaOrArray if roll.is_multiple_of(2) && depth > 0 => {
+            json!([draw(schema.items().unwrap(), seed, depth - 1)])
+        }
         Type::SchemaOrBool | Type::SchemaOrArray | Type::SchemaOrStrings => {
             draw(schema.items().unwrap(), seed, depth.saturating_sub(1))
         }
