@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{NodeAddress, NodeCondition, PodCondition, PodIP, Taint, Toleration};
+use k8s_openapi::api::core::v1::{Affinity, NodeAddress, NodeCondition, PodCondition, PodIP, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize};
@@ -88,8 +88,8 @@ pub struct PodSpecView {
     pub tolerations: Vec<Toleration>,
     /// `Always`, `OnFailure` or `Never`.
     pub restart_policy: Option<String>,
-    /// Pods that wait for others before they count as ready.
-    pub readiness_gates: Vec<serde_json::Value>,
+    /// Where it may be placed.
+    pub affinity: Option<Affinity>,
 }
 
 /// What loops read of a container.

@@ -8,10 +8,12 @@
 //! loop knows another: they meet only in objects.
 
 pub mod clusterrole_aggregation;
+pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod gc;
+pub mod history;
 pub mod job;
 pub mod names;
 pub mod namespace;
@@ -25,6 +27,7 @@ pub mod root_ca;
 pub mod runner;
 pub mod service_pods;
 pub mod serviceaccount;
+pub mod statefulset;
 pub mod taint_eviction;
 pub mod ttl;
 
@@ -72,9 +75,11 @@ const LOOPS: &[Loop] = &[
         serviceaccount::start,
     ),
     Loop::new("garbage-collector-controller", "generic-garbage-collector", "garbage-collector-controller", gc::start),
+    Loop::new("daemonset-controller", "daemon-set-controller", "daemonset-controller", daemonset::start),
     Loop::new("job-controller", "job-controller", "job-controller", job::start),
     Loop::new("deployment-controller", "deployment-controller", "deployment-controller", deployment::start),
     Loop::new("replicaset-controller", "replicaset-controller", "replicaset-controller", replicaset::start),
+    Loop::new("statefulset-controller", "statefulset-controller", "statefulset-controller", statefulset::start),
     Loop::new("ttl-controller", "ttl-controller", "ttl-controller", ttl::start),
     Loop::new("node-lifecycle-controller", "node-controller", "node-controller", node_lifecycle::start),
     Loop::new(

@@ -134,3 +134,8 @@ fn roll(next: &mut Deployment, sets: &mut Sets, world: &World<'_>, moment: &Mome
         sets.clean_up(next, plan);
     }
 }
+
+/// A count, or a percentage of `total` rounded up, as other workloads resolve theirs.
+pub fn resolve_up(value: &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString, total: i32) -> i32 {
+    rollout::resolve(value, total, rollout::Round::Up)
+}
