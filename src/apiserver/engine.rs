@@ -79,7 +79,14 @@ impl Objects for Engine {
     }
 
     fn list(&self, what: Collection, namespace: &str) -> Vec<Arc<Value>> {
-        let Some(cache) = self.cache_of(what) else { return Vec::new() };
+        self.list_named(what.group, what.plural, namespace)
+    }
+
+    fn list_named(&self, group: &str, plural: &str, namespace: &str) -> Vec<Arc<Value>> {
+        let served = self.catalog.now();
+        let Some(cache) = served.stored(group, plural).and_then(|resource| self.cache(resource)) else {
+            return Vec::new();
+        };
         let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
         cache.snapshot(&prefix, "").objects.iter().map(|object| Arc::new(object.value())).collect()
     }

@@ -33,6 +33,9 @@ pub trait Objects: Send + Sync {
     /// Every object of one namespace (empty: of all) from the watch cache, by key order.
     fn list(&self, what: Collection, namespace: &str) -> Vec<Arc<Value>>;
 
+    /// As [`Objects::list`], for a resource whose name is known only at run time.
+    fn list_named(&self, group: &str, plural: &str, namespace: &str) -> Vec<Arc<Value>>;
+
     /// The revision of the last change the watch cache has seen in this collection: an index
     /// built from [`Objects::list`] is good as long as this stays the same.
     fn changed_at(&self, what: Collection) -> i64;
@@ -91,6 +94,13 @@ pub mod fake {
         fn list(&self, what: Collection, namespace: &str) -> Vec<Arc<Value>> {
             let wanted = |key: &(String, String, String, String)| {
                 key.0 == what.group && key.1 == what.plural && (namespace.is_empty() || key.2 == namespace)
+            };
+            self.objects.iter().filter(|(key, _)| wanted(key)).map(|(_, object)| object.clone()).collect()
+        }
+
+        fn list_named(&self, group: &str, plural: &str, namespace: &str) -> Vec<Arc<Value>> {
+            let wanted = |key: &(String, String, String, String)| {
+                key.0 == group && key.1 == plural && (namespace.is_empty() || key.2 == namespace)
             };
             self.objects.iter().filter(|(key, _)| wanted(key)).map(|(_, object)| object.clone()).collect()
         }

@@ -6,6 +6,20 @@
 //! only look; both in Kubernetes' order. One file a plugin.
 
 pub mod cel;
+mod claim_resize;
+mod default_toleration_seconds;
+mod defaults;
+mod limit_ranger;
+mod namespace_lifecycle;
+mod pod_security;
+mod pod_topology_labels;
+mod policy;
+mod priority;
+mod resource_quota;
+mod runtime_class;
+mod service_account;
+mod storage_object_in_use;
+mod taint_nodes_by_condition;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -61,6 +75,29 @@ pub struct Attributes<'a> {
     pub warnings: Vec<String>,
 }
 
+impl Attributes<'_> {
+    /// Whether it is about this resource itself, no subresource.
+    pub fn is(&self, group: &str, resource: &str) -> bool {
+        self.group == group && self.resource == resource && self.subresource.is_empty()
+    }
+
+    /// Whether it does `operation` to a Pod itself.
+    pub fn is_pod(&self, operation: Operation) -> bool {
+        self.operation == operation && self.is("", "pods")
+    }
+
+    /// The 403 of a plugin: `pods "x" is forbidden: why`.
+    pub fn forbidden(&self, why: &str) -> Status {
+        Status::forbidden(self.group, self.resource, self.name, why)
+    }
+}
+
+/// Five letters for a generated name.
+fn random_suffix() -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    (0..5).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect()
+}
+
 /// One admission plugin. Both phases do nothing unless the plugin says otherwise.
 pub trait Plugin: Send + Sync {
     /// The name that `--enable-admission-plugins` uses.
@@ -77,15 +114,38 @@ pub trait Plugin: Send + Sync {
     }
 }
 
-/// The plugins that are on, in Kubernetes' order.
+/// The plugins that are on, in Kubernetes' order: one for each phase.
 pub struct Chain {
-    plugins: Vec<Box<dyn Plugin>>,
+    changing: Vec<Box<dyn Plugin>>,
+    looking: Vec<Box<dyn Plugin>>,
 }
 
 impl Chain {
     /// The plugins that are on by default.
     pub fn standard() -> Chain {
-        Chain { plugins: Vec::new() }
+        Chain {
+            changing: vec![
+                Box::new(namespace_lifecycle::NamespaceLifecycle),
+                Box::new(limit_ranger::LimitRanger),
+                Box::new(service_account::ServiceAccount),
+                Box::new(taint_nodes_by_condition::TaintNodesByCondition),
+                Box::new(priority::Priority),
+                Box::new(default_toleration_seconds::DefaultTolerationSeconds),
+                Box::new(defaults::DefaultStorageClass),
+                Box::new(storage_object_in_use::StorageObjectInUseProtection),
+                Box::new(runtime_class::RuntimeClass),
+                Box::new(defaults::DefaultIngressClass),
+                Box::new(pod_topology_labels::PodTopologyLabels),
+            ],
+            looking: vec![
+                Box::new(limit_ranger::LimitRanger),
+                Box::new(pod_security::PodSecurity),
+                Box::new(priority::Priority),
+                Box::new(claim_resize::PersistentVolumeClaimResize),
+                Box::new(policy::ValidatingAdmissionPolicy::default()),
+                Box::new(resource_quota::ResourceQuota::default()),
+            ],
+        }
     }
 
     /// Runs the changing phase.
@@ -93,7 +153,7 @@ impl Chain {
     /// # Errors
     /// The first refusal.
     pub async fn admit(&self, request: &mut Attributes<'_>) -> Result<(), Status> {
-        for plugin in &self.plugins {
+        for plugin in &self.changing {
             plugin.admit(request).await?;
         }
         Ok(())
@@ -104,7 +164,7 @@ impl Chain {
     /// # Errors
     /// The first refusal.
     pub async fn validate(&self, request: &mut Attributes<'_>) -> Result<(), Status> {
-        for plugin in &self.plugins {
+        for plugin in &self.looking {
             plugin.validate(request).await?;
         }
         Ok(())

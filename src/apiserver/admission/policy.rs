@@ -1,0 +1,288 @@
+//! ValidatingAdmissionPolicy: refusals written in CEL, kept as objects.
+//!
+//! A policy says what it looks at and what must hold; a binding puts it to work, perhaps with
+//! parameters. Source: `k8s.io/apiserver/pkg/admission/plugin/policy/validating`.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::cel::{Expressions, Scope};
+use super::{Attributes, Operation, Plugin};
+use crate::api::meta;
+use crate::api::status::{Cause, Reason, Status};
+use crate::apiserver::kinds::json::Json;
+use crate::apiserver::kinds::selectors;
+use crate::apiserver::objects::collection;
+
+const GROUP: &str = "admissionregistration.k8s.io";
+
+/// The plugin, with the expressions it has compiled.
+#[derive(Default)]
+pub struct ValidatingAdmissionPolicy {
+    expressions: Expressions,
+}
+
+impl Plugin for ValidatingAdmissionPolicy {
+    fn name(&self) -> &'static str {
+        "ValidatingAdmissionPolicy"
+    }
+
+    fn validate<'a>(&'a self, request: &'a mut Attributes<'_>) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(std::future::ready(self.check(request)))
+    }
+}
+
+/// One thing a policy found.
+struct Denial {
+    message: String,
+    reason: Reason,
+}
+
+impl ValidatingAdmissionPolicy {
+    fn check(&self, request: &mut Attributes<'_>) -> Result<(), Status> {
+        // Policies do not apply to themselves: a wrong one could not be mended.
+        if request.group == GROUP {
+            return Ok(());
+        }
+        let bindings = request.objects.list(collection(GROUP, "validatingadmissionpolicybindings"), "");
+        for binding in bindings {
+            let name = binding.text("spec.policyName");
+            let Some(policy) = request.objects.get(collection(GROUP, "validatingadmissionpolicies"), "", name) else {
+                continue;
+            };
+            if !matches(policy.at("spec.matchConstraints"), request) {
+                continue;
+            }
+            let narrowed = binding.at("spec.matchResources");
+            if !narrowed.is_null() && !matches(narrowed, request) {
+                continue;
+            }
+            let denials = self.evaluate(&policy, &binding, request);
+            self.act(&policy, &binding, denials, request)?;
+        }
+        Ok(())
+    }
+
+    fn act(
+        &self,
+        policy: &Value,
+        binding: &Value,
+        denials: Vec<Denial>,
+        request: &mut Attributes<'_>,
+    ) -> Result<(), Status> {
+        let acts = |action: &str| binding.items("spec.validationActions").iter().any(|own| own == action);
+        for denial in denials {
+            let who = format!("'{}' with binding '{}'", meta::name(policy), meta::name(binding));
+            if acts("Warn") {
+                request
+                    .warnings
+                    .push(format!("Validation failed for ValidatingAdmissionPolicy {who}: {}", denial.message));
+            }
+            if acts("Deny") {
+                let text = format!("ValidatingAdmissionPolicy {who} denied request: {}", denial.message);
+                let mut status = request.forbidden(&text);
+                status.reason = Some(denial.reason);
+                status.code = denial.reason.code();
+                if let Some(details) = &mut status.details {
+                    details.causes.push(Cause { reason: String::new(), message: text, field: String::new() });
+                }
+                return Err(status);
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&self, policy: &Value, binding: &Value, request: &Attributes<'_>) -> Vec<Denial> {
+        let fails = policy.text("spec.failurePolicy") != "Ignore";
+        let failed =
+            |message: String| if fails { vec![Denial { message, reason: Reason::Invalid }] } else { Vec::new() };
+        let params = match params(policy, binding, request) {
+            Ok(params) => params,
+            Err(message) => return failed(message),
+        };
+        let mut denials = Vec::new();
+        for param in params {
+            let scope = scope(request, param);
+            match self.evaluate_one(policy, scope, fails) {
+                Ok(found) => denials.extend(found),
+                Err(message) => denials.extend(failed(message)),
+            }
+        }
+        denials
+    }
+
+    fn evaluate_one(&self, policy: &Value, mut scope: Scope, fails: bool) -> Result<Vec<Denial>, String> {
+        for condition in policy.items("spec.matchConditions") {
+            if !self.expressions.holds(condition.text("expression"), &scope)? {
+                return Ok(Vec::new());
+            }
+        }
+        for variable in policy.items("spec.variables") {
+            scope.define(variable.text("name"), variable.text("expression"));
+        }
+        let mut denials = Vec::new();
+        for validation in policy.items("spec.validations") {
+            let text = validation.text("expression").trim();
+            let reason = match validation.text("reason") {
+                "Forbidden" => Reason::Forbidden,
+                "Unauthorized" => Reason::Unauthorized,
+                "RequestEntityTooLarge" => Reason::RequestEntityTooLarge,
+                _ => Reason::Invalid,
+            };
+            match self.expressions.holds(text, &scope) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let said = validation.text("messageExpression");
+                    let told = (!said.is_empty()).then(|| self.expressions.text(said, &scope)).flatten();
+                    let message = told.unwrap_or_else(|| match validation.text("message") {
+                        "" => format!("failed expression: {text}"),
+                        message => message.trim().to_string(),
+                    });
+                    denials.push(Denial { message, reason });
+                }
+                Err(problem) if fails => {
+                    let message = format!("expression '{text}' resulted in error: {problem}");
+                    denials.push(Denial { message, reason: Reason::Invalid });
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(denials)
+    }
+}
+
+/// The parameters a binding refers to; one null when the policy takes none.
+fn params(policy: &Value, binding: &Value, request: &Attributes<'_>) -> Result<Vec<Value>, String> {
+    let kind = policy.at("spec.paramKind");
+    let reference = binding.at("spec.paramRef");
+    if kind.is_null() || reference.is_null() {
+        return Ok(vec![Value::Null]);
+    }
+    let (group, version) = kind.text("apiVersion").split_once('/').unwrap_or(("", kind.text("apiVersion")));
+    let found: Vec<Arc<Value>> = match request.objects.resource_of(group, version, kind.text("kind")) {
+        None => Vec::new(),
+        Some((plural, namespaced)) => {
+            let namespace = match (namespaced, reference.text("namespace")) {
+                (false, _) => "",
+                (true, "") => request.namespace,
+                (true, own) => own,
+            };
+            let list = request.objects.list_named(group, &plural, namespace);
+            let name = reference.text("name");
+            let wanted = |object: &Arc<Value>| {
+                if name.is_empty() {
+                    selectors::matches(reference.at("selector"), object.at("metadata.labels"))
+                } else {
+                    meta::name(object) == name
+                }
+            };
+            list.into_iter().filter(wanted).collect()
+        }
+    };
+    if found.is_empty() {
+        return match reference.text("parameterNotFoundAction") {
+            "Allow" => Ok(Vec::new()),
+            _ => Err("failed to configure binding: no params found for policy binding with `Deny` \
+                      parameterNotFoundAction"
+                .to_string()),
+        };
+    }
+    Ok(found.into_iter().map(|object| (*object).clone()).collect())
+}
+
+/// What expressions see.
+fn scope(request: &Attributes<'_>, params: Value) -> Scope {
+    let (group, version, kind) = request.object_kind;
+    let operation = match request.operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+        Operation::Connect => "CONNECT",
+    };
+    let namespace = request.objects.get(collection("", "namespaces"), "", request.namespace);
+    let mut scope = Scope::default();
+    scope.set("object", request.object.clone().unwrap_or(Value::Null));
+    scope.set("oldObject", request.old.cloned().unwrap_or(Value::Null));
+    scope.set("params", params);
+    scope.set("namespaceObject", namespace.map_or(Value::Null, |found| (*found).clone()));
+    scope.set(
+        "request",
+        json!({
+            "kind": {"group": group, "version": version, "kind": kind},
+            "resource": {"group": request.group, "version": request.version, "resource": request.resource},
+            "subResource": request.subresource,
+            "requestKind": {"group": group, "version": version, "kind": kind},
+            "requestResource": {"group": request.group, "version": request.version, "resource": request.resource},
+            "requestSubResource": request.subresource,
+            "name": request.name, "namespace": request.namespace, "operation": operation,
+            "userInfo": {
+                "username": request.user.name, "uid": request.user.uid, "groups": request.user.groups,
+                "extra": request.user.extra,
+            },
+            "dryRun": request.dry_run, "options": request.options,
+        }),
+    );
+    scope
+}
+
+/// Whether `matchConstraints` or `matchResources` takes the request in.
+pub fn matches(constraints: &Value, request: &Attributes<'_>) -> bool {
+    let rules = |field: &str| constraints.items(field).iter().any(|rule| rule_matches(rule, request));
+    if !constraints.items("resourceRules").is_empty() && !rules("resourceRules") || rules("excludeResourceRules") {
+        return false;
+    }
+    let by_namespace = constraints.at("namespaceSelector");
+    if !selectors::is_empty(by_namespace) {
+        let own = match (request.is("", "namespaces"), &request.object) {
+            (true, Some(object)) => object.at("metadata.labels").clone(),
+            _ => {
+                let found = request.objects.get(collection("", "namespaces"), "", request.namespace);
+                found.map_or(Value::Null, |namespace| namespace.at("metadata.labels").clone())
+            }
+        };
+        let outside = request.namespace.is_empty() && !request.is("", "namespaces");
+        if !outside && !selectors::matches(by_namespace, &own) {
+            return false;
+        }
+    }
+    let by_object = constraints.at("objectSelector");
+    let labels = |object: Option<&Value>| {
+        object.is_some_and(|object| selectors::matches(by_object, object.at("metadata.labels")))
+    };
+    selectors::is_empty(by_object) || labels(request.object.as_ref()) || labels(request.old)
+}
+
+fn rule_matches(rule: &Value, request: &Attributes<'_>) -> bool {
+    let has = |field: &str, wanted: &str| rule.items(field).iter().any(|own| own == "*" || own == wanted);
+    let operation = match request.operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+        Operation::Connect => "CONNECT",
+    };
+    let resource = match request.subresource {
+        "" => request.resource.to_string(),
+        sub => format!("{}/{sub}", request.resource),
+    };
+    let resource_fits = rule.items("resources").iter().filter_map(Value::as_str).any(|own| {
+        own == "*/*"
+            || own == resource
+            || own == "*" && request.subresource.is_empty()
+            || own.strip_suffix("/*").is_some_and(|start| start == request.resource)
+            || own.strip_prefix("*/").is_some_and(|end| !end.is_empty() && end == request.subresource)
+    });
+    let scope = match rule.text("scope") {
+        "Cluster" => request.namespace.is_empty(),
+        "Namespaced" => !request.namespace.is_empty(),
+        _ => true,
+    };
+    let names = rule.items("resourceNames");
+    has("operations", operation)
+        && has("apiGroups", request.group)
+        && has("apiVersions", request.version)
+        && resource_fits
+        && scope
+        && (names.is_empty() || names.iter().any(|name| name == request.name))
+}

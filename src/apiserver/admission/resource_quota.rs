@@ -1,0 +1,227 @@
+//! ResourceQuota: what is made in a namespace fits into its quotas. What a write will use is
+//! added to the quota's `status.used` before the write, guarded by its version, so that two
+//! writes at once cannot both take the last place.
+//!
+//! Source: `k8s.io/apiserver/pkg/admission/plugin/resourcequota`.
+
+use std::collections::BTreeMap;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use super::limit_ranger::pod_total;
+use super::{Attributes, Operation, Plugin};
+use crate::api::meta;
+use crate::api::quantity::Quantity;
+use crate::api::status::{Reason, Status};
+use crate::apiserver::kinds::core::pod::qos_class;
+use crate::apiserver::kinds::core::resources::quantity;
+use crate::apiserver::kinds::json::{Json, object_mut};
+use crate::apiserver::objects::collection;
+
+const ATTEMPTS: usize = 10;
+
+/// The plugin.
+#[derive(Default)]
+pub struct ResourceQuota;
+
+type Usage = BTreeMap<String, Quantity>;
+
+impl Plugin for ResourceQuota {
+    fn name(&self) -> &'static str {
+        "ResourceQuota"
+    }
+
+    fn validate<'a>(&'a self, request: &'a mut Attributes<'_>) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(charge_all(request))
+    }
+}
+
+async fn charge_all(request: &mut Attributes<'_>) -> Result<(), Status> {
+    let counts = request.operation == Operation::Create
+        && request.subresource.is_empty()
+        && !request.namespace.is_empty()
+        && request.resource != "namespaces";
+    if !counts {
+        return Ok(());
+    }
+    let quotas = collection("", "resourcequotas");
+    for known in request.objects.list(quotas, request.namespace) {
+        let Some(object) = &request.object else { return Ok(()) };
+        if !in_scope(&known, request, object) {
+            continue;
+        }
+        let hard: Vec<String> = known.entries("status.hard").into_iter().map(|(name, _)| name.to_string()).collect();
+        let usage: Usage = usage(request, object).into_iter().filter(|(name, _)| hard.contains(name)).collect();
+        must_specify(request, object, &known, &hard)?;
+        if !usage.is_empty() {
+            charge(request, meta::name(&known), &usage).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds `usage` to one quota, or says that it does not fit.
+async fn charge(request: &Attributes<'_>, name: &str, usage: &Usage) -> Result<(), Status> {
+    let quotas = collection("", "resourcequotas");
+    for _ in 0..ATTEMPTS {
+        let Some(mut quota) = request.objects.get_live(quotas, request.namespace, name).await? else { return Ok(()) };
+        let amount =
+            |which: &str, resource: &str| quota.at(which).get(resource).and_then(quantity).unwrap_or(Quantity::ZERO);
+        let mut over: Vec<(String, Quantity, Quantity, Quantity)> = Vec::new();
+        let mut sums = Vec::new();
+        for (resource, asked) in usage {
+            let (used, most) = (amount("status.used", resource), amount("status.hard", resource));
+            let sum = used.plus(*asked);
+            if sum > most {
+                over.push((resource.clone(), *asked, used, most));
+            }
+            sums.push((resource.clone(), sum));
+        }
+        if !over.is_empty() {
+            let list = |pick: fn(&(String, Quantity, Quantity, Quantity)) -> Quantity| {
+                over.iter().map(|row| format!("{}={}", row.0, pick(row))).collect::<Vec<_>>().join(",")
+            };
+            return Err(request.forbidden(&format!(
+                "exceeded quota: {name}, requested: {}, used: {}, limited: {}",
+                list(|row| row.1),
+                list(|row| row.2),
+                list(|row| row.3)
+            )));
+        }
+        if request.dry_run {
+            return Ok(());
+        }
+        let used = object_mut(&mut quota, "status.used");
+        for (resource, sum) in sums {
+            used.insert(resource, sum.to_string().into());
+        }
+        match request.objects.put(quotas, quota).await {
+            Err(status) if status.reason == Some(Reason::Conflict) => {}
+            other => return other.map(|_| ()),
+        }
+    }
+    Err(request.forbidden(&format!("unable to update quota {name}: too many conflicts")))
+}
+
+/// A quota on cpu or memory refuses a container that does not say how much it wants.
+fn must_specify(request: &Attributes<'_>, object: &Value, quota: &Value, hard: &[String]) -> Result<(), Status> {
+    if !request.is("", "pods") {
+        return Ok(());
+    }
+    let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in hard {
+        let (which, resource) = match name.as_str() {
+            "cpu" | "memory" => ("requests", name.as_str()),
+            _ => match name.split_once('.') {
+                Some((which @ ("requests" | "limits"), resource @ ("cpu" | "memory"))) => (which, resource),
+                _ => continue,
+            },
+        };
+        let containers = object.items("spec.containers").iter().chain(object.items("spec.initContainers"));
+        for container in containers {
+            if container.at("resources").at(which).get(resource).is_none() {
+                missing.entry(name).or_default().push(container.text("name"));
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let parts: Vec<String> = missing
+        .into_iter()
+        .map(|(name, mut containers)| {
+            containers.sort_unstable();
+            format!("{name} for: {}", containers.join(","))
+        })
+        .collect();
+    let text = format!("failed quota: {}: must specify {}", meta::name(quota), parts.join("; "));
+    Err(request.forbidden(&text))
+}
+
+/// What the object will use, by every name a quota may count it under.
+fn usage(request: &Attributes<'_>, object: &Value) -> Usage {
+    let one = Quantity::from_units(1, crate::api::quantity::Format::DecimalSi);
+    let mut usage = Usage::new();
+    let counted = match request.group {
+        "" => format!("count/{}", request.resource),
+        group => format!("count/{}.{group}", request.resource),
+    };
+    usage.insert(counted, one);
+    if !request.group.is_empty() {
+        return usage;
+    }
+    match request.resource {
+        "pods" => pod_usage(object, one, &mut usage),
+        "services" => {
+            usage.insert("services".into(), one);
+            let kind = object.text("spec.type");
+            if kind == "LoadBalancer" {
+                usage.insert("services.loadbalancers".into(), one);
+            }
+            let ports = object.items("spec.ports").iter().filter(|port| port.int("nodePort").unwrap_or(0) != 0).count();
+            if ports > 0 {
+                let ports = Quantity::from_units(ports as i64, crate::api::quantity::Format::DecimalSi);
+                usage.insert("services.nodeports".into(), ports);
+            }
+        }
+        "persistentvolumeclaims" => {
+            usage.insert("persistentvolumeclaims".into(), one);
+            let class = object.text("spec.storageClassName");
+            if !class.is_empty() {
+                usage.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one);
+            }
+            if let Some(size) = quantity(object.at("spec.resources.requests.storage")) {
+                usage.insert("requests.storage".into(), size);
+                if !class.is_empty() {
+                    usage.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), size);
+                }
+            }
+        }
+        plain @ ("configmaps" | "secrets" | "replicationcontrollers" | "resourcequotas") => {
+            usage.insert(plain.to_string(), one);
+        }
+        _ => {}
+    }
+    usage
+}
+
+fn pod_usage(pod: &Value, one: Quantity, usage: &mut Usage) {
+    usage.insert("pods".into(), one);
+    for which in ["requests", "limits"] {
+        for (name, amount) in pod_total(pod, which) {
+            usage.insert(format!("{which}.{name}"), amount);
+            if which == "requests" && matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") {
+                usage.insert(name, amount);
+            }
+        }
+    }
+}
+
+/// Whether the quota's scopes take the object in. A quota without scopes takes everything.
+fn in_scope(quota: &Value, request: &Attributes<'_>, object: &Value) -> bool {
+    let plain = quota.items("spec.scopes").iter().filter_map(Value::as_str).map(|scope| (scope, "Exists", &[][..]));
+    let chosen = quota.items("spec.scopeSelector.matchExpressions").iter();
+    let chosen = chosen.map(|rule| (rule.text("scopeName"), rule.text("operator"), rule.items("values")));
+    let mut scopes = plain.chain(chosen).peekable();
+    if scopes.peek().is_some() && !request.is("", "pods") {
+        return false;
+    }
+    scopes.all(|(scope, operator, values)| match scope {
+        "BestEffort" => qos_class(object.at("spec")) == "BestEffort",
+        "NotBestEffort" => qos_class(object.at("spec")) != "BestEffort",
+        "Terminating" => object.has("spec.activeDeadlineSeconds"),
+        "NotTerminating" => !object.has("spec.activeDeadlineSeconds"),
+        "PriorityClass" => {
+            let own = object.text("spec.priorityClassName");
+            match operator {
+                "In" => values.iter().any(|value| value == own),
+                "NotIn" => !values.iter().any(|value| value == own),
+                "DoesNotExist" => own.is_empty(),
+                _ => !own.is_empty(),
+            }
+        }
+        "CrossNamespacePodAffinity" => false,
+        _ => true,
+    })
+}
