@@ -14,11 +14,22 @@ use owo_colors::OwoColorize;
 use crate::error::{Error, Result};
 use crate::state::StateDir;
 
+mod check;
 mod completions;
 mod controllers;
+mod course;
+mod dev;
 mod doctor;
+mod hint;
+mod init;
+mod list;
+mod next;
+mod reset;
 mod serve;
+mod solution;
+mod start;
 mod status;
+mod watch;
 
 /// How a command ended, when nothing was wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +55,30 @@ struct Arguments {
 enum Command {
     /// Start the playground: book, cluster and registry
     Serve(Box<serve::Serve>),
+    /// Write the exercises' tasks and starting files to a folder; never overwrites one
+    Init(init::Init),
+    /// The exercises, and which of them passed
+    List(list::List),
+    /// Where you are, and what is next
+    Next,
+    /// Start an exercise and show its task
+    Start(start::Start),
+    /// Look at what your cluster does, and say what is missing
+    Check(check::Check),
+    /// The next hint for where you are
+    Hint(hint::Hint),
+    /// Show a way that passes, once yours has
+    Solution(solution::Solution),
+    /// Give an exercise a fresh start
+    Reset(reset::Reset),
     /// What runs, and why so
     Status(status::Status),
     /// What is missing on this machine, and the command that mends it
     Doctor,
     /// Pause, step or resume one of the cluster's loops
     Controllers(controllers::Controllers),
+    /// For authors: prove the exercises
+    Dev(dev::Dev),
     /// Print a completion script for your shell
     Completions(completions::Completions),
 }
@@ -79,11 +108,20 @@ fn run(arguments: Arguments) -> Result<Outcome> {
     let mut out = std::io::stdout();
     match arguments.command {
         Some(Command::Serve(serve)) => many_threads()?.block_on(serve.run(state)),
+        Some(Command::Init(init)) => one_thread()?.block_on(init.run(&mut out)),
+        Some(Command::List(list)) => one_thread()?.block_on(list.run(&state, &mut out)),
+        Some(Command::Next) => one_thread()?.block_on(next::run(&state, &mut out)),
+        Some(Command::Start(start)) => one_thread()?.block_on(start.run(&state, &mut out)),
+        Some(Command::Check(check)) => one_thread()?.block_on(check.run(&state, &mut out)),
+        Some(Command::Hint(hint)) => one_thread()?.block_on(hint.run(&state, &mut out)),
+        Some(Command::Solution(solution)) => one_thread()?.block_on(solution.run(&state, &mut out)),
+        Some(Command::Reset(reset)) => one_thread()?.block_on(reset.run(&state, &mut out)),
+        Some(Command::Dev(dev)) => one_thread()?.block_on(dev.run(&mut out)),
         Some(Command::Status(status)) => one_thread()?.block_on(status.run(&state, &mut out)),
         Some(Command::Doctor) => doctor::run(&state, &mut out),
         Some(Command::Controllers(controllers)) => one_thread()?.block_on(controllers.run(&state, &mut out)),
         Some(Command::Completions(completions)) => completions.run(&mut Arguments::command(), &mut out),
-        None => Ok(Outcome::Done),
+        None => one_thread()?.block_on(watch::here_or_next(&state, &mut out)),
     }
 }
 
