@@ -19,7 +19,9 @@ use super::auth::{Decision, Peer, User};
 use super::engine::{Call, Engine, bad_request, not_allowed, not_served};
 use super::negotiate::{self, Accepted, Route};
 use super::request::{self, RequestInfo};
-use super::verbs::{apply, create, delete, deletecollection, get, list, patch, update, watch};
+use super::verbs::{
+    apply, ask, binding, connect, create, delete, deletecollection, eviction, get, list, patch, scale, update, watch,
+};
 use super::{paths, respond};
 use crate::api::status::{Reason, Status};
 
@@ -158,7 +160,7 @@ fn check_route(resource: &crate::api::resource::Resource, info: &RequestInfo, me
     let collection = matches!(info.verb, "list" | "watch" | "deletecollection");
     let namespaced = !info.namespace.is_empty();
     let across = collection && info.subresource.is_empty();
-    let own_namespace = &*info.resource == "namespaces" && info.group.is_empty();
+    let own_namespace = &*info.resource == "namespaces" && info.namespace == info.name;
     let misplaced = match resource.namespaced() {
         true => !namespaced && !across,
         false => namespaced && !own_namespace,
@@ -189,8 +191,17 @@ fn check_route(resource: &crate::api::resource::Resource, info: &RequestInfo, me
 
 /// Which file answers.
 async fn verb(call: &Call) -> Result<Response, Status> {
-    if !call.info.subresource.is_empty() && call.strategy().subresource(&call.info.subresource).is_none() {
-        return Err(not_served());
+    let reviews = matches!(&*call.resource.group, "authentication.k8s.io" | "authorization.k8s.io");
+    match (call.info.subresource.as_str(), call.info.verb) {
+        ("scale", _) => return scale::scale(call).await,
+        ("binding", "create") => return binding::bind(call).await,
+        ("eviction", "create") => return eviction::evict(call).await,
+        ("token", "create") => return ask::token(call).await,
+        ("log" | "exec" | "attach" | "portforward", _) => return connect::connect(call).await,
+        ("", "create") if reviews => return ask::review(call).await,
+        ("", _) => {}
+        (own, _) if call.strategy().subresource(own).is_some() => {}
+        _ => return Err(not_served()),
     }
     match call.info.verb {
         "get" => get::get(call).await,

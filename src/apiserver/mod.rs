@@ -9,6 +9,7 @@
 
 pub mod admission;
 pub mod auth;
+mod bootstrap;
 mod cache;
 mod catalog;
 mod convert;
@@ -121,6 +122,10 @@ impl ApiServer {
             authority: config.authority,
             seats: Arc::new(tokio::sync::Semaphore::new(config.max_in_flight)),
         });
+        let service_ip = first_address(config.service_cidr.0).to_string();
+        bootstrap::run(&engine, &service_ip)
+            .await
+            .map_err(|status| Error::new("the cluster's first objects cannot be made", status.message))?;
         Ok(Arc::new(ApiServer { engine }))
     }
 
@@ -140,8 +145,17 @@ impl ApiServer {
     /// # Errors
     /// When the port is taken or the serving certificate is not usable.
     pub async fn listen_tls(&self, address: SocketAddr) -> Result<SocketAddr> {
-        server::listen(self.filter(), address, &self.engine).await
+        let address = server::listen(self.filter(), address, &self.engine).await?;
+        bootstrap::publish(&self.engine, address)
+            .await
+            .map_err(|status| Error::new("the address of the API cannot be published", status.message))?;
+        Ok(address)
     }
+}
+
+/// The Service `kubernetes` has the first address of the range.
+fn first_address(network: Ipv4Addr) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(network) + 1)
 }
 
 /// `iss` of service account tokens.

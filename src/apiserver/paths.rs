@@ -44,6 +44,10 @@ pub fn answer(engine: &Arc<Engine>, info: &RequestInfo, query: &[(String, String
         ["healthz" | "livez" | "readyz", rest @ ..] => health(parts[0], &rest.join("/"), query),
         ["version"] => document(version()),
         ["tutor", "writes"] => document(engine.journal.list(query)),
+        [".well-known", "openid-configuration"] => document(openid()),
+        ["openid", "v1", "jwks"] => {
+            respond::send(200, "application/jwk-set+json", format!("{}\n", engine.auth.key_set()).into())
+        }
         ["metrics"] => respond::text(200, metrics(engine)),
         ["api"] => discover(&list, headers, "/api", |_| discovery::core_versions(SERVER), true),
         ["apis"] => discover(&list, headers, "/apis", |list| discovery::group_list(list.all()), false),
@@ -108,6 +112,15 @@ fn version() -> Value {
     })
 }
 
+/// How to verify service account tokens.
+fn openid() -> Value {
+    json!({
+        "issuer": super::ISSUER, "jwks_uri": format!("https://{SERVER}/openid/v1/jwks"),
+        "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    })
+}
+
 fn platform() -> String {
     let machine = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -155,18 +168,17 @@ fn discover(
     core: bool,
 ) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let mut response = match form(accept) {
+    match form(accept) {
         Ok(true) => {
             let mut response = kept(list, headers, path, |list| Some(discovery::aggregated(list.all(), core)));
             let media = HeaderValue::from_static(discovery::AGGREGATED);
             response.headers_mut().insert(header::CONTENT_TYPE, media);
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
             response
         }
         Ok(false) => document(old(list)),
         Err(status) => respond::error(&status, Accepted::JSON),
-    };
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-    response
+    }
 }
 
 /// Whether the first acceptable clause asks for the aggregated form.

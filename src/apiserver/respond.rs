@@ -15,6 +15,7 @@ use super::negotiate::{Accepted, Shape};
 use crate::api::decode::MediaType;
 use crate::api::resource::Resource;
 use crate::api::status::{Reason, Status};
+use crate::api::table::{IncludeObject, Options, Printer};
 use crate::api::{meta, protobuf, yaml};
 
 /// Answers of at least this size are compressed for those who accept it.
@@ -57,7 +58,11 @@ pub fn text(code: u16, body: impl Into<String>) -> Response {
 pub fn object(code: u16, object: &Value, call: &Call) -> Result<Response, Status> {
     let accepted = call.accepted;
     let body = match accepted.shape {
-        Shape::Native | Shape::Table => encode(object, accepted)?,
+        Shape::Native => encode(object, accepted)?,
+        Shape::Table => {
+            let revision = meta::resource_version(object).to_string();
+            encode(&table(&[object], json!({"resourceVersion": revision}), call, Rows::Object)?, accepted)?
+        }
         Shape::Metadata => encode(&meta::partial_object(object, accepted.meta_version), accepted)?,
         Shape::MetadataList => {
             let kind = go_type(&call.resource, &call.resource.kind);
@@ -77,6 +82,10 @@ pub fn object(code: u16, object: &Value, call: &Call) -> Result<Response, Status
 pub fn list(mut items: Vec<Value>, metadata: &Value, call: &Call) -> Result<Value, Status> {
     let resource = &call.resource;
     let mut list = json!({"kind": &*resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata});
+    if call.accepted.shape == Shape::Table {
+        let objects: Vec<&Value> = items.iter().collect();
+        return table(&objects, metadata.clone(), call, Rows::List);
+    }
     if call.accepted.shape == Shape::MetadataList {
         list["items"] = Value::Array(items);
         return Ok(meta::partial_list(&list, call.accepted.meta_version));
@@ -115,6 +124,33 @@ pub fn encode(value: &Value, accepted: Accepted) -> Result<Bytes, Status> {
             })?
             .into(),
     })
+}
+
+/// Where a Table's rows come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// One object.
+    Object,
+    /// A list.
+    List,
+}
+
+/// Objects as a Table.
+///
+/// # Errors
+/// 400 for an `includeObject` that is not known.
+pub fn table(objects: &[&Value], metadata: Value, call: &Call, rows: Rows) -> Result<Value, Status> {
+    let text = call.param("includeObject").unwrap_or("");
+    let include = IncludeObject::parse(text)
+        .ok_or_else(|| Status::new(Reason::BadRequest, format!("unrecognized includeObject value: {text:?}")))?;
+    let options = Options {
+        now: call.now,
+        include,
+        version: call.accepted.meta_version,
+        list: rows == Rows::List,
+        headers: true,
+    };
+    Ok(Printer::builtin(&call.resource).table(objects, metadata, &options))
 }
 
 /// A type's name in Go, for the errors that show it.

@@ -9,9 +9,11 @@ use warp::reply::Response;
 use super::create::{finish, place};
 use super::update;
 use crate::api::apply::{self, Force};
-use crate::api::decode::{self, MediaType, Target};
+use crate::api::decode::{self, FieldValidation, MediaType, Target};
 use crate::api::meta;
+use crate::api::resource::Subresource;
 use crate::api::status::Status;
+use crate::api::yaml;
 use crate::apiserver::engine::{Call, bad_request};
 use crate::apiserver::kinds::FieldError;
 use crate::apiserver::options::WriteOptions;
@@ -47,14 +49,11 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
     respond::object(if made { 201 } else { 200 }, &object, call)
 }
 
-/// The applied fields: checked against the kind, with the name and namespace of the URL.
+/// The applied fields, with the name and namespace of the URL.
 fn body(call: &Call, options: &WriteOptions) -> Result<Value, Status> {
-    let raw =
-        crate::api::yaml::parse(&call.body).map_err(|error| bad_request(format!("error decoding YAML: {error}")))?;
-    let target = Target::resource(&call.resource);
-    let checked = decode::decode(&call.body, MediaType::Yaml, &target, options.validation)?;
-    call.warn(checked.warnings);
-    let mut applied = raw;
+    let document =
+        yaml::parse_document(&call.body).map_err(|error| bad_request(format!("error decoding YAML: {error}")))?;
+    let mut applied = document.value;
     let url = &call.info.name;
     match meta::name(&applied) {
         "" => meta::set_text(&mut applied, "name", url),
@@ -65,5 +64,64 @@ fn body(call: &Call, options: &WriteOptions) -> Result<Value, Status> {
         _ => {}
     }
     place(call, &mut applied)?;
+    if let Ok(checked) =
+        decode::decode(&call.body, MediaType::Yaml, &Target::resource(&call.resource), FieldValidation::Warn)
+    {
+        match options.validation {
+            FieldValidation::Strict if !checked.warnings.is_empty() => {
+                return Err(decode::decode(
+                    &call.body,
+                    MediaType::Yaml,
+                    &Target::resource(&call.resource),
+                    FieldValidation::Strict,
+                )
+                .err()
+                .unwrap_or_else(|| bad_request(checked.warnings.join(", "))));
+            }
+            FieldValidation::Ignore => {}
+            _ => call.warn(checked.warnings),
+        }
+    }
     Ok(applied)
+}
+
+/// The Scale that results from applying the body to `current`.
+///
+/// # Errors
+/// As [`apply`].
+pub fn merged(call: &Call, current: &Value, sub: &Subresource, options: &WriteOptions) -> Result<Value, Status> {
+    if options.field_manager.is_empty() {
+        let error = FieldError::required("fieldManager", "is required for apply patch");
+        return Err(FieldError::status("meta.k8s.io", "PatchOptions", "", &[error]));
+    }
+    let force = if options.force == Some(true) { Force::Yes } else { Force::No };
+    let applied = body(call, options)?;
+    as_scale_writer(call, sub, &options.field_manager, |writer| apply::apply(Some(current), &applied, writer, force))
+        .unwrap_or_else(|| Err(bad_request("the subresource has no schema")))
+}
+
+/// Ownership of a Scale that was written without apply.
+pub fn track(call: &Call, before: Option<&Value>, scale: &mut Value, sub: &Subresource, manager: &str) {
+    as_scale_writer(call, sub, manager, |writer| apply::track_update(before, scale, writer));
+}
+
+fn as_scale_writer<T>(
+    call: &Call,
+    sub: &Subresource,
+    manager: &str,
+    act: impl FnOnce(&apply::Writer<'_>) -> T,
+) -> Option<T> {
+    let schema = sub.schema.as_deref()?;
+    let api_version = sub.api_version();
+    let reset = apply::FieldSet::of_fields(&[&["status"]]);
+    Some(call.as_writer(manager, |writer| {
+        act(&apply::Writer {
+            kind: &sub.kind,
+            api_version: &api_version,
+            schema,
+            custom: false,
+            reset: &reset,
+            ..*writer
+        })
+    }))
 }

@@ -63,13 +63,21 @@ impl DeleteOptions {
     /// 400 for a body that is none, 422 for options that do not go together.
     pub fn parse(call: &Call) -> Result<DeleteOptions, Status> {
         let body = if call.body.is_empty() { from_query(call) } else { from_body(call)? };
+        DeleteOptions::from_value(&body)
+    }
+
+    /// From their JSON form (`null`: none given).
+    ///
+    /// # Errors
+    /// 422 for options that do not go together.
+    pub fn from_value(body: &Value) -> Result<DeleteOptions, Status> {
         let mut errors = Vec::new();
-        let dry_run: Vec<&str> = meta::list(&body, &["dryRun"]).iter().filter_map(Value::as_str).collect();
+        let dry_run: Vec<&str> = meta::list(body, &["dryRun"]).iter().filter_map(Value::as_str).collect();
         errors.extend(dry_run_error(&dry_run));
-        let text = |path: &[&str]| meta::get(&body, path).and_then(Value::as_str).map(str::to_string);
+        let text = |path: &[&str]| meta::get(body, path).and_then(Value::as_str).map(str::to_string);
         let options = DeleteOptions {
             dry_run: !dry_run.is_empty(),
-            grace_seconds: meta::integer(&body, &["gracePeriodSeconds"]),
+            grace_seconds: meta::integer(body, &["gracePeriodSeconds"]),
             propagation: text(&["propagationPolicy"]),
             orphan: body["orphanDependents"].as_bool(),
             uid: text(&["preconditions", "uid"]),
@@ -302,6 +310,9 @@ fn plan(call: &Call, old: &Value, options: &DeleteOptions) -> Removed {
 }
 
 fn mark(call: &Call, object: &mut Value, grace: i64) {
+    if meta::kind(object) == "Namespace" {
+        meta::set(object, &["status", "phase"], json!("Terminating"));
+    }
     let at = call.now.saturating_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(call.now);
     meta::set(object, &["metadata", "deletionTimestamp"], json!(second(at)));
     meta::set(object, &["metadata", "deletionGracePeriodSeconds"], json!(grace));

@@ -2,6 +2,7 @@
 //! objects, their metadata or Table rows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -9,11 +10,13 @@ use serde_json::{Value, json};
 use crate::api::decode::MediaType;
 use crate::api::resource::Resource;
 use crate::api::status::Status;
+use crate::api::table::{IncludeObject, Options, Printer};
 use crate::api::{meta, protobuf, typed, yaml};
 use crate::apiserver::cache::{Change, Object};
 use crate::apiserver::convert;
 use crate::apiserver::engine::Call;
 use crate::apiserver::negotiate::{Accepted, Shape};
+use crate::clock::Clock;
 
 /// Marks the bookmark after the initial events.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -22,12 +25,22 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 pub struct Form {
     resource: Arc<Resource>,
     accepted: Accepted,
+    include: IncludeObject,
+    clock: Clock,
+    /// A Table's columns go with its first event alone.
+    headers_sent: AtomicBool,
 }
 
 impl Form {
     /// As the request asked.
     pub fn new(call: &Call) -> Form {
-        Form { resource: call.resource.clone(), accepted: call.accepted }
+        Form {
+            resource: call.resource.clone(),
+            accepted: call.accepted,
+            include: IncludeObject::parse(call.param("includeObject").unwrap_or("")).unwrap_or_default(),
+            clock: call.engine.clock,
+            headers_sent: AtomicBool::new(false),
+        }
     }
 
     /// An event around an object; plain JSON reuses the cache's bytes.
@@ -62,7 +75,18 @@ impl Form {
 
     fn shaped(&self, object: Value) -> Value {
         match self.accepted.shape {
-            Shape::Native | Shape::Table => object,
+            Shape::Native => object,
+            Shape::Table => {
+                let options = Options {
+                    now: self.clock.now(),
+                    include: self.include,
+                    version: self.accepted.meta_version,
+                    list: false,
+                    headers: !self.headers_sent.swap(true, Ordering::Relaxed),
+                };
+                let metadata = json!({"resourceVersion": meta::resource_version(&object)});
+                Printer::builtin(&self.resource).table(&[&object], metadata, &options)
+            }
             Shape::Metadata | Shape::MetadataList => meta::partial_object(&object, self.accepted.meta_version),
         }
     }

@@ -1,0 +1,94 @@
+//! `POST …/pods/x/binding`: gives a Pod its node, once. What a scheduler does; anyone with the
+//! right may do it by hand.
+
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::create::seconds;
+use super::update;
+use crate::api::decode::{self, Target};
+use crate::api::meta;
+use crate::api::status::Status;
+use crate::apiserver::engine::{Call, bad_request, conflict_because, not_served};
+use crate::apiserver::kinds::FieldError;
+use crate::apiserver::negotiate;
+use crate::apiserver::options::WriteOptions;
+use crate::apiserver::respond;
+
+/// Binds the Pod of the URL (or, for `POST …/bindings`, of the body) to the target.
+///
+/// # Errors
+/// 400 for another name, 404 without the Pod, 409 when it has a node.
+pub async fn bind(call: &Call) -> Result<Response, Status> {
+    let options = WriteOptions::parse(&call.query, "CreateOptions")?;
+    let media = negotiate::body_media(call.header("content-type"), false)?;
+    let sub = call.resource.subresource("binding").ok_or_else(not_served)?;
+    let target = Target::subresource(sub, false).ok_or_else(not_served)?;
+    let binding = decode::decode(&call.body, media, &target, options.validation)?.value;
+    if meta::name(&binding) != call.info.name {
+        return Err(bad_request("name in URL does not match name in Binding object"));
+    }
+    let node = meta::text(&binding, &["target", "name"]).to_string();
+    check(&binding)?;
+    update::write(call, &options, "bind", |pod| bound(call, pod, &node, &binding)).await?;
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(respond::send(201, call.accepted.content_type(), respond::encode(&status, call.accepted)?))
+}
+
+fn check(binding: &Value) -> Result<(), Status> {
+    let mut errors = Vec::new();
+    let kind = meta::text(binding, &["target", "kind"]);
+    if !matches!(kind, "" | "Node") {
+        errors.push(FieldError::not_supported("target.kind", kind, &["Node", "<empty>"]));
+    }
+    if meta::text(binding, &["target", "name"]).is_empty() {
+        errors.push(FieldError::required("target.name", ""));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(FieldError::status("", "Binding", meta::name(binding), &errors)) }
+}
+
+fn bound(call: &Call, pod: &Value, node: &str, binding: &Value) -> Result<Value, Status> {
+    let name = meta::name(pod);
+    let refuse = |why: String| {
+        let mut status = conflict_because(&call.resource, name, &why);
+        status.message = format!("Operation cannot be fulfilled on pods/binding {name:?}: {why}");
+        if let Some(details) = &mut status.details {
+            details.kind = "pods/binding".to_string();
+        }
+        status
+    };
+    let uid = meta::uid(binding);
+    if !uid.is_empty() && uid != meta::uid(pod) {
+        return Err(refuse(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta::uid(pod)
+        )));
+    }
+    if meta::deletion_timestamp(pod).is_some() {
+        return Err(refuse(format!("pod {name} is being deleted, cannot be assigned to a host")));
+    }
+    let current = meta::text(pod, &["spec", "nodeName"]);
+    if !current.is_empty() {
+        return Err(refuse(format!("pod {name} is already assigned to node {current:?}")));
+    }
+    if !meta::list(pod, &["spec", "schedulingGates"]).is_empty() {
+        return Err(refuse(format!("pod {name} has non-empty .spec.schedulingGates")));
+    }
+    let mut pod = pod.clone();
+    meta::remove(&mut pod, &["metadata", "resourceVersion"]);
+    meta::set(&mut pod, &["spec", "nodeName"], json!(node));
+    for (key, value) in meta::annotations(binding).into_iter().flatten() {
+        meta::set_annotation(&mut pod, key, value.as_str().unwrap_or(""));
+    }
+    scheduled(&mut pod, &seconds(call));
+    Ok(pod)
+}
+
+/// Sets the condition `PodScheduled`.
+fn scheduled(pod: &mut Value, now: &str) {
+    let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
+    let mut conditions: Vec<Value> = meta::list(pod, &["status", "conditions"]).to_vec();
+    conditions.retain(|condition| condition["type"] != "PodScheduled");
+    conditions.push(condition);
+    meta::set(pod, &["status", "conditions"], Value::Array(conditions));
+}

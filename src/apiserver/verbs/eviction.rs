@@ -1,0 +1,137 @@
+//! `POST …/pods/x/eviction`: a delete that asks the Pod's disruption budgets first.
+
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::delete::{self, DeleteOptions};
+use crate::api::decode::{self, Target};
+use crate::api::meta;
+use crate::api::selector::LabelSelector;
+use crate::api::status::{Cause, Details, Reason, Status};
+use crate::apiserver::convert;
+use crate::apiserver::engine::{Call, bad_request, not_served};
+use crate::apiserver::negotiate;
+use crate::apiserver::objects::{Collection, Objects, collection};
+use crate::apiserver::options::WriteOptions;
+use crate::apiserver::respond;
+
+const BUDGETS: Collection = collection("policy", "poddisruptionbudgets");
+/// Seconds after which to ask again while a budget has not been looked at.
+const RETRY_SECONDS: u32 = 10;
+/// How often a budget that others change at once is tried again.
+const ATTEMPTS: usize = 20;
+
+/// Evicts the Pod.
+///
+/// # Errors
+/// 429 when a budget does not allow it, and those of a delete.
+pub async fn evict(call: &Call) -> Result<Response, Status> {
+    let options = WriteOptions::parse(&call.query, "CreateOptions")?;
+    let media = negotiate::body_media(call.header("content-type"), false)?;
+    let sub = call.resource.subresource("eviction").ok_or_else(not_served)?;
+    let target = Target::subresource(sub, false).ok_or_else(not_served)?;
+    let eviction = decode::decode(&call.body, media, &target, options.validation)?.value;
+    let name = call.info.name.as_str();
+    if meta::name(&eviction) != name {
+        return Err(bad_request("name in URL does not match name in Eviction object"));
+    }
+    let mut delete_options = DeleteOptions::from_value(&eviction["deleteOptions"])?;
+    delete_options.dry_run |= options.dry_run;
+    let pod = convert::from_stored(call.read(name).await?.value(), &call.resource);
+    if counts(&pod) {
+        spend(call, &pod, delete_options.dry_run).await?;
+    }
+    delete::remove(call, name, &delete_options).await?;
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(respond::send(201, call.accepted.content_type(), respond::encode(&status, call.accepted)?))
+}
+
+/// Whether a budget cares: not for Pods that have not started, are over, or are leaving.
+fn counts(pod: &Value) -> bool {
+    let phase = meta::text(pod, &["status", "phase"]);
+    !matches!(phase, "Pending" | "Succeeded" | "Failed") && meta::deletion_timestamp(pod).is_none()
+}
+
+/// Takes one disruption from the Pod's budget.
+async fn spend(call: &Call, pod: &Value, dry_run: bool) -> Result<(), Status> {
+    let namespace = call.namespace();
+    let covers = |budget: &Value| {
+        LabelSelector::from_value(&budget["spec"]["selector"]).is_ok_and(|selector| selector.matches(meta::labels(pod)))
+    };
+    let budgets: Vec<String> = call
+        .engine
+        .list(BUDGETS, namespace)
+        .iter()
+        .filter(|budget| covers(budget))
+        .map(|budget| meta::name(budget).to_string())
+        .collect();
+    let [name] = budgets.as_slice() else {
+        if budgets.is_empty() {
+            return Ok(());
+        }
+        let mut status = Status::new(
+            Reason::InternalError,
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        );
+        status.reason = None;
+        return Err(status);
+    };
+    for _ in 0..ATTEMPTS {
+        let Some(mut budget) = call.engine.get_live(BUDGETS, namespace, name).await? else { return Ok(()) };
+        if healthy_enough(pod, &budget) {
+            return Ok(());
+        }
+        check(&budget)?;
+        if dry_run {
+            return Ok(());
+        }
+        let allowed = meta::integer(&budget, &["status", "disruptionsAllowed"]).unwrap_or(0);
+        meta::set(&mut budget, &["status", "disruptionsAllowed"], json!(allowed - 1));
+        let disrupted = ["status", "disruptedPods", meta::name(pod)];
+        meta::set(&mut budget, &disrupted, json!(super::create::seconds(call)));
+        match call.engine.put(BUDGETS, budget).await {
+            Ok(_) => return Ok(()),
+            Err(status) if status.reason == Some(Reason::Conflict) => {}
+            Err(status) => return Err(status),
+        }
+    }
+    Err(refused(&format!("The disruption budget {name} is still being processed by the server."), RETRY_SECONDS))
+}
+
+/// A Pod that is not ready may always go, unless that would hide a budget that is not met.
+fn healthy_enough(pod: &Value, budget: &Value) -> bool {
+    let ready = meta::list(pod, &["status", "conditions"])
+        .iter()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+    if ready {
+        return false;
+    }
+    let number = |field: &str| meta::integer(budget, &["status", field]).unwrap_or(0);
+    match meta::text(budget, &["spec", "unhealthyPodEvictionPolicy"]) {
+        "AlwaysAllow" => true,
+        _ => number("currentHealthy") >= number("desiredHealthy") && number("desiredHealthy") > 0,
+    }
+}
+
+fn check(budget: &Value) -> Result<(), Status> {
+    let name = meta::name(budget);
+    let number = |field: &str| meta::integer(budget, &["status", field]).unwrap_or(0);
+    if number("observedGeneration") < meta::generation(budget) {
+        return Err(refused(
+            &format!("The disruption budget {name} is still being processed by the server."),
+            RETRY_SECONDS,
+        ));
+    }
+    if number("disruptionsAllowed") <= 0 {
+        let (needs, has) = (number("desiredHealthy"), number("currentHealthy"));
+        let why = format!("The disruption budget {name} needs {needs} healthy pods and has {has} currently");
+        return Err(refused(&why, 0));
+    }
+    Ok(())
+}
+
+fn refused(why: &str, retry_after_seconds: u32) -> Status {
+    let cause = Cause { reason: "DisruptionBudget".to_string(), message: why.to_string(), field: String::new() };
+    Status::new(Reason::TooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget.")
+        .details(Details { causes: vec![cause], retry_after_seconds, ..Details::default() })
+}

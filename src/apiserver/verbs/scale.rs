@@ -1,0 +1,179 @@
+//! `…/scale`: the number of replicas of anything that has one, in one form for all.
+//!
+//! A Scale is no object of its own: reading makes one from the object, writing changes the object.
+
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::{apply, update};
+use crate::api::apply::scale::{from_scale, to_scale};
+use crate::api::decode::{self, MediaType, Target};
+use crate::api::patch::{json as json_patch, merge, strategic};
+use crate::api::resource::{Resource, Subresource};
+use crate::api::selector::LabelSelector;
+use crate::api::status::Status;
+use crate::api::{meta, typed};
+use crate::apiserver::convert;
+use crate::apiserver::engine::{Call, bad_request, not_allowed, not_served};
+use crate::apiserver::kinds::FieldError;
+use crate::apiserver::negotiate;
+use crate::apiserver::options::WriteOptions;
+use crate::apiserver::respond;
+
+/// Where an object keeps its replicas; custom resources say so in their definition.
+struct Paths {
+    wanted: Vec<String>,
+    running: Vec<String>,
+    selector: Option<Vec<String>>,
+}
+
+impl Paths {
+    fn of(_resource: &Resource) -> Paths {
+        let path = |text: &str| text.split('.').map(str::to_string).collect();
+        Paths { wanted: path("spec.replicas"), running: path("status.replicas"), selector: Some(path("spec.selector")) }
+    }
+
+    fn dotted(&self) -> String {
+        format!(".{}", self.wanted.join("."))
+    }
+}
+
+/// Reads, replaces or patches the scale.
+///
+/// # Errors
+/// Those of get, update, patch and apply, with `Scale` for the object.
+pub async fn scale(call: &Call) -> Result<Response, Status> {
+    let sub = call.resource.subresource("scale").ok_or_else(not_served)?;
+    let paths = Paths::of(&call.resource);
+    match call.info.verb {
+        "get" => {
+            let object = convert::from_stored(call.read(&call.info.name).await?.value(), &call.resource);
+            respond::object(200, &view(call, sub, &paths, &object), call)
+        }
+        "update" | "patch" => write(call, sub, &paths).await,
+        _ => Err(not_allowed()),
+    }
+}
+
+async fn write(call: &Call, sub: &Subresource, paths: &Paths) -> Result<Response, Status> {
+    let media = call.header("content-type").unwrap_or("").split(';').next().unwrap_or("").trim().to_string();
+    let applies = call.info.verb == "patch" && media == apply::MEDIA;
+    let kind = if call.info.verb == "update" { "UpdateOptions" } else { "PatchOptions" };
+    let options = WriteOptions::parse(&call.query, kind)?;
+    let (object, _) = update::write(call, &options, "scale", |old| {
+        let current = view(call, sub, paths, old);
+        let scale = match call.info.verb {
+            "update" => body(call, sub, &options)?,
+            _ if applies => apply::merged(call, &current, sub, &options)?,
+            _ => patched(call, &current, &media, sub)?,
+        };
+        changed(call, old, scale, sub, paths, &options, applies)
+    })
+    .await?;
+    respond::object(200, &view(call, sub, paths, &object), call)
+}
+
+/// The object as a Scale.
+fn view(call: &Call, sub: &Subresource, paths: &Paths, object: &Value) -> Value {
+    let at = |path: &[String]| meta::get(object, &path.iter().map(String::as_str).collect::<Vec<_>>()).cloned();
+    let mut metadata = json!({});
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object["metadata"].get(field) {
+            metadata[field] = value.clone();
+        }
+    }
+    let mut status = json!({"replicas": at(&paths.running).unwrap_or_else(|| json!(0))});
+    if let Some(text) = paths.selector.as_ref().and_then(|path| at(path)).and_then(|value| selector_text(&value)) {
+        status["selector"] = json!(text);
+    }
+    let mut scale = json!({
+        "kind": &*sub.kind, "apiVersion": sub.api_version(), "metadata": metadata,
+        "spec": {"replicas": at(&paths.wanted).unwrap_or_else(|| json!(0))}, "status": status,
+    });
+    to_scale(object, &mut scale, &paths.dotted());
+    if let Some(schema) = &sub.schema {
+        typed::normalize(&mut scale, schema);
+    }
+    let _ = call;
+    scale
+}
+
+/// A selector as text: from a label selector, a map of labels, or a text already.
+fn selector_text(value: &Value) -> Option<String> {
+    if let Some(text) = value.as_str() {
+        return Some(text.to_string());
+    }
+    let selector = if value.get("matchLabels").is_some() || value.get("matchExpressions").is_some() {
+        LabelSelector::from_value(value).ok()?
+    } else {
+        LabelSelector::from_map(value.as_object()?)
+    };
+    Some(selector.to_string())
+}
+
+fn body(call: &Call, sub: &Subresource, options: &WriteOptions) -> Result<Value, Status> {
+    let media = negotiate::body_media(call.header("content-type"), false)?;
+    let target = Target::subresource(sub, false).ok_or_else(not_served)?;
+    let decoded = decode::decode(&call.body, media, &target, options.validation)?;
+    call.warn(decoded.warnings);
+    let (own, url) = (meta::name(&decoded.value), &call.info.name);
+    if own != url {
+        return Err(bad_request(format!("the name of the object ({own}) does not match the name on the URL ({url})")));
+    }
+    Ok(decoded.value)
+}
+
+fn patched(call: &Call, current: &Value, media: &str, sub: &Subresource) -> Result<Value, Status> {
+    let patch: Value = serde_json::from_slice(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
+    let mut scale = current.clone();
+    match (media, &sub.schema) {
+        ("application/json-patch+json", _) => json_patch::apply(&mut scale, &patch)?,
+        ("application/strategic-merge-patch+json", Some(schema)) => strategic::apply(&mut scale, &patch, schema)?,
+        ("application/merge-patch+json", _) => merge::apply(&mut scale, &patch)?,
+        _ => negotiate::body_media(Some(media), false).map(|_: MediaType| ())?,
+    }
+    if meta::resource_version(&scale) == meta::resource_version(current) {
+        meta::remove(&mut scale, &["metadata", "resourceVersion"]);
+    }
+    Ok(scale)
+}
+
+/// The object with the scale's replicas.
+fn changed(
+    call: &Call,
+    old: &Value,
+    mut scale: Value,
+    sub: &Subresource,
+    paths: &Paths,
+    options: &WriteOptions,
+    applied: bool,
+) -> Result<Value, Status> {
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas < 0 {
+        let error = FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
+        return Err(FieldError::status(&sub.group, &sub.kind, &call.info.name, &[error]));
+    }
+    let uid = meta::uid(&scale);
+    if !uid.is_empty() && uid != meta::uid(old) {
+        return Err(crate::apiserver::engine::conflict(&call.resource, &call.info.name));
+    }
+    if !applied {
+        let before = view(call, sub, paths, old);
+        if let Some(managed) = before["metadata"].get("managedFields") {
+            meta::set(&mut scale, &["metadata", "managedFields"], managed.clone());
+        }
+        apply::track(call, Some(&before), &mut scale, sub, &options.field_manager);
+    }
+    let mut new = old.clone();
+    let wanted: Vec<&str> = paths.wanted.iter().map(String::as_str).collect();
+    meta::set(&mut new, &wanted, json!(replicas));
+    from_scale(&mut new, &scale, &paths.dotted(), &call.resource.api_version());
+    match meta::resource_version(&scale) {
+        "" => meta::remove(&mut new, &["metadata", "resourceVersion"]).map_or((), drop),
+        asked => {
+            let asked = asked.to_string();
+            meta::set_text(&mut new, "resourceVersion", &asked);
+        }
+    }
+    Ok(new)
+}
