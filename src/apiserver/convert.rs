@@ -1,11 +1,29 @@
 //! Between the version that is stored and the version that is asked for.
 //!
-//! Most kinds have one version. Two built-in kinds have two (`Event`, `HorizontalPodAutoscaler`);
-//! versions of a custom resource differ in their `apiVersion` alone.
+//! Most kinds have one version. Two built-in kinds have two: an `Event` of `events.k8s.io/v1` is
+//! stored as `v1`, a `HorizontalPodAutoscaler` of `autoscaling/v1` as `autoscaling/v2`. Versions of
+//! a custom resource differ in their `apiVersion` alone.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::api::resource::{self, Resource};
+use crate::api::schema::Schema;
+use crate::api::{meta, typed};
+
+/// Fields of an Event that have two names: in `v1`, in `events.k8s.io/v1`.
+const EVENT_FIELDS: &[(&str, &str)] = &[
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("reportingComponent", "reportingController"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+];
+
+/// Metrics and behavior that `autoscaling/v1` has no field for travel in these annotations.
+const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
+const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
 
 /// Whether this resource shows another version than the stored one.
 pub fn is_needed(resource: &Resource) -> bool {
@@ -16,6 +34,12 @@ pub fn is_needed(resource: &Resource) -> bool {
 pub fn from_stored(mut object: Value, resource: &Resource) -> Value {
     if is_needed(resource) {
         object["apiVersion"] = Value::String(resource.api_version());
+        match (resource.custom, &*resource.kind) {
+            (false, "Event") => rename(&mut object, EVENT_FIELDS.iter().copied()),
+            (false, "HorizontalPodAutoscaler") => autoscaler_to_v1(&mut object),
+            _ => return object,
+        }
+        typed::normalize(&mut object, &resource.schema);
     }
     object
 }
@@ -24,6 +48,112 @@ pub fn from_stored(mut object: Value, resource: &Resource) -> Value {
 pub fn to_stored(mut object: Value, resource: &Resource) -> Value {
     if is_needed(resource) {
         object["apiVersion"] = Value::String(resource::api_version(&resource.storage.group, &resource.storage.version));
+        match (resource.custom, &*resource.kind) {
+            (false, "Event") => rename(&mut object, EVENT_FIELDS.iter().map(|(core, own)| (*own, *core))),
+            (false, "HorizontalPodAutoscaler") => autoscaler_to_v2(&mut object),
+            _ => return object,
+        }
+        if let Some(schema) = Schema::of_kind(&resource.storage.group, &resource.storage.version, &resource.kind) {
+            typed::normalize(&mut object, &schema);
+        }
     }
     object
+}
+
+fn rename<'a>(object: &mut Value, names: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+    let Some(fields) = object.as_object_mut() else { return };
+    let renamed: Map<String, Value> = std::mem::take(fields)
+        .into_iter()
+        .map(|(key, value)| {
+            let name = names.clone().find(|(from, _)| *from == key).map(|(_, to)| to.to_string());
+            (name.unwrap_or(key), value)
+        })
+        .collect();
+    *fields = renamed;
+}
+
+/// One CPU utilization is `targetCPUUtilizationPercentage`; any other metric goes to the annotation.
+fn autoscaler_to_v1(object: &mut Value) {
+    let metrics = meta::list(object, &["spec", "metrics"]).to_vec();
+    let mut others = Vec::new();
+    for metric in metrics {
+        let target = &metric["resource"]["target"];
+        let is_cpu = metric["type"] == "Resource" && metric["resource"]["name"] == "cpu";
+        match target["averageUtilization"].as_i64().filter(|_| is_cpu) {
+            Some(percent) => meta::set(object, &["spec", "targetCPUUtilizationPercentage"], json!(percent)),
+            None => others.push(metric),
+        }
+    }
+    meta::remove(object, &["spec", "metrics"]);
+    if !others.is_empty() {
+        meta::set_annotation(object, METRICS, &Value::Array(others).to_string());
+    }
+    if let Some(behavior) = meta::remove(object, &["spec", "behavior"]) {
+        meta::set_annotation(object, BEHAVIOR, &behavior.to_string());
+    }
+    let current = meta::list(object, &["status", "currentMetrics"])
+        .iter()
+        .find_map(|metric| metric["resource"]["current"]["averageUtilization"].as_i64());
+    meta::remove(object, &["status", "currentMetrics"]);
+    meta::remove(object, &["status", "conditions"]);
+    if let Some(percent) = current {
+        meta::set(object, &["status", "currentCPUUtilizationPercentage"], json!(percent));
+    }
+}
+
+fn autoscaler_to_v2(object: &mut Value) {
+    let mut metrics = match meta::remove_annotation(object, METRICS).and_then(|text| text.as_str().map(parse)) {
+        Some(Value::Array(metrics)) => metrics,
+        _ => Vec::new(),
+    };
+    if let Some(percent) = meta::remove(object, &["spec", "targetCPUUtilizationPercentage"]) {
+        let target = json!({"type": "Utilization", "averageUtilization": percent});
+        metrics.push(json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
+    }
+    if !metrics.is_empty() {
+        meta::set(object, &["spec", "metrics"], Value::Array(metrics));
+    }
+    if let Some(behavior) = meta::remove_annotation(object, BEHAVIOR).and_then(|text| text.as_str().map(parse)) {
+        meta::set(object, &["spec", "behavior"], behavior);
+    }
+    if let Some(percent) = meta::remove(object, &["status", "currentCPUUtilizationPercentage"]) {
+        let current = json!({"averageUtilization": percent});
+        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "current": current}});
+        meta::set(object, &["status", "currentMetrics"], json!([metric]));
+    }
+}
+
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builtin(group: &str, version: &str, kind: &str) -> &'static Resource {
+        let found =
+            resource::builtin().iter().find(|r| &*r.group == group && &*r.version == version && &*r.kind == kind);
+        found.unwrap()
+    }
+
+    #[test]
+    fn an_autoscaler_keeps_its_cpu_target_between_versions() {
+        let v1 = builtin("autoscaling", "v1", "HorizontalPodAutoscaler");
+        let object = json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web"}, "spec": {"maxReplicas": 5, "targetCPUUtilizationPercentage": 70}});
+        let stored = to_stored(object, v1);
+        assert_eq!(stored["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 70);
+        assert_eq!(from_stored(stored, v1)["spec"]["targetCPUUtilizationPercentage"], 70);
+    }
+
+    #[test]
+    fn an_event_has_two_sets_of_names() {
+        let events = builtin("events.k8s.io", "v1", "Event");
+        let object =
+            json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "note": "n", "regarding": {"name": "x"}});
+        let stored = to_stored(object, events);
+        assert_eq!((&stored["message"], &stored["involvedObject"]["name"]), (&json!("n"), &json!("x")));
+        assert_eq!(from_stored(stored, events)["note"], "n");
+    }
 }

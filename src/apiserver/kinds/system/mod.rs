@@ -8,7 +8,7 @@ pub mod priorityclass;
 use super::json::Fill::{Int, NonZero};
 use super::json::{Json, fill};
 use super::metadata::immutable;
-use super::{FieldError, Strategy, names};
+use super::{FieldError, NameRule, Strategy, names};
 
 /// The strategy of a kind of these groups.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -27,6 +27,8 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
 }
 
 const API_SERVICE: Strategy = Strategy {
+    // `v1.` ends with a dot.
+    name: NameRule::PathSegment,
     defaults: |service, _| fill(service, &[("spec.service.port", Int(443))]),
     validate: |service, _| {
         let mut errors = Vec::new();
