@@ -97,12 +97,13 @@ impl Expressions {
 }
 
 fn compile(text: &str) -> Result<Program, String> {
-    ENVIRONMENT.compile(text.trim()).map_err(|errors| {
-        let first = errors
-            .errors
-            .first()
-            .map(|error| format!("ERROR: <input>:{}:{}: Syntax error: {}", error.pos.0, error.pos.1, error.msg));
-        format!("compilation failed: {}", first.unwrap_or_default())
+    ENVIRONMENT.compile(text).map_err(|errors| {
+        let Some(first) = errors.errors.first() else { return "compilation failed".to_string() };
+        let (row, column) = (first.pos.0, first.pos.1);
+        let line = text.lines().nth(usize::try_from(row).unwrap_or(1).saturating_sub(1)).unwrap_or(text);
+        let dots = ".".repeat(usize::try_from(column).unwrap_or(0));
+        let said = first.msg.trim_start_matches("Syntax error: ");
+        format!("compilation failed: ERROR: <input>:{row}:{}: Syntax error: {said}\n | {line}\n | {dots}^", column + 1)
     })
 }
 

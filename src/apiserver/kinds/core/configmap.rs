@@ -34,7 +34,7 @@ fn validate(config: &Value) -> Vec<FieldError> {
         bytes += decoded_length(value);
     }
     if bytes > MAX_BYTES {
-        errors.push(FieldError::too_long("", MAX_BYTES));
+        errors.push(FieldError::too_long("[]", MAX_BYTES));
     }
     errors
 }

@@ -89,8 +89,8 @@ fn validate_item(item: &Value, path: &str) -> Vec<FieldError> {
         ordered(min, request, "defaultRequest", request, "min", "default request");
         ordered(request, max, "defaultRequest", request, "default request", "max");
         ordered(request, default, "defaultRequest", request, "default request", "default limit");
-        ordered(min, default, "default", default, "min", "default");
-        ordered(default, max, "default", default, "default", "max");
+        ordered(min, default, "default", min, "min", "default");
+        ordered(default, max, "default", max, "default", "max");
     }
     errors
 }

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
+use crate::api::meta;
 use crate::apiserver::kinds::core::pod::spec::supported;
 use crate::apiserver::kinds::json::Fill::{Empty, Text};
 use crate::apiserver::kinds::json::{Json, fill};
 use crate::apiserver::kinds::metadata::immutable;
-use crate::apiserver::kinds::{FieldError, Strategy, names};
+use crate::apiserver::kinds::{FieldError, Strategy, lifecycle, names};
 
 /// Of EndpointSlices.
 pub const STRATEGY: Strategy = Strategy {
@@ -15,6 +16,13 @@ pub const STRATEGY: Strategy = Strategy {
             slice,
             &[("ports[].name", Text("")), ("ports[].protocol", Text("TCP")), ("endpoints[].conditions", Empty)],
         );
+    },
+    prepare_update: |new, old, context| {
+        lifecycle::count_generation(new, old, context);
+        let meta_changed = ["metadata.labels", "metadata.annotations"].iter().any(|path| new.at(path) != old.at(path));
+        if meta_changed {
+            meta::set_generation(new, meta::generation(old) + 1);
+        }
     },
     validate: |slice, _| validate(slice),
     validate_update: |new, old, _| {
