@@ -26,6 +26,7 @@ const QUIET: Duration = Duration::from_millis(800);
 /// True while a Pod of the namespace is starting, becoming ready or stopping.
 static ON_ITS_WAY: LazyLock<Option<Expression>> = LazyLock::new(|| {
     let starting = r#"p.?status.?phase.orValue("") == "Pending" && has(p.spec.nodeName)
+        && nodes().exists(n, n.metadata.name == p.spec.nodeName)
         && p.?status.?containerStatuses.orValue([]).all(c,
             c.?state.?waiting.?reason.orValue("ContainerCreating") in ["ContainerCreating", "PodInitializing"])"#;
     let unready = r#"p.?status.?containerStatuses.orValue([]).exists(c, has(c.state.running) && !c.ready)"#;
