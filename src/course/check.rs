@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::action::Performer;
 use super::evidence::{self, Evidence};
-use super::exercise::{Exercise, Step};
+use super::exercise::{Exercise, Patience, Step};
 use super::explain;
 use super::expression::Expression;
 use super::observer::{Change, Observer};
@@ -151,7 +151,11 @@ async fn run_step(
 async fn holds(observer: &mut Observer<'_>, target: &Target, step: &Step) -> bool {
     let Some(expression) = step.condition() else { return true };
     let true_once = match step.until {
-        Some(_) => target.clock().timeout(step.within.0, until(observer, target, expression)).await.unwrap_or(false),
+        Some(_) => target
+            .clock()
+            .timeout(step.within.0, until(observer, target, step.patience, expression))
+            .await
+            .unwrap_or(false),
         None => observer.is_true(expression).await,
     };
     match step.stays {
@@ -162,18 +166,18 @@ async fn holds(observer: &mut Observer<'_>, target: &Target, step: &Step) -> boo
 }
 
 /// True once the expression is; false when the cluster has settled before.
-async fn until(observer: &mut Observer<'_>, target: &Target, expression: &Expression) -> bool {
+async fn until(observer: &mut Observer<'_>, target: &Target, patience: Patience, expression: &Expression) -> bool {
     let clock = target.clock();
     let mut last_change = clock.tick();
     loop {
         if observer.is_true(expression).await {
             return true;
         }
-        let patience = QUIET.saturating_sub(clock.since(last_change));
-        match clock.timeout(patience, observer.changed()).await {
+        let quiet = QUIET.saturating_sub(clock.since(last_change));
+        match clock.timeout(quiet, observer.changed()).await {
             Ok(Change::Objects) => last_change = clock.tick(),
             Ok(Change::LookAgain) => {}
-            Err(_) if on_its_way(observer).await => last_change = clock.tick(),
+            Err(_) if patience == Patience::ToTheEnd || on_its_way(observer).await => last_change = clock.tick(),
             Err(_) => return observer.is_true(expression).await,
         }
     }

@@ -110,6 +110,10 @@ pub struct Step {
     /// How long `until` may take.
     #[serde(default = "Span::five_seconds")]
     pub within: Span,
+    /// Waits for `within` to the end, also when the cluster is quiet: for what comes after a
+    /// back-off or a lease.
+    #[serde(default)]
+    pub patience: Patience,
     /// How long it must then stay true; a moment, when absent.
     pub stays: Option<Span>,
     /// What is expected, in words; the expression itself when absent.
@@ -120,6 +124,17 @@ pub struct Step {
     pub why: Option<String>,
     /// Where to look next: a command or an object. Never the answer.
     pub look: Option<String>,
+}
+
+/// Whether a step gives up once the cluster has settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Patience {
+    /// It gives up when nothing changes and nothing is on its way.
+    #[default]
+    UntilQuiet,
+    /// It waits to the end.
+    ToTheEnd,
 }
 
 impl Step {
