@@ -20,7 +20,7 @@ use super::cache::{Cache, Object};
 use super::catalog::Catalog;
 use super::journal::{self, Journal, Write};
 use super::kinds::core::service_addresses::Addresses;
-use super::kinds::{self, Context, Strategy};
+use super::kinds::{self, Context, FieldError, Strategy};
 use super::negotiate::Accepted;
 use super::objects::{Collection, Objects};
 use super::pki::Authority;
@@ -281,6 +281,12 @@ impl Call {
             fields: journal::changed_fields(old, new),
             causes: journal::causes(self.header("tutor-cause")),
         });
+    }
+
+    /// 422 for a faulty object. For custom resources Kubernetes names the resource once the schema is
+    /// satisfied.
+    pub fn invalid(&self, name: &str, errors: &[FieldError]) -> Status {
+        FieldError::status(&self.resource.group, &self.resource.kind, name, errors)
     }
 
     /// `pods "x" not found`

@@ -11,7 +11,6 @@ use crate::api::{meta, typed};
 use crate::apiserver::admission::Operation;
 use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request};
-use crate::apiserver::kinds::FieldError;
 use crate::apiserver::negotiate;
 use crate::apiserver::options::WriteOptions;
 use crate::apiserver::respond;
@@ -87,7 +86,7 @@ pub async fn store(
             }
             None if generate && attempt < ATTEMPTS => {}
             None if generate => return Err(exhausted(call, &name)),
-            None => return Err(call.already_exists(&name)),
+            None => return Err(taken(call, &name).await),
         }
     }
 }
@@ -158,7 +157,7 @@ async fn check(call: &Call, object: &mut Value, name: &str, options: &WriteOptio
     let mut errors = (strategy.allocate)(object, None, &context).err().unwrap_or_default();
     errors.extend(strategy.check_create(object, call.resource.namespaced(), &context));
     if !errors.is_empty() {
-        return Err(FieldError::status(&call.resource.group, &call.resource.kind, name, &errors));
+        return Err(call.invalid(name, &errors));
     }
     call.warn((strategy.warnings)(object, None));
     let mut attributes = call.attributes(Operation::Create, Some(object.take()), None, name, options.dry_run);
@@ -194,6 +193,16 @@ fn generated(prefix: &str) -> String {
     let mut rng = rand::rng();
     let suffix = (0..SUFFIX).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())]));
     prefix[..end].chars().chain(suffix).collect()
+}
+
+/// The name is taken; an object that is on its way out says so.
+async fn taken(call: &Call, name: &str) -> Status {
+    let mut status = call.already_exists(name);
+    let leaving = call.read(name).await.is_ok_and(|object| meta::deletion_timestamp(&object.value()).is_some());
+    if leaving {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
 }
 
 fn exhausted(call: &Call, name: &str) -> Status {

@@ -12,6 +12,7 @@ use crate::api::apply::track_update;
 use crate::api::meta;
 use crate::api::status::{Reason, Status};
 use crate::apiserver::admission::Operation;
+use crate::apiserver::auth::{Action, Decision};
 use crate::apiserver::cache::object::encode;
 use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request, conflict, conflict_because};
@@ -111,6 +112,10 @@ async fn missing(
     if !creates || !call.info.subresource.is_empty() {
         return Err(call.not_found(name));
     }
+    let action = Action { verb: "create".to_string(), ..call.info.action() };
+    if let Decision::NoOpinion(reason) = call.engine.auth.authorize(&call.user, &action, &*call.engine) {
+        return Err(call.engine.auth.forbidden(&call.user, &action, &reason));
+    }
     let mut object = make(&Value::Null)?;
     meta::remove(&mut object, &["metadata", "resourceVersion"]);
     let verb = if verb == "apply" { "apply" } else { "create" };
@@ -156,8 +161,9 @@ async fn prepare(
         ));
     }
     if meta::resource_version(&new).is_empty() && !strategy.unconditional_update && call.info.verb == "update" {
-        let error = FieldError::invalid_raw("metadata.resourceVersion", "0x0", "must be specified for an update");
-        return Err(FieldError::status(&call.resource.group, &call.resource.kind, name, &[error]));
+        let zero = if call.resource.custom { "0" } else { "0x0" };
+        let error = FieldError::invalid_raw("metadata.resourceVersion", zero, "must be specified for an update");
+        return Err(call.invalid(name, &[error]));
     }
     keep_system_fields(&mut new, old);
     finish(call, &mut new, options);
@@ -167,6 +173,7 @@ async fn prepare(
     let subresource = strategy.subresource(&call.info.subresource);
     match subresource {
         Some(sub) => (sub.prepare)(&mut new, old, &context),
+        None if verb == "bind" => {}
         None => (strategy.prepare_update)(&mut new, old, &context),
     }
     let mut attributes = call.attributes(Operation::Update, Some(new), Some(old), name, options.dry_run);
@@ -180,6 +187,8 @@ async fn prepare(
             errors.extend((sub.validate)(&new, old, &context));
             errors
         }
+        // A binding is the one write that may give a Pod its node; its own checks have been made.
+        None if verb == "bind" => Vec::new(),
         None => {
             let mut errors = (strategy.allocate)(&mut new, Some(old), &context).err().unwrap_or_default();
             errors.extend(strategy.check_update(&new, old, &context));
@@ -187,7 +196,7 @@ async fn prepare(
         }
     };
     if !errors.is_empty() {
-        return Err(FieldError::status(&call.resource.group, &call.resource.kind, name, &errors));
+        return Err(call.invalid(name, &errors));
     }
     call.warn((strategy.warnings)(&new, Some(old)));
     attributes.object = Some(new);
