@@ -3,5 +3,6 @@
 mod course;
 mod harness;
 mod kubectl;
+mod nodes;
 mod process;
 mod served;
