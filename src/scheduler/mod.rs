@@ -15,6 +15,7 @@ pub mod plugins;
 pub mod pod;
 pub mod preemption;
 pub mod queue;
+pub mod resources;
 pub mod run;
 pub mod schedule;
 pub mod selector;

@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
-use super::pod::{PodInfo, Resources};
+use super::pod::PodInfo;
+use super::resources::Resources;
 use super::selector::Labels;
 use crate::api::quantity::Quantity;
 use crate::client::store::Watched;

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use super::{Filter, MAX_SCORE, Prepared, PreparedFilter, PreparedScorer, Rejection, Scorer};
 use crate::scheduler::decision::Reason;
 use crate::scheduler::node::NodeInfo;
-use crate::scheduler::pod::{PodInfo, Resources};
+use crate::scheduler::pod::PodInfo;
+use crate::scheduler::resources::Resources;
 use crate::scheduler::snapshot::{NodeIndex, Snapshot};
 
 struct Fit<'a> {
