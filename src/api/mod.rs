@@ -4,9 +4,13 @@
 //! does input or output, knows time, or knows about requests.
 
 pub mod apply;
+pub mod cel;
+pub mod custom;
 pub mod decode;
 pub mod discovery;
+pub mod field_error;
 pub mod go_json;
+pub mod go_regex;
 pub mod jsonpath;
 pub mod meta;
 pub mod openapi;

@@ -66,7 +66,7 @@ fn inside(path: &mut String, step: &str, act: impl FnOnce(&mut String)) {
 }
 
 /// Fills in the defaults of a custom resource's schema, outside in: a default may hold further ones.
-/// `null` where the schema does not allow it counts as missing.
+/// `null` where the schema does not allow it counts as missing, and goes where there is no default.
 pub fn default(value: &mut Value, schema: &Schema) {
     match value {
         Value::Object(map) if schema.kind() == Type::Map => {
@@ -74,6 +74,7 @@ pub fn default(value: &mut Value, schema: &Schema) {
             for value in map.values_mut() {
                 fill(value, values);
             }
+            map.retain(|_, value| !value.is_null() || values.nullable());
         }
         Value::Object(map) => {
             for field in schema.fields() {
@@ -82,8 +83,15 @@ pub fn default(value: &mut Value, schema: &Schema) {
                 if let (true, Some(given)) = (missing, node.default()) {
                     map.insert(field.name.to_string(), given.clone());
                 }
+                if node.name().is_some() {
+                    // Metadata is no custom schema's: it has a Go type.
+                    continue;
+                }
                 if let Some(value) = map.get_mut(&*field.name) {
                     default(value, node);
+                    if value.is_null() && !node.nullable() {
+                        map.shift_remove(&*field.name);
+                    }
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! Built-in resources come from `facts/resources.tsv` in the order `/apis` lists them; a
 //! CustomResourceDefinition makes more at run time. One type serves both, shared as `Arc<Resource>`.
 
+use super::custom::Definition;
 use super::schema::{Schema, SchemaRef};
 use std::sync::{Arc, LazyLock};
 
@@ -46,6 +47,8 @@ pub struct Resource {
     pub storage: Storage,
     /// Whether it comes from a CustomResourceDefinition.
     pub custom: bool,
+    /// What the CustomResourceDefinition says besides the schema.
+    pub definition: Option<Arc<Definition>>,
 }
 
 /// A resource under a resource: `scale` of `deployments`.
@@ -180,6 +183,7 @@ fn read() -> Vec<Arc<Resource>> {
             schema: Schema::of_kind(group, version, kind).unwrap_or_else(|| Arc::new(Schema::any())),
             storage: storage(group, version),
             custom: false,
+            definition: None,
         });
     }
     resources.into_iter().map(Arc::new).collect()

@@ -2,10 +2,12 @@
 //!
 //! Most kinds have one version. Two built-in kinds have two: an `Event` of `events.k8s.io/v1` is
 //! stored as `v1`, a `HorizontalPodAutoscaler` of `autoscaling/v1` as `autoscaling/v2`. Versions of
-//! a custom resource differ in their `apiVersion` alone.
+//! a custom resource differ in their `apiVersion` alone; its stored objects are read through the
+//! schema as it is now, which may know fewer fields and more defaults than when they were written.
 
 use serde_json::{Map, Value, json};
 
+use crate::api::prune;
 use crate::api::resource::{self, Resource};
 use crate::api::schema::Schema;
 use crate::api::{meta, typed};
@@ -25,28 +27,38 @@ const EVENT_FIELDS: &[(&str, &str)] = &[
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
 
-/// Whether this resource shows another version than the stored one.
+/// Whether this resource shows its objects otherwise than they are stored.
 pub fn is_needed(resource: &Resource) -> bool {
+    resource.custom || is_other_version(resource)
+}
+
+fn is_other_version(resource: &Resource) -> bool {
     resource.storage.group != resource.group || resource.storage.version != resource.version
 }
 
 /// A stored object in the resource's version.
 pub fn from_stored(mut object: Value, resource: &Resource) -> Value {
-    if is_needed(resource) {
-        object["apiVersion"] = Value::String(resource.api_version());
-        match (resource.custom, &*resource.kind) {
-            (false, "Event") => rename(&mut object, EVENT_FIELDS.iter().copied()),
-            (false, "HorizontalPodAutoscaler") => autoscaler_to_v1(&mut object),
-            _ => return object,
-        }
-        typed::normalize(&mut object, &resource.schema);
+    if !is_needed(resource) {
+        return object;
     }
+    object["apiVersion"] = Value::String(resource.api_version());
+    if resource.custom {
+        prune::prune(&mut object, &resource.schema);
+        prune::default(&mut object, &resource.schema);
+        return object;
+    }
+    match &*resource.kind {
+        "Event" => rename(&mut object, EVENT_FIELDS.iter().copied()),
+        "HorizontalPodAutoscaler" => autoscaler_to_v1(&mut object),
+        _ => return object,
+    }
+    typed::normalize(&mut object, &resource.schema);
     object
 }
 
 /// An object of the resource's version as it is stored.
 pub fn to_stored(mut object: Value, resource: &Resource) -> Value {
-    if is_needed(resource) {
+    if is_other_version(resource) {
         object["apiVersion"] = Value::String(resource::api_version(&resource.storage.group, &resource.storage.version));
         match (resource.custom, &*resource.kind) {
             (false, "Event") => rename(&mut object, EVENT_FIELDS.iter().map(|(core, own)| (*own, *core))),

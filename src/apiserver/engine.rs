@@ -18,6 +18,7 @@ use super::auth::{Auth, User};
 use super::cache::feed::Caches;
 use super::cache::{Cache, Object};
 use super::catalog::Catalog;
+use super::custom;
 use super::journal::{self, Journal, Write};
 use super::kinds::core::service_addresses::Addresses;
 use super::kinds::{self, Context, FieldError, Strategy};
@@ -160,7 +161,11 @@ pub struct Call {
 impl Call {
     /// The kind's strategy.
     pub fn strategy(&self) -> &'static Strategy {
-        kinds::strategy(&self.resource.group, &self.resource.kind)
+        match (self.resource.custom, self.resource.subresource("status")) {
+            (true, Some(_)) => &custom::strategy::WITH_STATUS,
+            (true, None) => &custom::strategy::PLAIN,
+            _ => kinds::strategy(&self.resource.group, &self.resource.kind),
+        }
     }
 
     /// What a strategy may know.
@@ -169,6 +174,7 @@ impl Call {
             now: self.now,
             user: &self.user,
             version: &self.resource.version,
+            resource: Some(&self.resource),
             objects: &*self.engine,
             dry_run,
             addresses: &self.engine.addresses,

@@ -171,7 +171,10 @@ fn check_route(resource: &crate::api::resource::Resource, info: &RequestInfo, me
     let verbs = if info.subresource.is_empty() {
         &resource.verbs
     } else {
-        let sub = resource.subresource(&info.subresource).ok_or_else(not_served)?;
+        let sub = resource.subresource(&info.subresource).ok_or_else(|| match resource.custom {
+            true => Status::not_found(&resource.group, &resource.plural, &info.name),
+            false => not_served(),
+        })?;
         if !info.rest.is_empty() && &*sub.name != "proxy" {
             return Err(not_served());
         }

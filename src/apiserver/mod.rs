@@ -13,6 +13,7 @@ mod bootstrap;
 mod cache;
 mod catalog;
 mod convert;
+pub mod custom;
 mod engine;
 mod filter;
 pub mod journal;
@@ -126,6 +127,7 @@ impl ApiServer {
         bootstrap::run(&engine, &service_ip)
             .await
             .map_err(|status| Error::new("the cluster's first objects cannot be made", status.message))?;
+        custom::controller::start(&engine).await;
         Ok(Arc::new(ApiServer { engine }))
     }
 

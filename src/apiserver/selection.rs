@@ -80,6 +80,9 @@ fn unknown_field(name: &str, only_metadata: bool) -> String {
 
 /// The fields a kind offers besides its name and namespace.
 fn selectable_names(resource: &Resource) -> Vec<String> {
+    if let Some(definition) = &resource.definition {
+        return definition.selectable.iter().map(|field| field.name.clone()).collect();
+    }
     kinds::strategy(&resource.group, &resource.kind).selectable_names.iter().map(|name| (*name).to_string()).collect()
 }
 

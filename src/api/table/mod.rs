@@ -146,8 +146,11 @@ enum Cells {
 }
 
 impl Printer {
-    /// The printer of a built-in resource.
+    /// The printer of a resource.
     pub fn builtin(resource: &Resource) -> Printer {
+        if let Some(definition) = &resource.definition {
+            return Printer::custom(&definition.columns);
+        }
         let key = format!("{}/{}/{}", resource.group, resource.version, resource.plural);
         let columns = COLUMNS.get(key.as_str()).cloned();
         let columns = columns.unwrap_or_else(|| read_columns("Name:string:name\tCreated At:date"));

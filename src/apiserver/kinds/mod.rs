@@ -12,7 +12,6 @@ pub mod autoscaling;
 pub mod batch;
 pub mod certificates;
 pub mod core;
-pub mod field_error;
 pub mod json;
 pub mod lifecycle;
 pub mod metadata;
@@ -27,7 +26,7 @@ pub mod selectors;
 pub mod storage;
 pub mod system;
 
-pub use field_error::{ErrorType, FieldError};
+pub use crate::api::field_error::{self, ErrorType, FieldError};
 pub use names::NameRule;
 
 use jiff::Timestamp;
@@ -36,6 +35,7 @@ use serde_json::Value;
 use self::core::service_addresses::Addresses;
 use super::auth::User;
 use super::objects::Objects;
+use crate::api::resource::Resource;
 
 /// What a strategy may know besides the object.
 #[derive(Clone, Copy)]
@@ -46,6 +46,8 @@ pub struct Context<'a> {
     pub user: &'a User,
     /// The API version the object is in (`v1`), which is what its fields mean.
     pub version: &'a str,
+    /// The resource; `None` where only the kind matters (tests).
+    pub resource: Option<&'a Resource>,
     /// The rest of the cluster.
     pub objects: &'a dyn Objects,
     /// Nothing will be stored.
@@ -96,6 +98,8 @@ pub struct Strategy {
     /// The grace period of a delete in seconds: given what the request asks for, what this kind
     /// grants; 0 is "now". Only Pods wait.
     pub grace_seconds: fn(&Value, asked: Option<i64>) -> i64,
+    /// What a delete request adds to an object that is not yet marked as deleted.
+    pub prepare_delete: fn(&mut Value, &Context),
     /// A `PUT` to a name that does not exist creates it.
     pub create_on_update: bool,
     /// An update without `metadata.resourceVersion` is allowed.
@@ -117,6 +121,7 @@ impl Strategy {
         selectable_names: &[],
         subresources: &[],
         grace_seconds: |_, _| 0,
+        prepare_delete: |_, _| {},
         create_on_update: false,
         unconditional_update: true,
     };

@@ -120,8 +120,15 @@ fn create(object: &mut Value) {
     let user = User::new("admin", &[]);
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
     let addresses = Addresses::new((std::net::Ipv4Addr::new(10, 96, 0, 0), 16));
-    let context =
-        Context { addresses: &addresses, now, user: &user, version: &version, objects: &cluster, dry_run: false };
+    let context = Context {
+        addresses: &addresses,
+        now,
+        user: &user,
+        version: &version,
+        resource: None,
+        objects: &cluster,
+        dry_run: false,
+    };
     if !meta::get(object, &["metadata", "generateName"]).is_none_or(Value::is_null) && meta::name(object).is_empty() {
         meta::set_text(object, "name", "g-12345");
     }

@@ -287,6 +287,9 @@ fn plan(call: &Call, old: &Value, options: &DeleteOptions) -> Removed {
     let grace = (call.strategy().grace_seconds)(old, asked);
     let mut new = old.clone();
     meta::set_finalizers(&mut new, options.finalizers(&call.resource, old));
+    if meta::deletion_timestamp(old).is_none() {
+        (call.strategy().prepare_delete)(&mut new, &call.context(options.dry_run));
+    }
     let stays = has_finalizers(&new);
     let pending = meta::deletion_grace_period_seconds(old);
     if meta::deletion_timestamp(old).is_some() && (grace > 0 || stays) {

@@ -28,9 +28,20 @@ struct Paths {
 }
 
 impl Paths {
-    fn of(_resource: &Resource) -> Paths {
+    fn of(resource: &Resource) -> Paths {
         let path = |text: &str| text.split('.').map(str::to_string).collect();
-        Paths { wanted: path("spec.replicas"), running: path("status.replicas"), selector: Some(path("spec.selector")) }
+        match resource.definition.as_ref().and_then(|definition| definition.scale.as_ref()) {
+            Some(scale) => Paths {
+                wanted: path(&scale.wanted),
+                running: path(&scale.running),
+                selector: scale.selector.as_deref().map(path),
+            },
+            None => Paths {
+                wanted: path("spec.replicas"),
+                running: path("status.replicas"),
+                selector: Some(path("spec.selector")),
+            },
+        }
     }
 
     fn dotted(&self) -> String {

@@ -161,9 +161,11 @@ async fn prepare(
         ));
     }
     if meta::resource_version(&new).is_empty() && !strategy.unconditional_update && call.info.verb == "update" {
-        let zero = if call.resource.custom { "0" } else { "0x0" };
+        // Custom resources have no Go struct: their zero revision prints, and is named, otherwise.
+        let (zero, kind) =
+            if call.resource.custom { ("0", &call.resource.plural) } else { ("0x0", &call.resource.kind) };
         let error = FieldError::invalid_raw("metadata.resourceVersion", zero, "must be specified for an update");
-        return Err(call.invalid(name, &[error]));
+        return Err(FieldError::status(&call.resource.group, kind, name, &[error]));
     }
     keep_system_fields(&mut new, old);
     finish(call, &mut new, options);

@@ -46,6 +46,9 @@ pub const STRATEGY: Strategy = Strategy {
         }
         errors
     },
+    prepare_delete: |definition, context| {
+        crate::apiserver::custom::removal::prepare(definition, &crate::apiserver::verbs::create::second(context.now));
+    },
     unconditional_update: false,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };

@@ -93,6 +93,11 @@ impl FieldError {
         Self::of(ErrorType::Invalid, field, raw.into(), detail)
     }
 
+    /// `Invalid value: value: detail`, for a value of the wrong type.
+    pub fn type_invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> FieldError {
+        Self::of(ErrorType::TypeInvalid, field, show(&value.into()), detail)
+    }
+
     /// `Duplicate value: value`
     pub fn duplicate(field: impl Into<String>, value: impl Into<Value>) -> FieldError {
         Self::of(ErrorType::Duplicate, field, show(&value.into()), "")

@@ -1,0 +1,111 @@
+//! What a write of a custom object keeps, counts and checks. The same for all of them: what differs
+//! is in the resource that the [`Context`] carries.
+
+use serde_json::Value;
+
+use crate::api::custom::{ScalePaths, lists, value};
+use crate::api::{meta, prune};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, lifecycle};
+
+/// Objects without a `status` of their own.
+pub static PLAIN: Strategy = Strategy {
+    defaults,
+    prepare_create: lifecycle::only_generation,
+    prepare_update: |new, old, _| count(new, old),
+    validate,
+    validate_update,
+    unconditional_update: false,
+    ..Strategy::PLAIN
+};
+
+/// Objects whose `status` only its subresource writes.
+pub static WITH_STATUS: Strategy = Strategy {
+    prepare_create: lifecycle::first_generation,
+    prepare_update: |new, old, context| {
+        lifecycle::keep_status(new, old, context);
+        count(new, old);
+    },
+    subresources: &[Subresource { name: "status", prepare: only_status, validate: validate_status }],
+    ..PLAIN
+};
+
+fn defaults(object: &mut Value, context: &Context) {
+    if let Some(resource) = context.resource {
+        prune::default(object, &resource.schema);
+    }
+}
+
+/// A change of anything but metadata is a new generation.
+fn count(new: &mut Value, old: &Value) {
+    let differs = |one: &Value, other: &Value| {
+        let fields = one.as_object().into_iter().flatten();
+        fields.filter(|(key, _)| *key != "metadata").any(|(key, value)| other.get(key) != Some(value))
+    };
+    let changed = differs(new, old) || differs(old, new);
+    meta::set_generation(new, meta::generation(old) + i64::from(changed));
+}
+
+/// Status update: everything else is put back, metadata too; only who owns which field moves on.
+fn only_status(new: &mut Value, old: &Value, _: &Context) {
+    let mut kept = old.clone();
+    if let (Some(kept), Some(new)) = (kept.as_object_mut(), new.as_object_mut()) {
+        match new.remove("status") {
+            Some(status) => drop(kept.insert("status".into(), status)),
+            None => drop(kept.remove("status")),
+        }
+    }
+    match meta::get(new, &["metadata", "managedFields"]) {
+        Some(fields) => meta::set(&mut kept, &["metadata", "managedFields"], fields.clone()),
+        None => drop(meta::remove(&mut kept, &["metadata", "managedFields"])),
+    }
+    *new = kept;
+}
+
+fn validate(object: &Value, context: &Context) -> Vec<FieldError> {
+    check(object, None, "", context)
+}
+
+fn validate_update(new: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
+    check(new, Some(old), "", context)
+}
+
+/// Only `status` is looked at.
+fn validate_status(new: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
+    check(new, Some(old), "status", context)
+}
+
+/// Everything wrong with an object or, on its `status` subresource, with its status.
+fn check(object: &Value, old: Option<&Value>, part: &'static str, context: &Context) -> Vec<FieldError> {
+    let Some(definition) = context.resource.and_then(|resource| resource.definition.as_deref()) else {
+        return Vec::new();
+    };
+    let mut errors = match part {
+        "" => value::validate(&definition.node, object, old, ""),
+        part => match (definition.node.field(part), object.get(part)) {
+            (Some(node), Some(status)) => value::validate(node, status, old.and_then(|old| old.get(part)), part),
+            _ => Vec::new(),
+        },
+    };
+    if let Some(scale) = &definition.scale {
+        errors.extend(scale_errors(object, scale, part));
+    }
+    // A list that was no set before may stay as it is.
+    if old.is_none_or(|old| lists::duplicates(&definition.node, old).is_empty()) {
+        errors.extend(lists::duplicates(&definition.node, object));
+    }
+    errors
+}
+
+fn scale_errors(object: &Value, scale: &ScalePaths, part: &str) -> Vec<FieldError> {
+    let wanted = (part.is_empty()).then_some(&scale.wanted);
+    let numbers = wanted.into_iter().chain([&scale.running]).filter_map(|path| {
+        let number = meta::integer(object, &path.split('.').collect::<Vec<_>>())?;
+        let at = format!(".{path}");
+        if number < 0 {
+            return Some(FieldError::invalid(at, number, "should be a non-negative integer"));
+        }
+        let most = i64::from(i32::MAX);
+        (number > most).then(|| FieldError::invalid(at, number, format!("should be less than or equal to {most}")))
+    });
+    numbers.collect()
+}
