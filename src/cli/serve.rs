@@ -77,10 +77,12 @@ impl Serve {
             version: VERSION.to_owned(),
             start_ms: 0,
         };
-        web::serve(book, &web::Site::new(cluster.clone(), &playground), &tasks);
+        let site = web::Site::new(cluster.clone(), &playground, clock, &tasks);
+        web::serve(book, &site);
         playground.start_ms = since_exec(clock, started).as_millis().try_into().unwrap_or(u64::MAX);
         state.publish(&playground)?;
         self.say_ready(&playground, &cluster)?;
+        site.prepare();
         if self.open {
             open_browser(&playground.book);
         }

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use super::exercise::Exercise;
 use crate::error::{Error, Result};
 
-static TREE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/exercises");
+/// The folder `exercises/`, as it is in the program.
+pub(super) static TREE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/exercises");
 static CATALOGUE: LazyLock<Result<Catalogue>> = LazyLock::new(Catalogue::embedded);
 
 /// Every exercise, in the course's order.

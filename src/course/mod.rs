@@ -15,10 +15,13 @@
 //! | `action` | what a check does to the cluster: delete, drain, apply, request |
 //! | `check`, `explain`, `evidence` | the engine: steps in order, what was found, and why |
 //! | `lifecycle` | start and reset |
+//! | `session` | what a learner asks for, from the command line or the page |
 //! | `hint`, `progress` | one hint at a time; what was started and passed |
+//! | `book` | the book's pages, rendered |
 //! | `prove` | `tutor dev check`: an exercise proven against its own solutions and mutants |
 
 pub mod action;
+pub mod book;
 pub mod catalogue;
 pub mod check;
 pub mod controls;
@@ -32,5 +35,6 @@ pub mod lifecycle;
 pub mod observer;
 pub mod progress;
 pub mod prove;
+pub mod session;
 pub mod target;
 pub mod world;

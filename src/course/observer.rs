@@ -127,7 +127,7 @@ impl<'t> Observer<'t> {
             Wanted::Objects(source) => self.watch(source).await,
             Wanted::Answer(question) => {
                 self.asked = true;
-                let answer = self.ask(&question).await;
+                let answer = ask(self.target, &question).await;
                 self.world.lock().learn(question, answer);
                 Ok(())
             }
@@ -174,46 +174,45 @@ impl<'t> Observer<'t> {
             Err(error) => tracing::debug!(%error, resource = resource.plural, "watch ended"),
         }
     }
+}
 
-    /// The record of writes that fit a query, oldest first.
-    async fn writes(&self, query: &str) -> Result<Vec<Value>, String> {
-        let answer = self.target.get(&format!("/tutor/writes?{query}")).await.map_err(|error| error.to_string())?;
-        match answer.body.get("items").and_then(Value::as_array) {
-            Some(items) => Ok(items.clone()),
-            None => Err(format!("there is no record of writes: {}", answer.words())),
-        }
+/// The record of writes that fit a query, oldest first.
+async fn recorded(target: &Target, query: &str) -> Result<Vec<Value>, String> {
+    let answer = target.get(&format!("/tutor/writes?{query}")).await.map_err(|error| error.to_string())?;
+    match answer.body.get("items").and_then(Value::as_array) {
+        Some(items) => Ok(items.clone()),
+        None => Err(format!("there is no record of writes: {}", answer.words())),
     }
+}
 
-    async fn ask(&self, question: &Question) -> Result<Cel, String> {
-        match question {
-            Question::Writes { resource, namespace, name } => {
-                let query = format!("resource={resource}&namespace={namespace}&name={name}");
-                let writes = self.writes(&query).await?;
-                // Only since the namespace was made: an object of an earlier start is another one.
-                let born = self.writes(&format!("resource=namespaces&name={namespace}")).await?;
-                let born =
-                    born.iter().filter(|write| write["verb"] == "create").filter_map(revision).max().unwrap_or(0);
-                let recent = writes.into_iter().filter(|write| revision(write).is_some_and(|at| at > born));
-                Ok(to_cel(&recent.collect()))
+async fn ask(target: &Target, question: &Question) -> Result<Cel, String> {
+    match question {
+        Question::Writes { resource, namespace, name } => {
+            let query = format!("resource={resource}&namespace={namespace}&name={name}");
+            let writes = recorded(target, &query).await?;
+            // Only since the namespace was made: an object of an earlier start is another one.
+            let born = recorded(target, &format!("resource=namespaces&name={namespace}")).await?;
+            let born = born.iter().filter(|write| write["verb"] == "create").filter_map(revision).max().unwrap_or(0);
+            let recent = writes.into_iter().filter(|write| revision(write).is_some_and(|at| at > born));
+            Ok(to_cel(&recent.collect()))
+        }
+        Question::Decision { namespace, name } => {
+            let decision = target.decision(namespace, name).await;
+            decision.map(|value| to_cel(&value)).map_err(|error| error.to_string())
+        }
+        Question::Logs { namespace, pod, container } => {
+            let query = if container.is_empty() { String::new() } else { format!("?container={container}") };
+            let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log{query}");
+            let answer = target.get(&path).await.map_err(|error| error.to_string())?;
+            match (answer.code, &answer.body) {
+                (200, Value::String(text)) => Ok(Cel::from(text.as_str())),
+                (200, other) => Ok(Cel::from(other.to_string())),
+                _ => Err(answer.words()),
             }
-            Question::Decision { namespace, name } => {
-                let decision = self.target.decision(namespace, name).await;
-                decision.map(|value| to_cel(&value)).map_err(|error| error.to_string())
-            }
-            Question::Logs { namespace, pod, container } => {
-                let query = if container.is_empty() { String::new() } else { format!("?container={container}") };
-                let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/log{query}");
-                let answer = self.target.get(&path).await.map_err(|error| error.to_string())?;
-                match (answer.code, &answer.body) {
-                    (200, Value::String(text)) => Ok(Cel::from(text.as_str())),
-                    (200, other) => Ok(Cel::from(other.to_string())),
-                    _ => Err(answer.words()),
-                }
-            }
-            Question::Get(path) => {
-                let answer = self.target.get(path).await.map_err(|error| error.to_string())?;
-                Ok(to_cel(&serde_json::json!({"code": answer.code, "body": answer.body})))
-            }
+        }
+        Question::Get(path) => {
+            let answer = target.get(path).await.map_err(|error| error.to_string())?;
+            Ok(to_cel(&serde_json::json!({"code": answer.code, "body": answer.body})))
         }
     }
 }

@@ -5,13 +5,16 @@
 //! | `GET status` | nodes, runtime and why that one |
 //! | `GET switches`, `POST switches {name, state}` | the loops, and pausing, stepping, resuming one |
 //! | `GET decisions?namespace=&name=` | the scheduler's last record for a Pod |
+//! | `GET progress` | what was started and passed |
+//! | `GET cluster` | nodes and Pods as they change (`live`) |
+//! | `exercises…` | see `exercises` |
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::Site;
-use super::guard::{Asked, answer};
+use super::guard::{self, Asked, answer};
+use super::{Site, exercises, live};
 use crate::error::{Error, Result};
 
 /// Answers `/api/{call}`.
@@ -22,21 +25,36 @@ pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
         (&Method::GET, "switches") => Ok(cluster.switches_shown()),
         (&Method::POST, "switches") => turn(site, asked),
         (&Method::GET, "decisions") => decision(site, asked),
-        _ => Err(Error::new(format!("the page has no call {} {call}", asked.method), "")),
+        (&Method::GET, "progress") => exercises::progress(site),
+        (&Method::GET, "exercises") => exercises::list(site),
+        (&Method::GET, "cluster") => return live::watch_cluster(site),
+        (method, call) => match exercises::Call::of(method, call) {
+            Some(call) => return exercises::answer_call(site, call, asked).await,
+            None => return guard::refuse(StatusCode::NOT_FOUND, &format!("the page has no call {method} {call}")),
+        },
     };
+    reply(answered)
+}
+
+/// A value, or the error that came instead of it.
+pub fn reply(answered: Result<Value>) -> Response {
     match answered {
         Ok(body) => answer(StatusCode::OK, "application/json", body.to_string()),
-        Err(error) => {
-            let body = json!({"what": error.what, "why": error.why, "hints": error.hints});
-            answer(StatusCode::BAD_REQUEST, "application/json", body.to_string())
-        }
+        Err(error) => guard::failed(StatusCode::BAD_REQUEST, &error),
     }
 }
 
+/// The request's body as JSON; an empty object when there is none.
+pub fn body(asked: &Asked, example: &str) -> Result<Value> {
+    if asked.body.is_empty() {
+        return Ok(json!({}));
+    }
+    serde_json::from_slice(&asked.body)
+        .map_err(|e| Error::new("the body is not JSON", e.to_string()).hint(format!("send {example}")))
+}
+
 fn turn(site: &Site, asked: &Asked) -> Result<Value> {
-    let wish: Value = serde_json::from_slice(&asked.body).map_err(|e| {
-        Error::new("the body is not JSON", e.to_string()).hint(r#"send {"name": "scheduler", "state": "paused"}"#)
-    })?;
+    let wish = body(asked, r#"{"name": "scheduler", "state": "paused"}"#)?;
     let text = |key: &str| wish[key].as_str().unwrap_or_default();
     site.0.cluster.turn_switch(text("name"), text("state"))?;
     Ok(site.0.cluster.switches_shown())

@@ -7,12 +7,11 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
 use warp::reply::Response;
 
+use crate::error::Error;
 use crate::state::Playground;
-
-/// The cookie that carries the token.
-pub const COOKIE: &str = "tutor-token";
 
 /// A request as it came in.
 pub struct Asked {
@@ -29,7 +28,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn header(&self, name: header::HeaderName) -> Option<&str> {
+    /// A header, where it is text.
+    pub fn header(&self, name: header::HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
@@ -41,8 +41,7 @@ impl Asked {
 
 /// Lets a request pass, or answers why not.
 pub fn check(asked: &Asked, playground: &Playground) -> Result<(), Response> {
-    let own = playground.book.trim_start_matches("http://").trim_end_matches('/');
-    let port = own.rsplit_once(':').map_or("", |(_, port)| port);
+    let (own, port) = address(playground);
     let ours = |host: &str| host == own || host == format!("localhost:{port}") || host == format!("127.0.0.1:{port}");
     if !asked.header(header::HOST).is_some_and(ours) {
         return Err(refuse(StatusCode::FORBIDDEN, "this host name is not the playground's"));
@@ -52,20 +51,21 @@ pub fn check(asked: &Asked, playground: &Playground) -> Result<(), Response> {
     {
         return Err(refuse(StatusCode::FORBIDDEN, "another site may not use the playground"));
     }
-    if asked.path.starts_with("/api/") && !has_token(asked, &playground.token) {
+    if asked.path.starts_with("/api/") && !has_token(asked, playground) {
         return Err(refuse(StatusCode::FORBIDDEN, "the playground's token is missing or wrong"));
     }
     Ok(())
 }
 
-fn has_token(asked: &Asked, token: &str) -> bool {
+fn has_token(asked: &Asked, playground: &Playground) -> bool {
+    let name = cookie_name(playground);
     let bearer = asked.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     let cookie = asked
         .header(header::COOKIE)
         .into_iter()
         .flat_map(|cookies| cookies.split(';'))
-        .find_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    bearer.or(cookie).is_some_and(|given| same(given.as_bytes(), token.as_bytes()))
+        .find_map(|cookie| cookie.trim().strip_prefix(&*name)?.strip_prefix('='));
+    bearer.or(cookie).is_some_and(|given| same(given.as_bytes(), playground.token.as_bytes()))
 }
 
 /// Compares without telling by its time where the difference is.
@@ -74,24 +74,119 @@ fn same(given: &[u8], expected: &[u8]) -> bool {
 }
 
 /// The header that hands the page its token.
-pub fn cookie(token: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict")).ok()
+pub fn cookie(playground: &Playground) -> Option<HeaderValue> {
+    let name = cookie_name(playground);
+    HeaderValue::from_str(&format!("{name}={}; Path=/; HttpOnly; SameSite=Strict", playground.token)).ok()
+}
+
+/// A browser keeps cookies by host and not by port, so each playground's has a name of its own.
+fn cookie_name(playground: &Playground) -> String {
+    format!("tutor-token-{}", address(playground).1)
+}
+
+/// The page's `host:port`, and the port.
+fn address(playground: &Playground) -> (&str, &str) {
+    let own = playground.book.trim_start_matches("http://").trim_end_matches('/');
+    (own, own.rsplit_once(':').map_or("", |(_, port)| port))
 }
 
 /// An error as JSON, in the three parts of [`crate::error::Error`].
 pub fn refuse(code: StatusCode, what: &str) -> Response {
-    let body = serde_json::json!({"what": what, "why": "", "hints": []});
-    answer(code, "application/json", body.to_string())
+    refuse_because(code, what, "")
+}
+
+/// As [`refuse`], with the reason.
+pub fn refuse_because(code: StatusCode, what: &str, why: &str) -> Response {
+    failed(code, &Error::new(what, why))
+}
+
+/// The error as JSON: `{"what", "why", "hints"}`.
+pub fn failed(code: StatusCode, error: &Error) -> Response {
+    answer(code, "application/json", in_parts(error).to_string())
+}
+
+/// An error's three parts.
+pub fn in_parts(error: &Error) -> Value {
+    json!({"what": error.what, "why": error.why, "hints": error.hints})
 }
 
 /// An answer with the headers every answer has.
 pub fn answer(code: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(body.into().into());
+    dress(&mut response, code, media);
+    response
+}
+
+/// Gives an answer its code and the headers every answer has.
+pub fn dress(response: &mut Response, code: StatusCode, media: &'static str) {
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    response
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn playground() -> Playground {
+        Playground {
+            book: "http://127.0.0.1:7878/".into(),
+            api: String::new(),
+            registry: String::new(),
+            etcd: None,
+            kubeconfig: "kubeconfig".into(),
+            token: "secret".into(),
+            state_dir: "state".into(),
+            pid: 1,
+            version: "0".into(),
+            start_ms: 1,
+        }
+    }
+
+    fn code(method: Method, path: &str, headers: &[(&'static str, &'static str)]) -> u16 {
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let asked =
+            Asked { method, path: path.into(), query: String::new(), headers: pairs.collect(), body: Bytes::new() };
+        check(&asked, &playground()).map_or_else(|refused| refused.status().as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn only_our_own_pages_pass() {
+        let own = ("host", "127.0.0.1:7878");
+        for (headers, expected) in [
+            (&[own][..], 200),
+            (&[("host", "localhost:7878")][..], 200),
+            (&[("host", "evil.example:7878")][..], 403),
+            (&[("host", "127.0.0.1:80")][..], 403),
+            (&[][..], 403),
+            (&[own, ("origin", "http://127.0.0.1:7878")][..], 200),
+            (&[own, ("origin", "http://evil.example")][..], 403),
+            (&[own, ("origin", "https://127.0.0.1:7878")][..], 403),
+            (&[own, ("origin", "null")][..], 403),
+        ] {
+            assert_eq!(code(Method::GET, "/", headers), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn the_api_needs_the_token() {
+        let own = ("host", "127.0.0.1:7878");
+        for (headers, expected) in [
+            (&[own][..], 403),
+            (&[own, ("cookie", "tutor-token-7878=wrong")][..], 403),
+            (&[own, ("cookie", "xtutor-token-7878=secret")][..], 403),
+            (&[own, ("cookie", "a=b; tutor-token-7878=secret")][..], 200),
+            (&[own, ("authorization", "Bearer secret")][..], 200),
+            (&[own, ("authorization", "Bearer secre")][..], 403),
+            (&[own, ("authorization", "secret")][..], 403),
+        ] {
+            assert_eq!(code(Method::GET, "/api/status", headers), expected, "{headers:?}");
+        }
+    }
 }

@@ -1,57 +1,99 @@
 //! The page: the book, and the small API behind its buttons.
 //!
-//! In: requests from the reader's browser and from `tutor`'s own commands. Out: pages, JSON. It
-//! reaches the cluster through `client/` and the course; it adds no power that the command line
-//! does not have. Every request passes [`guard`] first.
+//! In: requests from the reader's browser and from `tutor`'s own commands. Out: pages, JSON,
+//! streams of events. It reaches the cluster through `client/` and the course; it adds no power
+//! that the command line does not have. Every request passes [`guard`] first.
+//! Chapter: `book/src/inside/page.md`.
+//!
+//! | file | answers |
+//! |---|---|
+//! | `pages` | everything that is not `/api/`: the rendered book |
+//! | `api` | `/api/…`, except for |
+//! | `exercises` | `/api/exercises/…`: start, check, hint, reset, solution |
+//! | `live` | `/api/cluster`: nodes and their Pods, as they change |
 
 mod api;
+mod exercises;
 pub mod guard;
+mod live;
+mod pages;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use tokio::net::TcpListener;
 use warp::Filter;
 use warp::reply::Response;
 
+use crate::client::Informers;
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::state::Playground;
 use crate::tasks::TaskGroup;
 
-/// What the page shows and who may press its buttons.
+/// The longest body the page reads. Its own requests are under a hundred bytes.
+const LONGEST_BODY: u64 = 64 * 1024;
+
+/// What the page shows and who may press its buttons. Cheap to clone.
 #[derive(Clone)]
 pub struct Site(Arc<Inside>);
 
 struct Inside {
     cluster: Cluster,
     playground: Playground,
+    clock: Clock,
+    tasks: TaskGroup,
+    pages: pages::Pages,
+    desk: exercises::Desk,
+    informers: Informers,
+    live: live::Live,
 }
 
 impl Site {
-    /// The page of this playground.
-    pub fn new(cluster: Cluster, playground: &Playground) -> Site {
-        Site(Arc::new(Inside { cluster, playground: playground.clone() }))
+    /// The page of this playground; what it does in the background stops with `tasks`.
+    pub fn new(cluster: Cluster, playground: &Playground, clock: Clock, tasks: &TaskGroup) -> Site {
+        let informers = Informers::new(cluster.client("tutor-page"), clock, tasks);
+        Site(Arc::new(Inside {
+            cluster,
+            playground: playground.clone(),
+            clock,
+            tasks: tasks.clone(),
+            pages: pages::Pages::default(),
+            desk: exercises::Desk::default(),
+            informers,
+            live: live::Live::default(),
+        }))
+    }
+
+    /// Renders the book in the background, so that the first reader does not wait for it.
+    pub fn prepare(&self) {
+        let site = self.clone();
+        self.0.tasks.spawn("book", async move {
+            if let Err(error) = site.book().await {
+                tracing::warn!(%error, "the book");
+            }
+        });
     }
 
     /// The whole site as one filter.
     pub fn filter(&self) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
         let site = self.clone();
+        let without_body = warp::get().or(warp::head()).unify().map(Bytes::new);
+        let with_body = warp::body::content_length_limit(LONGEST_BODY).and(warp::body::bytes());
         warp::method()
             .and(warp::path::full())
             .and(warp::query::raw().or(warp::any().map(String::new)).unify())
             .and(warp::header::headers_cloned())
-            .and(warp::body::bytes())
+            .and(without_body.or(with_body).unify())
             .then(move |method, path: warp::path::FullPath, query: String, headers, body| {
                 let site = site.clone();
-                async move {
-                    site.answer(&guard::Asked { method, path: path.as_str().to_owned(), query, headers, body }).await
-                }
+                let path = path.as_str().to_owned();
+                async move { site.answer(&guard::Asked { method, path, query, headers, body }).await }
             })
-            .recover(|_| async {
-                Ok::<_, Infallible>(guard::refuse(http::StatusCode::BAD_REQUEST, "the request cannot be read"))
-            })
+            .recover(|_| async { Ok::<_, Infallible>(unreadable()) })
             .unify()
     }
 
@@ -61,18 +103,23 @@ impl Site {
         }
         match asked.path.strip_prefix("/api/") {
             Some(call) => api::answer_call(self, call, asked).await,
-            None => guard::refuse(http::StatusCode::NOT_FOUND, "there is no such page"),
+            None => pages::answer_page(self, asked).await,
         }
     }
 }
 
-/// Serves the site until the group stops.
-pub fn serve(listener: TcpListener, site: &Site, tasks: &TaskGroup) {
+/// Serves the site until its tasks stop.
+pub fn serve(listener: TcpListener, site: &Site) {
     let filter = site.filter();
-    tasks.spawn("page", async move { warp::serve(filter).incoming(listener).run().await });
+    site.0.tasks.spawn("page", async move { warp::serve(filter).incoming(listener).run().await });
 }
 
 /// A token that nobody guesses.
 pub fn new_token() -> String {
     rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect()
+}
+
+fn unreadable() -> Response {
+    let why = format!("a request with a body says how long it is, and is at most {LONGEST_BODY} bytes long");
+    guard::refuse_because(http::StatusCode::BAD_REQUEST, "the request cannot be read", &why)
 }

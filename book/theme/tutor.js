@@ -1,0 +1,20 @@
+// What the page gains when a playground serves it. Without one (a printed copy, a file), the book
+// reads the same. In: the page as mdBook made it. Out: buttons, marks, a live strip. Text that
+// comes from the cluster is only ever inserted as text.
+
+import { get } from "./call.js";
+import { copyCommandsOnly } from "./console.js";
+import { dressExercises } from "./exercises.js";
+import { showProgress } from "./progress.js";
+import { showCluster } from "./cluster.js";
+
+copyCommandsOnly();
+try {
+  const course = await get("exercises");
+  showProgress(course);
+  dressExercises(course);
+  showCluster();
+} catch (error) {
+  // No playground behind this copy of the book: it stays a book.
+  console.info("tutor: no playground answers here", error.message);
+}

@@ -1,0 +1,209 @@
+//! The buttons of an exercise: the same calls into the course that the command line makes.
+//!
+//! | call | answers |
+//! |---|---|
+//! | `GET exercises` | the course's list, with progress and the page each exercise is on |
+//! | `POST exercises/NAME/start`, `…/reset` | `{"started": "fresh" or "again", "namespace"}` |
+//! | `POST exercises/NAME/check` | a line of JSON a step as it ends, then one with the report or the error |
+//! | `POST exercises/NAME/hint` | `{"say", "more"}`; `say` is null when no hint fits |
+//! | `POST exercises/NAME/solution {"spoil"}` | `{"ways", "files"}` |
+//!
+//! What a check does to the cluster it also undoes, so a check runs to its end although the reader
+//! closes the page; and one thing at a time is done with exercises.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use warp::Reply;
+use warp::reply::Response;
+
+use super::Site;
+use super::api::{body, reply};
+use super::guard::{self, Asked};
+use crate::cluster::Cluster;
+use crate::course::book;
+use crate::course::catalogue::Catalogue;
+use crate::course::controls::Controls;
+use crate::course::exercise::{Exercise, SwitchState};
+use crate::course::lifecycle::Started;
+use crate::course::progress::ProgressFile;
+use crate::course::session::{self, Spoil};
+use crate::course::target::Target;
+use crate::error::{Error, Result};
+
+/// One thing at a time.
+#[derive(Default)]
+pub struct Desk(Arc<Mutex<()>>);
+
+/// A button, and the exercise it is pressed for.
+pub struct Call {
+    verb: Verb,
+    name: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Start,
+    Check,
+    Hint,
+    Reset,
+    Solution,
+}
+
+impl Call {
+    /// `POST exercises/NAME/VERB`.
+    pub fn of(method: &Method, call: &str) -> Option<Call> {
+        let (name, verb) = call.strip_prefix("exercises/")?.split_once('/')?;
+        let verb = match verb {
+            "start" => Verb::Start,
+            "check" => Verb::Check,
+            "hint" => Verb::Hint,
+            "reset" => Verb::Reset,
+            "solution" => Verb::Solution,
+            _ => return None,
+        };
+        (method == Method::POST).then(|| Call { verb, name: name.to_owned() })
+    }
+}
+
+/// Answers a button.
+pub async fn answer_call(site: &Site, call: Call, asked: &Asked) -> Response {
+    let exercise = match Catalogue::get().and_then(|catalogue| catalogue.find(&call.name)) {
+        Ok(exercise) => exercise,
+        Err(error) => return guard::failed(StatusCode::NOT_FOUND, &error),
+    };
+    match call.verb {
+        Verb::Check => check(site, exercise),
+        Verb::Solution => reply(solution(site, exercise, asked)),
+        Verb::Start | Verb::Reset | Verb::Hint => {
+            let _turn = site.0.desk.0.lock().await;
+            let (target, file) = (target(site), progress_file(site));
+            reply(match call.verb {
+                Verb::Start => session::begin(&target, exercise, &file).await.map(|s| begun(s, exercise)),
+                Verb::Reset => session::reset(&target, exercise, &file).await.map(|s| begun(s, exercise)),
+                _ => hint(&target, exercise, &file).await,
+            })
+        }
+    }
+}
+
+/// `{"current", "passed", "total", "exercises"}`.
+pub fn progress(site: &Site) -> Result<Value> {
+    let progress = progress_file(site).read()?;
+    let catalogue = Catalogue::get()?;
+    let passed = catalogue.iter().filter(|exercise| progress.of(&exercise.name).passed.is_some()).count();
+    Ok(json!({
+        "current": progress.current,
+        "passed": passed,
+        "total": catalogue.iter().count(),
+        "exercises": progress.exercises,
+    }))
+}
+
+/// The course's list.
+pub fn list(site: &Site) -> Result<Value> {
+    let progress = progress_file(site).read()?;
+    let pages = book::exercise_pages();
+    let shown = |exercise: &Exercise| {
+        let entry = progress.of(&exercise.name);
+        json!({
+            "name": exercise.name, "part": exercise.part, "title": exercise.title, "minutes": exercise.minutes,
+            "teaches": exercise.teaches, "started": entry.started, "passed": entry.passed,
+            "page": pages.get(&exercise.name),
+        })
+    };
+    let exercises: Vec<Value> = Catalogue::get()?.iter().map(shown).collect();
+    Ok(json!({"current": progress.current, "exercises": exercises}))
+}
+
+fn begun(started: Started, exercise: &Exercise) -> Value {
+    let word = match started {
+        Started::Fresh => "fresh",
+        Started::Again => "again",
+    };
+    json!({"started": word, "namespace": exercise.namespace})
+}
+
+async fn hint(target: &Target, exercise: &Exercise, file: &ProgressFile) -> Result<Value> {
+    let shown = session::hint(target, exercise, file).await?;
+    Ok(json!({"say": shown.as_ref().map(|shown| &shown.say), "more": shown.as_ref().map_or(0, |shown| shown.more)}))
+}
+
+fn solution(site: &Site, exercise: &Exercise, asked: &Asked) -> Result<Value> {
+    let spoil = match body(asked, r#"{"spoil": true}"#)?["spoil"].as_bool() {
+        Some(true) => Spoil::Yes,
+        _ => Spoil::No,
+    };
+    let solution = session::solution(exercise, &progress_file(site), spoil)?;
+    let named = |texts: &[(String, String)]| -> Value {
+        texts.iter().map(|(name, text)| json!({"name": name, "text": text})).collect()
+    };
+    Ok(json!({"ways": named(&solution.ways), "files": named(&solution.files)}))
+}
+
+/// Streams a check's steps as lines of JSON. The check is a task of the playground, not of the
+/// connection: it ends, and undoes what it did, also when nobody reads on.
+fn check(site: &Site, exercise: &'static Exercise) -> Response {
+    let (lines, received) = mpsc::unbounded_channel::<Result<Bytes, std::io::Error>>();
+    let site = site.clone();
+    site.0.tasks.clone().spawn("check", async move {
+        // A reader who has gone misses the lines; nothing else does.
+        let say = |line: Value| drop(lines.send(Ok(format!("{line}\n").into())));
+        let _turn = site.0.desk.0.lock().await;
+        let mut on_step = |step: &crate::course::check::StepReport| say(json!({"step": step}));
+        let checked = session::check(&target(&site), exercise, &progress_file(&site), &mut on_step).await;
+        say(match checked {
+            Ok(report) => json!({"report": {"passed": report.passed, "ms": report.ms, "title": exercise.title}}),
+            Err(error) => json!({"error": guard::in_parts(&error)}),
+        });
+    });
+    let mut response = warp::reply::stream(UnboundedReceiverStream::new(received)).into_response();
+    guard::dress(&mut response, StatusCode::OK, "application/x-ndjson");
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn progress_file(site: &Site) -> ProgressFile {
+    ProgressFile::new(&site.0.playground.state_dir)
+}
+
+/// This playground, graded from inside its own process.
+fn target(site: &Site) -> Target {
+    let cluster = site.0.cluster.clone();
+    let client = cluster.client("tutor-check");
+    Target::new(client, Some(Box::new(cluster)), site.0.clock, Some(site.0.playground.kubeconfig.clone()))
+}
+
+impl Controls for Cluster {
+    fn set_switch<'a>(&'a self, name: &'a str, state: SwitchState) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.turn_switch(name, state.as_str()) })
+    }
+
+    fn decision<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Value>> {
+        Box::pin(async move {
+            Cluster::decision(self, namespace, name).ok_or_else(|| {
+                let why = "it has not looked at that Pod since it started";
+                Error::new(format!("the scheduler has no record of pod {namespace}/{name}"), why)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_button_is_a_post_with_a_name_and_a_verb() {
+        let name = |method, call| Call::of(&method, call).map(|call| call.name);
+        assert_eq!(name(Method::POST, "exercises/first-contact/check").as_deref(), Some("first-contact"));
+        assert_eq!(name(Method::GET, "exercises/first-contact/check"), None);
+        assert_eq!(name(Method::POST, "exercises/first-contact/delete"), None);
+        assert_eq!(name(Method::POST, "exercises/first-contact"), None);
+    }
+}
