@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{Outcome, closed_output, course, watch};
 use crate::course::action;
 use crate::course::catalogue::Catalogue;
-use crate::course::check::{self, Report, StepReport};
+use crate::course::check::{Report, StepReport};
 use crate::course::exercise::Exercise;
+use crate::course::session;
 use crate::course::target::Target;
 use crate::error::{Error, Result};
 use crate::state::StateDir;
@@ -66,11 +67,7 @@ pub async fn once(
     json: bool,
     out: &mut dyn Write,
 ) -> Result<bool> {
-    let report = check::check(target, exercise, &mut |_| {}).await?;
-    if report.passed {
-        let now = target.clock().now();
-        course::progress(state).change(|progress| progress.pass(&exercise.name, now))?;
-    }
+    let report = session::check(target, exercise, &course::progress(state), &mut |_| {}).await?;
     match json {
         true => {
             let text = serde_json::to_string(&report)

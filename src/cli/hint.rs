@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{Outcome, closed_output, course};
-use crate::course::hint;
+use crate::course::session;
 use crate::error::Result;
 use crate::state::StateDir;
 
@@ -18,12 +18,10 @@ pub struct Hint {
 impl Hint {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
         let file = course::progress(state);
-        let progress = file.read()?;
-        let exercise = course::meant(self.name.as_deref(), &progress)?;
+        let exercise = course::meant(self.name.as_deref(), &file.read()?)?;
         let target = self.place.target(state).await?;
-        match hint::next(&target, exercise, &progress.of(&exercise.name).hints).await {
+        match session::hint(&target, exercise, &file).await? {
             Some(shown) => {
-                file.change(|progress| progress.hinted(&exercise.name, shown.index))?;
                 writeln!(out, "{}", shown.say).map_err(closed_output)?;
                 if shown.more > 0 {
                     writeln!(out, "({} more for where you are: tutor hint)", shown.more).map_err(closed_output)?;

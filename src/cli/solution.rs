@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::{Outcome, closed_output, course};
-use crate::course::catalogue;
-use crate::error::{Error, Result};
+use crate::course::session::{self, Spoil};
+use crate::error::Result;
 use crate::state::StateDir;
 
 #[derive(Debug, clap::Args)]
@@ -18,21 +18,12 @@ pub struct Solution {
 
 impl Solution {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
-        let progress = course::progress(state).read()?;
-        let exercise = course::meant(self.name.as_deref(), &progress)?;
-        if progress.of(&exercise.name).passed.is_none() && !self.spoil {
-            let why = "a solution is shown once yours has passed";
-            return Err(Error::new(format!("{} has not passed yet", exercise.name), why)
-                .hint(format!("tutor hint {} helps without telling", exercise.name))
-                .hint(format!("tutor solution {} --spoil shows it all the same", exercise.name)));
-        }
-        let files = catalogue::folder(exercise, "solution");
-        let shown = exercise.solutions.iter().filter(|solution| !solution.show.is_empty());
-        for solution in shown {
-            writeln!(out, "{}:\n\n{}", solution.name, indented(&solution.show)).map_err(closed_output)?;
-        }
-        for (name, text) in files {
-            writeln!(out, "{name}:\n\n{}", indented(&text)).map_err(closed_output)?;
+        let file = course::progress(state);
+        let exercise = course::meant(self.name.as_deref(), &file.read()?)?;
+        let spoil = if self.spoil { Spoil::Yes } else { Spoil::No };
+        let solution = session::solution(exercise, &file, spoil)?;
+        for (name, text) in solution.ways.iter().chain(&solution.files) {
+            writeln!(out, "{name}:\n\n{}", indented(text)).map_err(closed_output)?;
         }
         Ok(Outcome::Done)
     }

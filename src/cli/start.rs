@@ -5,7 +5,8 @@ use std::io::Write;
 use super::{Outcome, closed_output, course};
 use crate::course::catalogue::{self, Catalogue};
 use crate::course::exercise::Exercise;
-use crate::course::lifecycle::{self, Started};
+use crate::course::lifecycle::Started;
+use crate::course::session;
 use crate::course::target::Target;
 use crate::error::{Error, Result};
 use crate::state::StateDir;
@@ -37,15 +38,7 @@ impl Start {
 /// # Errors
 /// When the cluster refuses.
 pub async fn begin(target: &Target, exercise: &Exercise, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
-    let started = lifecycle::start(target, exercise).await?;
-    if let Some(kubeconfig) = target.kubeconfig() {
-        lifecycle::set_current_namespace(kubeconfig, &exercise.namespace)?;
-    }
-    let now = target.clock().now();
-    course::progress(state).change(|progress| match started {
-        Started::Fresh => progress.start(&exercise.name, now),
-        Started::Again => progress.current = Some(exercise.name.clone()),
-    })?;
+    let started = session::begin(target, exercise, &course::progress(state)).await?;
     writeln!(out, "{}", catalogue::task(exercise)?.trim_end()).map_err(closed_output)?;
     if started == Started::Again {
         let again =

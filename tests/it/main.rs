@@ -1,9 +1,13 @@
 //! Tests of the whole: a playground in this process, on virtual time; real clients on real sockets.
 
+mod book;
 mod controllers;
 mod course;
 mod harness;
 mod kubectl;
+mod learner;
 mod nodes;
+mod page;
 mod process;
 mod served;
+mod webdriver;

@@ -1,0 +1,235 @@
+//! The book holds together, and what it prints is what happens.
+//!
+//! Every `console,run` block of a chapter is typed into a real kubectl, on a fresh playground a
+//! chapter. What changes from run to run (ages, random name endings, addresses, uids, the widths of
+//! columns) is evened out; a line `…` stands for any lines.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+use tutor::course::book::Book;
+use tutor::course::catalogue::Catalogue;
+
+use crate::served::{Served, with_kubectl};
+
+/// How often a command that only reads is typed again, until it shows what the page shows: the
+/// page says "a second later", and so does a reader.
+const LOOKS: usize = 60;
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("book/src")
+}
+
+/// Every file under a folder that ends so, relative to it.
+fn files(folder: &Path, ending: &str) -> BTreeSet<PathBuf> {
+    fn collect(root: &Path, folder: &Path, ending: &str, found: &mut BTreeSet<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => collect(root, &path, ending, found),
+                false if path.to_string_lossy().ends_with(ending) => {
+                    found.insert(path.strip_prefix(root).unwrap().to_owned());
+                }
+                false => {}
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(folder, folder, ending, &mut found);
+    found
+}
+
+fn links<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
+    text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn every_page_is_in_the_summary_and_the_summary_names_only_pages() {
+    let summary = fs::read_to_string(sources().join("SUMMARY.md")).unwrap();
+    let named: BTreeSet<PathBuf> =
+        summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).map(PathBuf::from).collect();
+    let mut there = files(&sources(), ".md");
+    there.remove(Path::new("SUMMARY.md"));
+    assert_eq!(named, there);
+    for page in &there {
+        let text = fs::read_to_string(sources().join(page)).unwrap();
+        assert!(text.starts_with("# ") && text.len() > 500, "{} is a placeholder", page.display());
+    }
+}
+
+#[test]
+fn every_exercise_is_on_a_page() {
+    let pages: String =
+        files(&sources(), ".md").iter().map(|page| fs::read_to_string(sources().join(page)).unwrap()).collect();
+    for exercise in Catalogue::get().unwrap().iter() {
+        let section = format!("data-exercise=\"{}\"", exercise.name);
+        assert_eq!(pages.matches(&section).count(), 1, "{} has one place in the book", exercise.name);
+        let include = format!("exercises/{}/{}/README.md}}}}", exercise.part, exercise.name);
+        assert!(pages.contains(&include), "the task of {} is included", exercise.name);
+    }
+}
+
+#[test]
+fn every_include_link_and_picture_resolves() {
+    let state = tempfile::tempdir().unwrap();
+    let book = Book::open(state.path()).unwrap();
+    let mut faults = Vec::new();
+    let pages = files(book.folder(), ".html");
+    assert!(pages.len() > 15);
+    for page in &pages {
+        let text = fs::read_to_string(book.folder().join(page)).unwrap();
+        for word in ["{{#", "{{ #", "TODO", "TBD", "lorem ipsum", "coming soon"] {
+            if text.contains(word) {
+                faults.push(format!("{}: {word}", page.display()));
+            }
+        }
+        let targets = [links(&text, "href=\""), links(&text, "src=\"")].concat();
+        faults.extend(targets.into_iter().filter_map(|target| dangling(book.folder(), page, target)));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Why a link of a page leads nowhere, if it does.
+fn dangling(root: &Path, page: &Path, target: &str) -> Option<String> {
+    if target.contains("://") || target.starts_with("data:") || target.starts_with("mailto:") {
+        return target.starts_with("http://").then(|| format!("{}: {target} is not https", page.display()));
+    }
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let folder = root.join(page.parent().unwrap());
+    let file = match path {
+        "" => root.join(page),
+        path if path.starts_with('/') => root.join(path.trim_start_matches('/')),
+        path => folder.join(path),
+    };
+    let file = if file.is_dir() { file.join("index.html") } else { file };
+    let Ok(text) = fs::read(&file) else { return Some(format!("{}: {target} is not there", page.display())) };
+    let there = anchor.is_empty() || String::from_utf8_lossy(&text).contains(&format!("id=\"{anchor}\""));
+    (!there).then(|| format!("{}: {target}: the page has no such place", page.display()))
+}
+
+#[test]
+fn every_picture_is_told_to_those_who_cannot_see_it() {
+    for picture in files(&sources(), ".svg") {
+        let text = fs::read_to_string(sources().join(&picture)).unwrap();
+        let name = picture.display();
+        assert!(text.contains("role=\"img\"") && text.contains("<title") && text.contains("<desc"), "{name}");
+        assert!(!text.contains("\n\n"), "{name}: an empty line ends the picture in Markdown");
+        assert!(!text.contains("fill=\"#") && !text.contains("stroke=\"#"), "{name}: colours come from tutor.css");
+    }
+}
+
+/// A command and what the page says it prints.
+struct Typed {
+    command: String,
+    printed: Vec<String>,
+    line: usize,
+}
+
+/// The commands of a page's `console,run` blocks.
+fn typed(page: &str) -> Vec<Typed> {
+    let mut found: Vec<Typed> = Vec::new();
+    let mut inside = false;
+    for (at, line) in page.lines().enumerate() {
+        if line.starts_with("```") {
+            inside = !inside && line == "```console,run";
+        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
+            found.push(Typed { command: command.to_owned(), printed: Vec::new(), line: at + 1 });
+        } else if let (true, Some(last)) = (inside, found.last_mut()) {
+            last.printed.push(line.to_owned());
+        }
+    }
+    found
+}
+
+/// A line without what differs from run to run.
+fn even(line: &str) -> String {
+    static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        [
+            (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
+            (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+            (r"\b\d{1,3}(\.\d{1,3}){3}(/\d+)?(:\d+)?\b", "ADDRESS"),
+            (r"-[a-z0-9]{8,10}-[a-z0-9]{5}\b", "-HASH-RANDOM"),
+            (r"\b(\d+d)?(\d+h)?(\d+m)?\d+s\b|\b\d+[dhm]\b", "AGE"),
+            (r#""resourceVersion":"\d+""#, r#""resourceVersion":"N""#),
+            (r"\s+", " "),
+        ]
+        .map(|(pattern, with)| (Regex::new(pattern).unwrap(), with))
+        .into()
+    });
+    RULES.iter().fold(line.trim_end().to_owned(), |line, (rule, with)| rule.replace_all(&line, *with).into_owned())
+}
+
+/// Whether what came fits what the page says.
+fn fits(page: &[String], came: &[String]) -> bool {
+    match (page, came) {
+        ([], rest) => rest.is_empty(),
+        ([first, rest @ ..], came) if first == "…" => (0..=came.len()).any(|skip| fits(rest, &came[skip..])),
+        ([first, page @ ..], [line, came @ ..]) => line_fits(first, line) && fits(page, came),
+        (_, []) => false,
+    }
+}
+
+/// A `…` within a line stands for any part of it.
+fn line_fits(page: &str, came: &str) -> bool {
+    let parts: Vec<&str> = page.split('…').collect();
+    let [first, middle @ .., last] = &parts[..] else { return page == came };
+    let Some(mut rest) = came.strip_prefix(first) else { return false };
+    for part in middle {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        rest = after;
+    }
+    rest.ends_with(last)
+}
+
+/// Types one command; why what came does not fit, if it does not.
+fn run(play: &Served, typed: &Typed) -> Result<(), String> {
+    let words = typed.command.strip_prefix("kubectl ").ok_or("the tests type kubectl only")?;
+    let reads = ["get", "describe", "events", "logs", "explain"].iter().any(|verb| words.starts_with(verb));
+    let page: Vec<String> = typed.printed.iter().map(|line| even(line)).collect();
+    let mut printed = String::new();
+    for _ in 0..if reads { LOOKS } else { 1 } {
+        let done = play.kubectl(words);
+        printed = format!("{}{}", done.out, done.err);
+        let came: Vec<String> = printed.lines().map(even).collect();
+        if fits(&page, &came) {
+            return Ok(());
+        }
+    }
+    Err(format!("the page says\n{}\nand what comes is\n{printed}", typed.printed.join("\n")))
+}
+
+#[test]
+fn what_the_pages_print_is_what_happens() {
+    let mut faults = Vec::new();
+    for page in files(&sources(), ".md") {
+        let commands = typed(&fs::read_to_string(sources().join(&page)).unwrap());
+        if commands.is_empty() {
+            continue;
+        }
+        let Some(play) = with_kubectl() else { return };
+        play.does("wait node --all --for=condition=Ready --timeout=30s");
+        for typed in commands {
+            if let Err(why) = run(&play, &typed) {
+                faults.push(format!("{}:{}: $ {}\n{why}", page.display(), typed.line, typed.command));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[test]
+fn evening_out_keeps_what_matters() {
+    for (one, other) in [
+        ("web-5d4f8c7b9d-x2x4z   1/1     Running   0          12s", "web-66b6c48dd5-abcde 1/1 Running 0 1m3s"),
+        ("10.244.1.7:80", "10.244.2.11:8080"),
+    ] {
+        assert_eq!(even(one), even(other));
+    }
+    assert_ne!(even("hello 1/1 Running 0 2s"), even("hello 0/1 Running 0 2s"));
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    assert!(fits(&lines("a\n…\nc"), &lines("a\nb\nb\nc")) && fits(&lines("…"), &[]));
+    assert!(fits(&lines("x…z"), &lines("x y z")) && !fits(&lines("a"), &lines("a\nb")));
+}

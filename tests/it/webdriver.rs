@@ -1,0 +1,131 @@
+//! A real browser, driven over the WebDriver protocol (w3.org/TR/webdriver2).
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// A headless Chromium with a profile of its own, ended when dropped.
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// A browser, or `None` (and the reason printed) on a machine without one. In CI a missing
+    /// one fails the test.
+    pub fn start() -> Option<Browser> {
+        let started =
+            Command::new("chromedriver").args(["--port=0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let Ok(mut driver) = started else {
+            assert!(std::env::var_os("CI").is_none(), "chromium is missing: run .ci/install");
+            eprintln!("skipped: needs chromium");
+            return None;
+        };
+        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = said
+            .find_map(|line| line.unwrap().split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
+        // What it prints later goes nowhere, without blocking it.
+        std::thread::spawn(move || said.for_each(drop));
+        let profile = tempfile::tempdir().unwrap();
+        let arguments = json!([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1200,900",
+            format!("--user-data-dir={}", profile.path().display())
+        ]);
+        let mut browser = Browser {
+            driver,
+            port: port.expect("chromedriver says its port"),
+            session: String::new(),
+            _profile: profile,
+        };
+        let wish = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"},
+            "timeouts": {"script": 60_000},
+        }}});
+        browser.session = browser.send("POST", "/session", &wish)["sessionId"].as_str().unwrap().to_owned();
+        Some(browser)
+    }
+
+    pub fn open(&self, url: &str) {
+        self.does("POST", "url", &json!({"url": url}));
+    }
+
+    /// What a script returns; `arguments[0]` is `argument`.
+    pub fn script(&self, script: &str, argument: &str) -> Value {
+        self.does("POST", "execute/sync", &json!({"script": script, "args": [argument]}))
+    }
+
+    /// What a script hands to its last argument, a function; `arguments[0]` is `argument`.
+    pub fn script_async(&self, script: &str, argument: &str) -> Value {
+        self.does("POST", "execute/async", &json!({"script": script, "args": [argument]}))
+    }
+
+    /// Waits until there is an element that fits the selector; its text.
+    #[track_caller]
+    pub fn wait(&self, selector: &str) -> String {
+        let look = "const [selector, done] = arguments; (function look() {
+            const found = document.querySelector(selector);
+            if (found) done(found.innerText); else setTimeout(look, 20);
+        })()";
+        let found = self.script_async(look, selector);
+        found.as_str().unwrap_or_else(|| panic!("{selector} does not come: {found}")).to_owned()
+    }
+
+    /// Presses the button with these words, as a reader with a mouse does.
+    pub fn press(&self, words: &str) {
+        let button = self.does(
+            "POST",
+            "element",
+            &json!({"using": "xpath", "value": format!("//button[text()='{words}' and not(@disabled)]")}),
+        );
+        let id = button.as_object().and_then(|id| id.values().next()).and_then(Value::as_str);
+        let id = id.unwrap_or_else(|| panic!("there is no button {words:?} to press: {button}"));
+        self.does("POST", &format!("element/{id}/click"), &json!({}));
+    }
+
+    /// What the page complained about on its console: errors, refused scripts.
+    pub fn complaints(&self) -> Vec<String> {
+        let log = self.does("POST", "se/log", &json!({"type": "browser"}));
+        let severe = log.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
+        severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    fn does(&self, method: &str, command: &str, body: &Value) -> Value {
+        self.send(method, &format!("/session/{}/{command}", self.session), body)
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let (length, port) = (body.len(), self.port);
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n").unwrap();
+        write!(stream, "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let answer: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {answer}"));
+        answer["value"].clone()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !std::thread::panicking() || !self.session.is_empty() {
+            self.send("DELETE", &format!("/session/{}", self.session), &json!({}));
+        }
+        // It has nothing left to do.
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
