@@ -178,8 +178,8 @@ fn silenced(node: &NodeView, now: Timestamp) -> Vec<NodeCondition> {
 /// Brings the taints in line with the conditions.
 fn taint(node: &NodeView, nodes: &[Arc<NodeView>], now: Timestamp, plan: &mut Plan) {
     let managed = |taint: &Taint| {
-        taint.key == UNSCHEDULABLE && taint.effect == "NoSchedule"
-            || TAINTS.iter().any(|(_, _, key)| taint.key == *key) && taint.effect == "NoSchedule"
+        let by_condition = taint.key == UNSCHEDULABLE || TAINTS.iter().any(|(_, _, key)| taint.key == *key);
+        by_condition && taint.effect == "NoSchedule"
             || [NOT_READY, UNREACHABLE].contains(&taint.key.as_str()) && taint.effect == "NoExecute"
     };
     let mut wanted: Vec<(&str, &str)> = Vec::new();

@@ -26,6 +26,7 @@ pub struct Plan {
 
 /// One step of a plan.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a plan has a handful of steps and lives for one turn")]
 pub enum Step {
     /// One request.
     Do(Action),

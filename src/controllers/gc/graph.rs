@@ -4,6 +4,7 @@
 //! in Kubernetes. The informers' owner lookups are the graph.
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -129,10 +130,9 @@ impl Graph {
                 stays
             });
             for (kind, (resource, namespaced)) in found {
-                if !watched.contains_key(&kind) {
-                    let watchee = self.follow(resource, namespaced);
-                    fresh.push((kind.clone(), watchee.informer.clone()));
-                    watched.insert(kind, watchee);
+                if let Entry::Vacant(place) = watched.entry(kind.clone()) {
+                    let watchee = place.insert(self.follow(resource, namespaced));
+                    fresh.push((kind, watchee.informer.clone()));
                 }
             }
         }
