@@ -93,11 +93,9 @@ fn describe_tells_the_story_with_events() {
     let Some(play) = with_web() else { return };
     let deployment = play.does("describe deployment web");
     assert!(deployment.contains("RollingUpdateStrategy:  25% max unavailable, 25% max surge"), "{deployment}");
-    assert!(deployment.contains("ScalingReplicaSet"), "{deployment}");
-    let pods = play.does("describe pods -l app=web");
-    for word in ["Scheduled", "Pulled", "Created", "Started", "QoS Class:"] {
-        assert!(pods.contains(word), "{word} is missing in:\n{pods}");
-    }
+    play.comes_to("describe deployment web", |told| told.contains("ScalingReplicaSet"));
+    let story = ["Scheduled", "Pulled", "Created", "Started", "QoS Class:"];
+    play.comes_to("describe pods -l app=web", |told| story.iter().all(|word| told.contains(word)));
     assert!(play.does("describe node node-1").contains("Allocatable:"));
 }
 
@@ -141,7 +139,7 @@ fn logs_expose_and_events() {
     assert_eq!(play.does("expose deployment web --port=80"), "service/web exposed\n");
     let reached = "wait endpointslices -l kubernetes.io/service-name=web --for=jsonpath={.endpoints[1].conditions.ready}=true --timeout=60s";
     play.does(reached);
-    assert!(play.does("events").contains("SuccessfulCreate"));
+    play.comes_to("events", |told| told.contains("SuccessfulCreate"));
 }
 
 #[test]

@@ -93,6 +93,19 @@ impl Served {
         printed.out
     }
 
+    /// Runs `kubectl` again until its answer holds: for what is told only a moment later (events).
+    #[track_caller]
+    pub fn comes_to(&self, words: &str, holds: impl Fn(&str) -> bool) -> String {
+        const TRIES: usize = 100;
+        for _ in 0..TRIES {
+            let printed = self.does(words);
+            if holds(&printed) {
+                return printed;
+            }
+        }
+        panic!("kubectl {words} never came to say what is expected:\n{}", self.does(words))
+    }
+
     /// Runs `kubectl` with a manifest on its standard input, which must succeed.
     #[track_caller]
     pub fn does_with(&self, words: &str, input: &str) -> String {
