@@ -8,7 +8,7 @@ const OPEN = "tutor-cluster-open";
 
 /** Puts the strip at the foot of the page. */
 export function showCluster() {
-  const count = element("span", { class: "count" }, "…");
+  const count = element("span", { class: "count" }, "· nodes and Pods, live");
   const nodes = element("div", { class: "nodes" });
   const strip = element("details", { class: "tutor-cluster", open: remembered() },
     element("summary", {}, "Your cluster ", count), nodes);
@@ -19,7 +19,7 @@ export function showCluster() {
     if (wanted && !stream) {
       stream = new EventSource(address("cluster"));
       stream.onmessage = (event) => draw(JSON.parse(event.data), nodes, count);
-      stream.onerror = () => { count.textContent = "does not answer; trying again"; };
+      stream.onerror = () => { count.textContent = "· does not answer; trying again"; };
     } else if (!wanted && stream) {
       stream.close();
       stream = null;
@@ -37,7 +37,7 @@ export function showCluster() {
 function draw(picture, nodes, count) {
   const pods = picture.nodes.reduce((sum, node) => sum + node.pods.length + node.more, 0);
   const waiting = picture.waiting.length + picture.more;
-  count.textContent = `${plural(picture.nodes.length, "node")}, ${plural(pods, "Pod")}${waiting ? `, ${waiting} waiting for a node` : ""}`;
+  count.textContent = `· ${plural(picture.nodes.length, "node")}, ${plural(pods, "Pod")}${waiting ? `, ${waiting} waiting for a node` : ""}`;
   const drawn = picture.nodes.map((node) => place(node.name, nodeState(node), node));
   if (waiting) drawn.push(place("no node yet", "", { pods: picture.waiting, more: picture.more, ready: true }));
   nodes.replaceChildren(...drawn);

@@ -29,7 +29,8 @@ function draw() {
   if (!sidebar) return;
   drawLine(sidebar);
   const byPage = Map.groupBy(exercises.filter((exercise) => exercise.page), (exercise) => page(exercise.page).pathname);
-  for (const link of sidebar.querySelectorAll("a[href]")) {
+  // Links to places within a page are left alone: the page's own link carries the mark.
+  for (const link of sidebar.querySelectorAll("a[href]:not([href*='#'])")) {
     const here = byPage.get(new URL(link.href).pathname);
     link.querySelector(".tutor-mark")?.remove();
     if (here) link.append(mark(here));

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use warp::Reply;
 use warp::reply::Response;
@@ -80,16 +80,28 @@ pub async fn answer_call(site: &Site, call: Call, asked: &Asked) -> Response {
     match call.verb {
         Verb::Check => check(site, exercise),
         Verb::Solution => reply(solution(site, exercise, asked)),
-        Verb::Start | Verb::Reset | Verb::Hint => {
-            let _turn = site.0.desk.0.lock().await;
-            let (target, file) = (target(site), progress_file(site));
-            reply(match call.verb {
-                Verb::Start => session::begin(&target, exercise, &file).await.map(|s| begun(s, exercise)),
-                Verb::Reset => session::reset(&target, exercise, &file).await.map(|s| begun(s, exercise)),
-                _ => hint(&target, exercise, &file).await,
-            })
-        }
+        verb => reply(apart(site, verb, exercise).await),
     }
+}
+
+/// Starts, resets or hints in a task of the playground, as a check does: it ends also when the
+/// reader has gone. (And warp, which serves both the page and the cluster's API in process, cannot
+/// answer a request inside of answering another in the same task.)
+async fn apart(site: &Site, verb: Verb, exercise: &'static Exercise) -> Result<Value> {
+    let (tell, told) = oneshot::channel();
+    let here = site.clone();
+    site.0.tasks.spawn("exercise", async move {
+        let _turn = here.0.desk.0.lock().await;
+        let (target, file) = (target(&here), progress_file(&here));
+        let answer = match verb {
+            Verb::Start => session::begin(&target, exercise, &file).await.map(|started| begun(started, exercise)),
+            Verb::Reset => session::reset(&target, exercise, &file).await.map(|started| begun(started, exercise)),
+            _ => hint(&target, exercise, &file).await,
+        };
+        // A reader who has gone does not miss it.
+        drop(tell.send(answer));
+    });
+    told.await.unwrap_or_else(|_| Err(Error::new("the playground is stopping", "")))
 }
 
 /// `{"current", "passed", "total", "exercises"}`.

@@ -19,9 +19,11 @@ mod live;
 mod pages;
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures::{Stream, StreamExt};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use tokio::net::TcpListener;
@@ -35,7 +37,7 @@ use crate::state::Playground;
 use crate::tasks::TaskGroup;
 
 /// The longest body the page reads. Its own requests are under a hundred bytes.
-const LONGEST_BODY: u64 = 64 * 1024;
+const LONGEST_BODY: usize = 64 * 1024;
 
 /// What the page shows and who may press its buttons. Cheap to clone.
 #[derive(Clone)]
@@ -81,17 +83,20 @@ impl Site {
     /// The whole site as one filter.
     pub fn filter(&self) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + use<> {
         let site = self.clone();
-        let without_body = warp::get().or(warp::head()).unify().map(Bytes::new);
-        let with_body = warp::body::content_length_limit(LONGEST_BODY).and(warp::body::bytes());
         warp::method()
             .and(warp::path::full())
             .and(warp::query::raw().or(warp::any().map(String::new)).unify())
             .and(warp::header::headers_cloned())
-            .and(without_body.or(with_body).unify())
+            .and(warp::body::stream())
             .then(move |method, path: warp::path::FullPath, query: String, headers, body| {
                 let site = site.clone();
                 let path = path.as_str().to_owned();
-                async move { site.answer(&guard::Asked { method, path, query, headers, body }).await }
+                async move {
+                    match whole(body).await {
+                        Some(body) => site.answer(&guard::Asked { method, path, query, headers, body }).await,
+                        None => unreadable(),
+                    }
+                }
             })
             .recover(|_| async { Ok::<_, Infallible>(unreadable()) })
             .unify()
@@ -119,7 +124,20 @@ pub fn new_token() -> String {
     rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect()
 }
 
+/// The body, if it came whole and is not too long.
+async fn whole(parts: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Option<Bytes> {
+    let mut parts = pin!(parts);
+    let mut body = BytesMut::new();
+    while let Some(part) = parts.next().await {
+        body.put(part.ok()?);
+        if body.len() > LONGEST_BODY {
+            return None;
+        }
+    }
+    Some(body.freeze())
+}
+
 fn unreadable() -> Response {
-    let why = format!("a request with a body says how long it is, and is at most {LONGEST_BODY} bytes long");
+    let why = format!("it did not come whole, or its body is longer than {LONGEST_BODY} bytes");
     guard::refuse_because(http::StatusCode::BAD_REQUEST, "the request cannot be read", &why)
 }

@@ -108,13 +108,22 @@ impl Browser {
     fn send(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = body.to_string();
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(90))).unwrap();
         let (length, port) = (body.len(), self.port);
         write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n").unwrap();
         write!(stream, "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        let answer: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {answer}"));
+        // The driver leaves the connection open, so the length says where the answer ends.
+        let mut answer = BufReader::new(stream);
+        let mut length = 0;
+        for line in answer.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()) {
+            if let Some((name, value)) = line.split_once(':') {
+                length =
+                    if name.eq_ignore_ascii_case("content-length") { value.trim().parse().unwrap() } else { length };
+            }
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).unwrap();
+        let answer: Value = serde_json::from_slice(&body).unwrap();
         answer["value"].clone()
     }
 }
