@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::{openapi, rules, structural};
 use crate::apiserver::kinds::json::Fill::{Int, Text};
 use crate::apiserver::kinds::json::{Json, fill, object_mut, put};
 use crate::apiserver::kinds::metadata::immutable;
@@ -32,15 +33,19 @@ pub const STRATEGY: Strategy = Strategy {
             }
         }
     },
-    validate: |definition, _| validate(definition),
+    validate: |definition, _| {
+        let mut errors = name(definition);
+        errors.extend(validate_spec(definition));
+        errors
+    },
     validate_update: |new, old, _| {
-        let mut errors = validate(new);
+        let mut errors = validate_spec(new);
         for path in ["spec.group", "spec.names.plural", "spec.scope", "spec.names.kind"] {
             let established = old
                 .items("status.conditions")
                 .iter()
                 .any(|condition| condition.text("type") == "Established" && condition.text("status") == "True");
-            if established || path == "spec.group" {
+            if established || matches!(path, "spec.group" | "spec.names.plural") {
                 errors.extend(immutable(new, old, path));
             }
         }
@@ -71,14 +76,19 @@ fn storage_versions(definition: &Value) -> Vec<&Value> {
     definition.items("spec.versions").iter().filter(|version| version.flag("storage")).collect()
 }
 
-fn validate(definition: &Value) -> Vec<FieldError> {
+fn name(definition: &Value) -> Vec<FieldError> {
+    let name = definition.text("metadata.name");
+    let expected = format!("{}.{}", definition.text("spec.names.plural"), definition.text("spec.group"));
+    if name == expected {
+        return Vec::new();
+    }
+    vec![FieldError::invalid("metadata.name", name, "must be spec.names.plural+\".\"+spec.group")]
+}
+
+fn validate_spec(definition: &Value) -> Vec<FieldError> {
     let spec = definition.at("spec");
     let mut errors = Vec::new();
-    let name = definition.text("metadata.name");
-    let (plural, group) = (spec.text("names.plural"), spec.text("group"));
-    if name != format!("{plural}.{group}") {
-        errors.push(FieldError::invalid("metadata.name", name, "must be spec.names.plural+\".\"+spec.group"));
-    }
+    let group = spec.text("group");
     if group.is_empty() {
         errors.push(FieldError::required("spec.group", ""));
     } else if let Some(fault) = names::dns_subdomain(group).first() {
@@ -156,6 +166,23 @@ fn versions(definition: &Value) -> Vec<FieldError> {
         let detail = format!("must have the storage version {}", last.text("name"));
         errors.push(FieldError::invalid("status.storedVersions", stored.clone(), detail));
     }
+    for (index, stored) in definition.items("status.storedVersions").iter().filter_map(Value::as_str).enumerate() {
+        if !list.iter().any(|version| version.text("name") == stored) {
+            errors.push(FieldError::invalid(
+                format!("status.storedVersions[{index}]"),
+                stored,
+                format!("missing from spec.versions; {stored} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {stored} and removes {stored} from status.storedVersions"),
+            ));
+        }
+    }
+    if (1..list.len()).any(|at| list[..at].iter().any(|before| before.text("name") == list[at].text("name"))) {
+        errors.push(FieldError::invalid_raw("spec.versions", go_versions(list), "must contain unique version names"));
+    }
+    if definition.at("spec.preserveUnknownFields") == true {
+        let detail =
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.push(FieldError::invalid("spec.preserveUnknownFields", true, detail));
+    }
     for (index, version) in list.iter().enumerate() {
         let path = format!("spec.versions[{index}]");
         let name = version.text("name");
@@ -166,11 +193,90 @@ fn versions(definition: &Value) -> Vec<FieldError> {
             errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), ""));
         }
     }
-    // One version's settings are reported as if they stood at the top, as they once did.
-    let path = |index: usize| if list.len() == 1 { "spec".to_string() } else { format!("spec.versions[{index}]") };
+    // Settings that all versions share are reported as if they stood at the top, as they once did.
+    let at = |keyword: &str, index: usize| match is_shared(list, keyword) {
+        true if index == 0 => Some("spec".to_string()),
+        true => None,
+        false => Some(format!("spec.versions[{index}]")),
+    };
     for (index, version) in list.iter().enumerate() {
-        errors.extend(printer_columns(version, &path(index)));
-        errors.extend(scale(version, &path(index)));
+        if let Some(path) = at("additionalPrinterColumns", index) {
+            errors.extend(printer_columns(version, &path));
+        }
+        if let Some(path) = at("subresources", index) {
+            errors.extend(scale(version, &path));
+        }
+        if let Some(path) = at("selectableFields", index) {
+            errors.extend(selectable_fields(version, &path));
+        }
+        if let Some(path) = at("schema", index) {
+            let part = if path == "spec" { "validation" } else { "schema" };
+            errors.extend(schema(version, &format!("{path}.{part}.openAPIV3Schema")));
+        }
+    }
+    errors
+}
+
+fn is_shared(list: &[Value], keyword: &str) -> bool {
+    list.windows(2).all(|pair| pair[0].get(keyword) == pair[1].get(keyword))
+}
+
+fn schema(version: &Value, path: &str) -> Vec<FieldError> {
+    let schema = version.at("schema.openAPIV3Schema");
+    if schema.is_null() {
+        return Vec::new();
+    }
+    let mut errors = Vec::new();
+    if schema["nullable"] == true {
+        errors.push(FieldError::forbidden(format!("{path}.nullable"), "nullable cannot be true at the root"));
+    }
+    let faults = structural::check(schema, path);
+    let is_structural = faults.is_empty();
+    errors.extend(faults);
+    errors.extend(openapi::check(schema, path));
+    if is_structural && errors.is_empty() {
+        errors.extend(rules::check(schema, path));
+    }
+    errors
+}
+
+/// At most so many fields of a version can be selected by.
+const MAX_SELECTABLE: usize = 8;
+
+fn selectable_fields(version: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    let schema = version.at("schema.openAPIV3Schema");
+    for (index, field) in version.items("selectableFields").iter().enumerate() {
+        let at = format!("{path}.selectableFields[{index}].jsonPath");
+        let own = field.text("jsonPath");
+        if own.is_empty() {
+            errors.push(FieldError::required(at, ""));
+            continue;
+        }
+        let Some(found) = rules::field_at(schema, own) else {
+            errors.push(FieldError::invalid(
+                at,
+                own,
+                format!("is an invalid path: {}", rules::why_no_path(schema, own)),
+            ));
+            continue;
+        };
+        if own.starts_with(".metadata") {
+            errors.push(FieldError::invalid(at.clone(), own, "must not point to fields in metadata"));
+        }
+        if !matches!(found.text("type"), "string" | "boolean" | "integer") {
+            let detail = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.";
+            errors.push(FieldError::invalid(at.clone(), own, detail));
+        }
+        if seen.contains(&own) {
+            errors.push(FieldError::duplicate(at, own));
+        } else {
+            seen.push(own);
+        }
+    }
+    if seen.len() > MAX_SELECTABLE {
+        errors.push(FieldError::too_many(format!("{path}.selectableFields"), seen.len(), MAX_SELECTABLE));
     }
     errors
 }

@@ -1,6 +1,9 @@
 //! The `apiextensions.k8s.io` group.
 
 pub mod customresourcedefinition;
+mod openapi;
+mod rules;
+mod structural;
 
 use super::Strategy;
 
