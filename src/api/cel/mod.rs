@@ -1,3 +1,157 @@
 //! CEL as Kubernetes speaks it: the language of validation rules and admission policies.
+//!
+//! One environment for both. In: an expression and JSON values. Out: a value, or why there is none in
+//! the words of cel-go. [`functions`] holds Kubernetes' own functions, [`check`] finds what is wrong
+//! with an expression before it meets a value, and what it may cost. Chapter: part 3, extending the API.
 
+pub mod check;
 pub mod duration;
+pub mod functions;
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use cel::objects::{Key, Map};
+use cel::{Context, Env, ExecutionError, Program, Value as Cel, extensions};
+use serde_json::Value;
+
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib();
+    // Both libraries are new to a fresh environment, so neither can be declared twice.
+    env.add_extension(extensions::strings).expect("declared once");
+    env.add_extension(extensions::lists).expect("declared once");
+    Arc::new(env)
+});
+
+/// A context with every function, to which variables are added.
+pub fn context<'p, 'v>() -> Context<'p, 'v> {
+    let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+    functions::register(&mut context);
+    context
+}
+
+/// Compiles an expression.
+///
+/// # Errors
+/// `compilation failed: ERROR: <input>:1:2: Syntax error: …`
+pub fn compile(text: &str) -> Result<Program, String> {
+    ENVIRONMENT.compile(text).map_err(|errors| {
+        let all: Vec<String> = errors
+            .errors
+            .iter()
+            .map(|error| check::pointed(text, error.pos.0, error.pos.1 - 1, &format!("Syntax error: {}", error.msg)))
+            .collect();
+        format!("compilation failed: {}", all.join("\n"))
+    })
+}
+
+/// Why an expression has no value, as cel-go says it.
+pub fn in_words(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
+        ExecutionError::FunctionError { message, .. } => message.clone(),
+        ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("index out of bounds: {index}"),
+        ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
+        ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
+        ExecutionError::Overflow(..) => "integer overflow".to_owned(),
+        ExecutionError::NoSuchOverload(_) => "no such overload".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// A JSON value as CEL sees it without a schema: whole numbers are ints.
+pub fn to_cel(value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(bool) => Cel::Bool(*bool),
+        Value::Number(number) => match number.as_i64() {
+            Some(int) => Cel::Int(int),
+            None => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Cel::String(Arc::new(text.clone())),
+        Value::Array(items) => Cel::List(Arc::new(items.iter().map(to_cel).collect())),
+        Value::Object(fields) => map(fields.iter().map(|(key, value)| (key.clone(), to_cel(value)))),
+    }
+}
+
+/// A map of these entries.
+pub fn map(entries: impl Iterator<Item = (String, Cel)>) -> Cel {
+    let map: HashMap<Key, Cel> = entries.map(|(key, value)| (Key::String(Arc::new(key)), value)).collect();
+    Cel::Map(Map { map: Arc::new(map) })
+}
+
+/// Words that CEL keeps for itself.
+const RESERVED: [&str; 20] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+];
+
+/// A field's name as an expression writes it: `a-b` is `a__dash__b`; `None`: it cannot be written.
+pub fn escape(name: &str) -> Option<String> {
+    if RESERVED.contains(&name) || name == "while" {
+        return Some(format!("__{name}__"));
+    }
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.' | '-' | '/'));
+    if !starts || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/')) {
+        return None;
+    }
+    let escaped = name.replace("__", "__underscores__").replace('.', "__dot__").replace('-', "__dash__");
+    Some(escaped.replace('/', "__slash__"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn eval(text: &str) -> Result<Cel, String> {
+        let mut context = context();
+        context
+            .add_variable_from_value("self", to_cel(&json!({"n": 3, "l": ["a", "ab"], "u": "https://a.io:80/x?y=1"})));
+        compile(text)?.execute(&context).map_err(|error| in_words(&error))
+    }
+
+    #[test]
+    fn expressions_have_kubernetes_functions() {
+        for text in [
+            "self.n == 3 && self.l.all(x, x.startsWith('a'))",
+            "isURL(self.u) && url(self.u).getScheme() == 'https' && url(self.u).getPort() == '80'",
+            "url(self.u).getHostname() == 'a.io' && url(self.u).getQuery() == {'y': ['1']}",
+            "quantity('500Mi').isLessThan(quantity('1Gi')) && !isQuantity('x')",
+            "quantity('1').add(quantity('500m')).compareTo(quantity('1500m')) == 0",
+            "isIP('::1') && ip('127.0.0.1').isLoopback() && ip('10.0.0.1').family() == 4",
+            "cidr('10.0.0.0/8').containsIP('10.1.1.1') && cidr('10.0.0.0/8').prefixLength() == 8",
+            "'abc 123'.find('[0-9]+') == '123' && 'a1b2'.findAll('[0-9]') == ['1', '2']",
+            "[1, 2, 3].sum() == 6 && [1, 3, 2].max() == 3 && [1, 2].isSorted()",
+        ] {
+            assert_eq!(eval(text), Ok(Cel::Bool(true)), "{text}");
+        }
+        assert_eq!(eval("self.nope"), Err("no such key: nope".to_owned()));
+        assert!(eval("self.(").unwrap_err().starts_with("compilation failed: ERROR: <input>:1:"));
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        assert_eq!(escape("namespace").as_deref(), Some("__namespace__"));
+        assert_eq!(escape("a-b.c/d__e").as_deref(), Some("a__dash__b__dot__c__slash__d__underscores__e"));
+        assert_eq!(escape("a b"), None);
+    }
+}

@@ -8,6 +8,7 @@
 pub mod format;
 pub mod lists;
 pub mod node;
+pub mod rules;
 pub mod value;
 
 use self::node::Node;

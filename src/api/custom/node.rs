@@ -3,6 +3,7 @@
 //! In: a structural OpenAPI schema as JSON. Out: a tree with its patterns compiled. A keyword that is
 //! not there asks for nothing.
 
+use super::rules::Rule;
 use crate::api::go_regex;
 use regex::Regex;
 use serde_json::Value;
@@ -54,6 +55,12 @@ pub struct Node {
     pub one_of: Vec<Node>,
     /// `not`
     pub not: Option<Box<Node>>,
+    /// `x-kubernetes-embedded-resource`
+    pub embedded: bool,
+    /// `x-kubernetes-validations`
+    pub rules: Vec<Rule>,
+    /// Whether there are rules here or below.
+    pub has_rules: bool,
 }
 
 /// A lower and an upper bound.
@@ -85,7 +92,7 @@ impl Node {
             false => TYPES.into_iter().filter(|name| Some(*name) == own).collect(),
         };
         let pattern = text("pattern");
-        Node {
+        let mut node = Node {
             nullable: flag("nullable"),
             format: checked_format(&types, text("format")),
             types,
@@ -116,7 +123,14 @@ impl Node {
             any_of: nodes("anyOf"),
             one_of: nodes("oneOf"),
             not: node("not"),
-        }
+            embedded: flag("x-kubernetes-embedded-resource"),
+            rules: Rule::read_all(schema),
+            has_rules: false,
+        };
+        let below = node.fields.iter().map(|(_, field)| field).chain(&node.all_of);
+        node.has_rules = !node.rules.is_empty()
+            || below.chain(node.others.as_deref()).chain(node.items.as_deref()).any(|node| node.has_rules);
+        node
     }
 
     /// The node of a field.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::api::custom::{ScalePaths, lists, value};
+use crate::api::custom::{ScalePaths, lists, rules, value};
 use crate::api::{meta, prune};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, lifecycle};
 
@@ -92,6 +92,11 @@ fn check(object: &Value, old: Option<&Value>, part: &'static str, context: &Cont
     // A list that was no set before may stay as it is.
     if old.is_none_or(|old| lists::duplicates(&definition.node, old).is_empty()) {
         errors.extend(lists::duplicates(&definition.node, object));
+    }
+    if definition.node.has_rules && rules::blocks(&errors) {
+        errors.push(rules::not_asked());
+    } else {
+        errors.extend(rules::validate(&definition.node, object, old));
     }
     errors
 }

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use crate::api::cel::check::{self, Type, Verdict};
+use crate::api::custom::node::Node;
+use crate::api::custom::rules::{self, Rule};
 use crate::apiserver::kinds::FieldError;
 use crate::apiserver::kinds::json::Json;
 
@@ -81,6 +84,89 @@ pub fn why_no_path(schema: &Value, path: &str) -> String {
 }
 
 /// Faults of the rules of a whole schema that can only be told by compiling them.
-pub fn check(_schema: &Value, _path: &str) -> Vec<FieldError> {
-    Vec::new()
+pub fn check(schema: &Value, path: &str) -> Vec<FieldError> {
+    let root = Node::read(schema);
+    let mut found = Found::default();
+    if root.has_rules {
+        node(&root, schema, path, 1, true, &mut found);
+    }
+    let limit = rules::COST_LIMITS.1;
+    if found.total > limit {
+        let dear = found.costs.iter().filter(|(_, cost)| *cost > limit / 100);
+        let detail = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
+        found.errors.extend(dear.map(|(at, _)| FieldError::forbidden(at.clone(), detail)));
+        let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
+        found.errors.push(FieldError::forbidden(path, too_dear(what, found.total, limit)));
+    }
+    found.errors
+}
+
+#[derive(Default)]
+struct Found {
+    errors: Vec<FieldError>,
+    total: u64,
+    costs: Vec<(String, u64)>,
+}
+
+/// `times`: how often the place can be there in one object.
+fn node(ruled: &Node, schema: &Value, path: &str, times: u64, is_object: bool, found: &mut Found) {
+    let kind = rules::type_of(ruled, is_object);
+    for (index, rule) in ruled.rules.iter().enumerate() {
+        let at = format!("{path}.x-kubernetes-validations[{index}].rule");
+        let told = &schema["x-kubernetes-validations"][index];
+        match verdict(rule, &kind) {
+            Ok(verdict) => {
+                let cost = verdict.cost.saturating_mul(times);
+                if cost > rules::COST_LIMITS.0 {
+                    let detail = too_dear("estimated rule cost", cost, rules::COST_LIMITS.0);
+                    found.errors.push(FieldError::forbidden(at.clone(), detail));
+                }
+                found.total = found.total.saturating_add(cost);
+                found.costs.push((at, cost));
+            }
+            Err(detail) => found.errors.push(FieldError::invalid_raw(at, go_rule(told), detail)),
+        }
+    }
+    for (name, field) in &ruled.fields {
+        let place = format!("{path}.properties[{name}]");
+        node(field, &schema["properties"][name.as_str()], &place, times, field.embedded, found);
+    }
+    let many = times.saturating_mul(rules::cardinality(ruled));
+    for (keyword, inner) in [("additionalProperties", &ruled.others), ("items", &ruled.items)] {
+        if let Some(inner) = inner {
+            node(inner, &schema[keyword], &format!("{path}.{keyword}"), many, inner.embedded, found);
+        }
+    }
+}
+
+fn verdict(rule: &Rule, kind: &Type) -> Result<Verdict, String> {
+    let program = rule.program.as_ref().map_err(Clone::clone)?;
+    let variables = [("self", kind.clone()), ("oldSelf", kind.clone())];
+    let verdict = check::check(program, &variables)?;
+    match &verdict.kind {
+        Type::Dyn | Type::Plain("bool") => Ok(verdict),
+        _ => Err("cel expression must evaluate to a bool".to_string()),
+    }
+}
+
+fn too_dear(what: &str, cost: u64, limit: u64) -> String {
+    let factor = cost as f64 / limit as f64;
+    let factor = match factor {
+        f if f > 100.0 => "more than 100x".to_string(),
+        f if f < 1.5 => format!("{f:.6}x"),
+        f => format!("{f:.1}x"),
+    };
+    format!(
+        "{what} exceeds budget by factor of {factor} (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
+    )
+}
+
+/// The internal Go struct of a rule as `encoding/json` prints it.
+fn go_rule(rule: &Value) -> String {
+    let text = |key: &str| rule[key].as_str().unwrap_or_default();
+    let shown = serde_json::json!({
+        "Rule": text("rule"), "Message": text("message"), "MessageExpression": text("messageExpression"),
+        "Reason": rule["reason"], "FieldPath": text("fieldPath"), "OptionalOldSelf": rule["optionalOldSelf"],
+    });
+    shown.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }

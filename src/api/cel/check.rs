@@ -1,0 +1,338 @@
+//! What is wrong with an expression can often be told without a value: fields that are not there,
+//! types that do not fit, and work that may grow without bound.
+//!
+//! In: a compiled expression and the types of its variables. Out: its type and an estimate of its
+//! cost, or the first fault with the place it is at. What the types do not tell is `Dyn`, and passes.
+//! Costs count as cel-go's estimator does, roughly: one a step, a tenth of a letter for texts, a loop
+//! by the most elements its list may have.
+
+use cel::Program;
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SourceInfo};
+use std::rc::Rc;
+
+/// A type, with the most elements or letters a value may have.
+#[derive(Clone, Debug)]
+pub enum Type {
+    /// Not known.
+    Dyn,
+    /// `bool`, `int`, `double`, `bytes`, `null_type`, …
+    Plain(&'static str),
+    /// `string` of at most so many letters.
+    Text(u64),
+    /// `list` of at most so many.
+    List(Rc<Type>, u64),
+    /// `map` of at most so many.
+    Map(Rc<Type>, u64),
+    /// An object whose fields are known, by their escaped names.
+    Object(Rc<dyn Fields>),
+}
+
+/// The fields of an object.
+pub trait Fields: std::fmt::Debug {
+    /// The type of a field; `None`: there is no such field.
+    fn field(&self, name: &str) -> Option<Type>;
+}
+
+impl Type {
+    fn name(&self) -> String {
+        match self {
+            Type::Dyn => "dyn".into(),
+            Type::Plain(name) => (*name).into(),
+            Type::Text(_) => "string".into(),
+            Type::List(item, _) => format!("list({})", item.name()),
+            Type::Map(value, _) => format!("map(string, {})", value.name()),
+            Type::Object(_) => "object".into(),
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        matches!(self, Type::Dyn) || self.name() == name
+    }
+
+    fn size(&self) -> u64 {
+        match self {
+            Type::Text(max) | Type::List(_, max) | Type::Map(_, max) => *max,
+            _ => 1,
+        }
+    }
+}
+
+/// The type of an expression and what it may cost.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What it gives.
+    pub kind: Type,
+    /// An upper bound.
+    pub cost: u64,
+}
+
+/// Looks through an expression.
+///
+/// # Errors
+/// `compilation failed: ERROR: <input>:1:5: undefined field 'nope'`, with the line and the place.
+pub fn check(program: &Program, variables: &[(&str, Type)]) -> Result<Verdict, String> {
+    let mut scope = Scope {
+        info: program.source_info(),
+        variables: variables.iter().map(|(name, kind)| ((*name).to_owned(), kind.clone())).collect(),
+    };
+    scope.visit(program.expression())
+}
+
+/// `ERROR: <input>:1:5: …` with the line and a mark under the place; `column` counts from 0.
+pub fn pointed(source: &str, line: isize, column: isize, message: &str) -> String {
+    let text = source.lines().nth((line - 1).max(0) as usize).unwrap_or_default();
+    let dots = ".".repeat(column.max(0) as usize);
+    format!("ERROR: <input>:{line}:{}: {message}\n | {text}\n | {dots}^", column + 1)
+}
+
+struct Scope<'a> {
+    info: &'a SourceInfo,
+    variables: Vec<(String, Type)>,
+}
+
+fn verdict(kind: Type, cost: u64) -> Result<Verdict, String> {
+    Ok(Verdict { kind, cost })
+}
+
+const BOOL: Type = Type::Plain("bool");
+const INT: Type = Type::Plain("int");
+
+impl Scope<'_> {
+    fn fault(&self, at: usize, message: &str) -> String {
+        let before = &self.info.source[..at.min(self.info.source.len())];
+        let line = before.matches('\n').count() as isize + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() as isize;
+        format!("compilation failed: {}", pointed(&self.info.source, line, column, message))
+    }
+
+    fn start(&self, expr: &IdedExpr) -> usize {
+        self.info.offset_for(expr.id).map_or(0, |(start, _)| start as usize)
+    }
+
+    fn visit(&mut self, expr: &IdedExpr) -> Result<Verdict, String> {
+        match &expr.expr {
+            Expr::Literal(literal) => verdict(literal_type(literal), 0),
+            Expr::Ident(name) => {
+                let found = self.variables.iter().rev().find(|(own, _)| own == name).map(|(_, kind)| kind.clone());
+                match found {
+                    Some(kind) => verdict(kind, 1),
+                    None if is_type_name(name) || name.starts_with('@') => verdict(Type::Dyn, 1),
+                    None => {
+                        let message = format!("undeclared reference to '{name}' (in container '')");
+                        Err(self.fault(self.start(expr), &message))
+                    }
+                }
+            }
+            Expr::Select(select) => {
+                let operand = self.visit(&select.operand)?;
+                let kind = match &operand.kind {
+                    Type::Object(fields) => match fields.field(&select.field) {
+                        Some(kind) => kind,
+                        None => {
+                            let message = format!("undefined field '{}'", select.field);
+                            return Err(self.fault(self.dot(expr, &select.operand, &select.field), &message));
+                        }
+                    },
+                    Type::Map(value, _) => (**value).clone(),
+                    Type::Dyn => Type::Dyn,
+                    other => {
+                        let message = format!("type '{}' does not support field selection", other.name());
+                        return Err(self.fault(self.dot(expr, &select.operand, &select.field), &message));
+                    }
+                };
+                verdict(if select.test { BOOL } else { kind }, operand.cost.saturating_add(1))
+            }
+            Expr::Call(call) => self.call(expr, call),
+            Expr::Comprehension(loop_) => self.comprehension(loop_),
+            Expr::List(list) => {
+                let mut cost = 10_u64;
+                let mut kind = Type::Dyn;
+                for element in &list.elements {
+                    let inner = self.visit(element)?;
+                    (kind, cost) = (inner.kind, cost.saturating_add(inner.cost));
+                }
+                verdict(Type::List(Rc::new(kind), list.elements.len() as u64), cost)
+            }
+            Expr::Map(map) => verdict(Type::Map(Rc::new(Type::Dyn), map.entries.len() as u64), 30),
+            Expr::Struct(_) | Expr::Unspecified => verdict(Type::Dyn, 40),
+        }
+    }
+
+    /// Where the dot before a field stands.
+    fn dot(&self, expr: &IdedExpr, operand: &IdedExpr, field: &str) -> usize {
+        let needle = format!(".{field}");
+        let from = self.start(operand).min(self.start(expr));
+        self.info.source.get(from..).and_then(|rest| rest.find(&needle)).map_or(from, |at| from + at)
+    }
+
+    fn call(&mut self, expr: &IdedExpr, call: &CallExpr) -> Result<Verdict, String> {
+        let mut kinds = Vec::new();
+        let mut cost = 1_u64;
+        for part in call.target.as_deref().into_iter().chain(&call.args) {
+            let inner = self.visit(part)?;
+            cost = cost.saturating_add(inner.cost);
+            kinds.push(inner.kind);
+        }
+        let letters: u64 = kinds.iter().filter(|kind| matches!(kind, Type::Text(_))).map(Type::size).max().unwrap_or(0);
+        let scanned = |share: u64| letters.saturating_add(9) / share;
+        let first = kinds.first().cloned().unwrap_or(Type::Dyn);
+        let second = kinds.get(1).cloned().unwrap_or(Type::Dyn);
+        let plus = |cost: u64, more: u64| cost.saturating_add(more);
+        match call.func_name.as_str() {
+            "_&&_" | "_||_" | "!_" => {
+                if let Some(wrong) = kinds.iter().find(|kind| !kind.is("bool")) {
+                    return Err(self.no_overload(expr, &call.func_name, &kinds, wrong));
+                }
+                verdict(BOOL, cost)
+            }
+            "_==_" | "_!=_" | "_<_" | "_<=_" | "_>_" | "_>=_" => {
+                let ordered = !matches!(call.func_name.as_str(), "_==_" | "_!=_");
+                let number = |kind: &Type| kind.is("int") || kind.is("double") || kind.is("uint");
+                let mixed = ordered && number(&first) && number(&second);
+                let known = !matches!(first, Type::Dyn) && !matches!(second, Type::Dyn);
+                let plain = |kind: &Type| matches!(kind, Type::Plain(_) | Type::Text(_));
+                let null = first.is("null_type") || second.is("null_type");
+                if known && plain(&first) && plain(&second) && !null && !mixed && first.name() != second.name() {
+                    return Err(self.no_overload(expr, &call.func_name, &kinds, &second));
+                }
+                let smaller = first.size().min(second.size());
+                verdict(
+                    BOOL,
+                    plus(cost, if plain(&first) && letters == 0 { 0 } else { smaller.saturating_add(9) / 10 }),
+                )
+            }
+            "_+_" | "_-_" | "_*_" | "_/_" | "_%_" => {
+                let known = !matches!(first, Type::Dyn) && !matches!(second, Type::Dyn);
+                if known
+                    && first.name() != second.name()
+                    && !matches!(first, Type::List(..))
+                    && matches!(first, Type::Plain("int" | "double") | Type::Text(_))
+                    && matches!(second, Type::Plain("int" | "double") | Type::Text(_))
+                {
+                    return Err(self.no_overload(expr, &call.func_name, &kinds, &second));
+                }
+                let kind = match (&first, &second) {
+                    (Type::Text(a), Type::Text(b)) => Type::Text(a.saturating_add(*b)),
+                    (Type::List(item, a), Type::List(_, b)) => Type::List(item.clone(), a.saturating_add(*b)),
+                    (kind, _) => kind.clone(),
+                };
+                verdict(kind, plus(cost, scanned(10)))
+            }
+            "_?_:_" => {
+                let branch = kinds.into_iter().nth(1).unwrap_or(Type::Dyn);
+                verdict(branch, cost)
+            }
+            "_[_]" => verdict(
+                match first {
+                    Type::List(item, _) | Type::Map(item, _) => (*item).clone(),
+                    _ => Type::Dyn,
+                },
+                cost,
+            ),
+            "@in" => verdict(BOOL, plus(cost, if matches!(second, Type::List(..)) { second.size() } else { 0 })),
+            "size" | "indexOf" | "lastIndexOf" | "compareTo" | "prefixLength" | "family" => verdict(INT, plus(cost, 0)),
+            "int" => verdict(INT, cost),
+            "double" => verdict(Type::Plain("double"), cost),
+            "string" => verdict(Type::Text(first.size()), cost),
+            "startsWith" | "endsWith" | "contains" => verdict(BOOL, plus(cost, scanned(10))),
+            "matches" => verdict(BOOL, plus(cost, scanned(4))),
+            "isSorted" => verdict(BOOL, plus(cost, first.size())),
+            name if name.starts_with("is") && super::functions::is_known(name) => {
+                verdict(BOOL, plus(cost, scanned(10)))
+            }
+            "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring" | "find" | "charAt" => {
+                verdict(Type::Text(first.size()), plus(cost, scanned(10)))
+            }
+            "split" | "findAll" => {
+                verdict(Type::List(Rc::new(Type::Text(first.size())), first.size()), plus(cost, scanned(10)))
+            }
+            _ => verdict(Type::Dyn, plus(cost, scanned(10))),
+        }
+    }
+
+    fn no_overload(&self, expr: &IdedExpr, name: &str, kinds: &[Type], _: &Type) -> String {
+        let shown: Vec<String> = kinds.iter().map(Type::name).collect();
+        let message = format!("found no matching overload for '{name}' applied to '({})'", shown.join(", "));
+        self.fault(self.operator(expr, name), &message)
+    }
+
+    /// Where an operator stands: cel-go points at it, not at its first operand.
+    fn operator(&self, expr: &IdedExpr, name: &str) -> usize {
+        let symbol = name.trim_matches('_');
+        let (start, stop) = self.info.offset_for(expr.id).unwrap_or((0, 0));
+        let source = &self.info.source;
+        if source.get(start as usize..).is_some_and(|rest| rest.starts_with(symbol)) {
+            return start as usize;
+        }
+        source.get(start as usize..stop as usize).and_then(|text| text.find(symbol)).map_or(0, |at| start as usize + at)
+    }
+
+    fn comprehension(&mut self, each: &ComprehensionExpr) -> Result<Verdict, String> {
+        let range = self.visit(&each.iter_range)?;
+        let start = self.visit(&each.accu_init)?;
+        let item = match &range.kind {
+            Type::List(item, _) => (**item).clone(),
+            Type::Map(..) => Type::Text(64),
+            _ => Type::Dyn,
+        };
+        let depth = self.variables.len();
+        self.variables.push((each.iter_var.clone(), if each.iter_var2.is_some() { Type::Dyn } else { item }));
+        if let Some(second) = &each.iter_var2 {
+            self.variables.push((second.clone(), Type::Dyn));
+        }
+        self.variables.push((each.accu_var.clone(), start.kind.clone()));
+        let step = self.visit(&each.loop_step);
+        let condition = self.visit(&each.loop_cond);
+        self.variables.truncate(depth);
+        let (step, condition) = (step?, condition?);
+        self.variables.push((each.accu_var.clone(), step.kind.clone()));
+        let result = self.visit(&each.result);
+        self.variables.truncate(depth);
+        let result = result?;
+        let once = step.cost.saturating_add(condition.cost).saturating_add(1);
+        let cost = range.cost.saturating_add(once.saturating_mul(range.kind.size())).saturating_add(result.cost);
+        let kind = match result.kind {
+            Type::List(item, _) => Type::List(item, range.kind.size()),
+            other => other,
+        };
+        verdict(kind, cost)
+    }
+}
+
+fn literal_type(literal: &LiteralValue) -> Type {
+    match literal {
+        LiteralValue::Boolean(_) => BOOL,
+        LiteralValue::Bytes(_) => Type::Plain("bytes"),
+        LiteralValue::Double(_) => Type::Plain("double"),
+        LiteralValue::Int(_) => INT,
+        LiteralValue::Null => Type::Plain("null_type"),
+        LiteralValue::String(text) => Type::Text(text.inner().chars().count() as u64),
+        LiteralValue::UInt(_) => Type::Plain("uint"),
+    }
+}
+
+fn is_type_name(name: &str) -> bool {
+    matches!(
+        name,
+        "bool"
+            | "int"
+            | "uint"
+            | "double"
+            | "string"
+            | "bytes"
+            | "list"
+            | "map"
+            | "type"
+            | "null_type"
+            | "optional"
+            | "optional_type"
+            | "ip"
+            | "lists"
+            | "math"
+            | "base64"
+            | "strings"
+            | "format"
+            | "sets"
+            | "dyn"
+    )
+}

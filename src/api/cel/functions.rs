@@ -1,0 +1,318 @@
+//! Kubernetes' own CEL functions: quantities, URLs, addresses, regular expressions, lists.
+//!
+//! Each is one row: a name and what it does with its receiver (or first argument) and the rest.
+//! Source: `k8s.io/apiserver/pkg/cel/library`.
+
+use std::cmp::Ordering;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use cel::extractors::{Arguments, This};
+use cel::objects::Opaque;
+use cel::{Context, ExecutionError, Value as Cel};
+
+use super::map;
+use crate::api::go_regex;
+use crate::api::quantity::Quantity;
+
+/// Values that CEL itself does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// `quantity('1Gi')`
+    Quantity(Quantity),
+    /// `url('https://a.io/x')`
+    Url(http::Uri),
+    /// `ip('::1')`
+    Ip(IpAddr),
+    /// `cidr('10.0.0.0/8')`
+    Cidr(IpAddr, u8),
+}
+
+impl Opaque for Own {
+    fn runtime_type_name(&self) -> &str {
+        match self {
+            Own::Quantity(_) => "kubernetes.Quantity",
+            Own::Url(_) => "kubernetes.URL",
+            Own::Ip(_) => "net.IP",
+            Own::Cidr(..) => "net.CIDR",
+        }
+    }
+}
+
+type Answer = Result<Cel, String>;
+type Function = fn(&Cel, &[Cel]) -> Answer;
+
+const FUNCTIONS: &[(&str, Function)] = &[
+    ("quantity", |this, _| Ok(wrap(Own::Quantity(quantity(text(this)?)?)))),
+    ("isQuantity", |this, _| Ok(Cel::Bool(quantity(text(this)?).is_ok()))),
+    ("isLessThan", |this, rest| order(this, rest, Ordering::Less)),
+    ("isGreaterThan", |this, rest| order(this, rest, Ordering::Greater)),
+    ("compareTo", |this, rest| Ok(Cel::Int(as_quantity(this)?.cmp(&as_quantity(one(rest)?)?) as i64))),
+    ("add", |this, rest| Ok(wrap(Own::Quantity(as_quantity(this)?.plus(operand(one(rest)?)?))))),
+    ("sub", |this, rest| Ok(wrap(Own::Quantity(as_quantity(this)?.minus(operand(one(rest)?)?))))),
+    ("sign", |this, _| Ok(Cel::Int(as_quantity(this)?.signum().into()))),
+    ("isInteger", |this, _| Ok(Cel::Bool(as_quantity(this)?.as_f64().fract() == 0.0))),
+    ("asInteger", |this, _| match as_quantity(this)? {
+        whole if whole.as_f64().fract() == 0.0 => Ok(Cel::Int(whole.value())),
+        _ => Err("cannot convert value to integer".to_owned()),
+    }),
+    ("asApproximateFloat", |this, _| Ok(Cel::Float(as_quantity(this)?.as_f64()))),
+    ("url", |this, _| Ok(wrap(Own::Url(url(text(this)?)?)))),
+    ("isURL", |this, _| Ok(Cel::Bool(url(text(this)?).is_ok()))),
+    ("getScheme", |this, _| Ok(string(as_url(this)?.scheme_str().unwrap_or("")))),
+    ("getHost", |this, _| Ok(string(host(as_url(this)?)))),
+    ("getHostname", |this, _| {
+        Ok(string(as_url(this)?.host().unwrap_or("").trim_start_matches('[').trim_end_matches(']')))
+    }),
+    ("getPort", |this, _| Ok(string(&as_url(this)?.port().map(|port| port.to_string()).unwrap_or_default()))),
+    ("getEscapedPath", |this, _| Ok(string(path(as_url(this)?)))),
+    ("getQuery", |this, _| Ok(query(as_url(this)?))),
+    ("isIP", |this, _| Ok(Cel::Bool(text(this)?.parse::<IpAddr>().is_ok()))),
+    ("ip", |this, _| match this {
+        Cel::String(_) => Ok(wrap(Own::Ip(address(text(this)?)?))),
+        _ => Ok(wrap(Own::Ip(as_cidr(this)?.0))),
+    }),
+    ("ip.isCanonical", |this, _| Ok(Cel::Bool(address(text(this)?)?.to_string() == text(this)?))),
+    ("family", |this, _| Ok(Cel::Int(if as_ip(this)?.is_ipv4() { 4 } else { 6 }))),
+    ("isUnspecified", |this, _| Ok(Cel::Bool(as_ip(this)?.is_unspecified()))),
+    ("isLoopback", |this, _| Ok(Cel::Bool(as_ip(this)?.is_loopback()))),
+    ("isLinkLocalUnicast", |this, _| Ok(Cel::Bool(is_link_local(as_ip(this)?)))),
+    ("isLinkLocalMulticast", |this, _| {
+        Ok(Cel::Bool(match as_ip(this)? {
+            IpAddr::V4(ip) => ip.octets()[..3] == [224, 0, 0],
+            IpAddr::V6(ip) => ip.segments()[0] & 0xff0f == 0xff02,
+        }))
+    }),
+    ("isGlobalUnicast", |this, _| {
+        let ip = as_ip(this)?;
+        let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+        let other = ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || is_link_local(ip) || broadcast;
+        Ok(Cel::Bool(!other))
+    }),
+    ("isCIDR", |this, _| Ok(Cel::Bool(cidr(text(this)?).is_ok()))),
+    ("cidr", |this, _| cidr(text(this)?).map(|(ip, bits)| wrap(Own::Cidr(ip, bits)))),
+    ("containsIP", |this, rest| {
+        let ip = match one(rest)? {
+            Cel::String(text) => address(text)?,
+            other => as_ip(other)?,
+        };
+        Ok(Cel::Bool(contains(as_cidr(this)?, ip)))
+    }),
+    ("containsCIDR", |this, rest| {
+        let inner = match one(rest)? {
+            Cel::String(text) => cidr(text)?,
+            other => as_cidr(other)?,
+        };
+        let outer = as_cidr(this)?;
+        Ok(Cel::Bool(inner.1 >= outer.1 && contains(outer, inner.0)))
+    }),
+    ("prefixLength", |this, _| Ok(Cel::Int(as_cidr(this)?.1.into()))),
+    ("masked", |this, _| as_cidr(this).map(|(ip, bits)| wrap(Own::Cidr(masked(ip, bits), bits)))),
+    ("find", |this, rest| {
+        let pattern = go_regex::compile(text(one(rest)?)?)?;
+        Ok(string(pattern.find(text(this)?).map_or("", |found| found.as_str())))
+    }),
+    ("findAll", |this, rest| {
+        let pattern = go_regex::compile(text(one(rest)?)?)?;
+        let most = match rest.get(1) {
+            Some(Cel::Int(most)) if *most >= 0 => *most as usize,
+            _ => usize::MAX,
+        };
+        let found = pattern.find_iter(text(this)?).take(most).map(|found| string(found.as_str()));
+        Ok(Cel::List(Arc::new(found.collect())))
+    }),
+    ("isSorted", |this, _| Ok(Cel::Bool(list(this)?.is_sorted()))),
+    ("sum", |this, _| sum(list(this)?)),
+    ("min", |this, rest| extreme(this, rest, Ordering::Less)),
+    ("max", |this, rest| extreme(this, rest, Ordering::Greater)),
+];
+
+/// Makes the functions callable in `context`.
+pub fn register(context: &mut Context<'_, '_>) {
+    for (name, function) in FUNCTIONS {
+        let call = move |This(this): This<Cel>, Arguments(args): Arguments| -> Result<Cel, ExecutionError> {
+            function(&this, &args).map_err(|words| ExecutionError::function_error(name, words))
+        };
+        // A name that CEL itself has keeps CEL's meaning.
+        let _ = context.add_function(name, call);
+    }
+}
+
+/// Whether Kubernetes adds a function of this name.
+pub fn is_known(name: &str) -> bool {
+    FUNCTIONS.iter().any(|(own, _)| *own == name)
+}
+
+fn wrap(own: Own) -> Cel {
+    Cel::Opaque(Arc::new(own))
+}
+
+fn string(text: &str) -> Cel {
+    Cel::String(Arc::new(text.to_owned()))
+}
+
+fn none() -> String {
+    "no such overload".to_owned()
+}
+
+fn own(value: &Cel) -> Result<&Own, String> {
+    match value {
+        Cel::Opaque(opaque) => opaque.downcast_ref::<Own>().ok_or_else(none),
+        _ => Err(none()),
+    }
+}
+
+fn text(value: &Cel) -> Result<&str, String> {
+    match value {
+        Cel::String(text) => Ok(text),
+        _ => Err(none()),
+    }
+}
+
+fn list(value: &Cel) -> Result<&[Cel], String> {
+    match value {
+        Cel::List(items) => Ok(items),
+        _ => Err(none()),
+    }
+}
+
+/// The argument after the receiver.
+fn one(rest: &[Cel]) -> Result<&Cel, String> {
+    rest.first().ok_or_else(none)
+}
+
+fn quantity(text: &str) -> Result<Quantity, String> {
+    Quantity::parse(text).map_err(|error| error.to_string())
+}
+
+fn as_quantity(value: &Cel) -> Result<Quantity, String> {
+    match own(value)? {
+        Own::Quantity(quantity) => Ok(quantity.clone()),
+        _ => Err(none()),
+    }
+}
+
+fn operand(value: &Cel) -> Result<Quantity, String> {
+    match value {
+        Cel::Int(units) => quantity(&units.to_string()),
+        other => as_quantity(other),
+    }
+}
+
+fn order(this: &Cel, rest: &[Cel], wanted: Ordering) -> Answer {
+    Ok(Cel::Bool(as_quantity(this)?.cmp(&as_quantity(one(rest)?)?) == wanted))
+}
+
+fn url(text: &str) -> Result<http::Uri, String> {
+    let wrong = || format!("URL parse error during conversion from string: parse {text:?}: invalid URI for request");
+    let absolute = text.starts_with('/') || text.contains("://");
+    let without = text.split('#').next().unwrap_or(text);
+    without.parse::<http::Uri>().ok().filter(|_| absolute).ok_or_else(wrong)
+}
+
+fn as_url(value: &Cel) -> Result<&http::Uri, String> {
+    match own(value)? {
+        Own::Url(url) => Ok(url),
+        _ => Err(none()),
+    }
+}
+
+fn host(url: &http::Uri) -> &str {
+    let whole = url.authority().map_or("", |authority| authority.as_str());
+    whole.rsplit_once('@').map_or(whole, |(_, host)| host)
+}
+
+/// A URL without a path has none; the parser gives it one.
+fn path(url: &http::Uri) -> &str {
+    match url.path() {
+        "/" if url.scheme().is_some()
+            && !url.to_string().trim_end_matches(url.query().unwrap_or("")).ends_with("/") =>
+        {
+            ""
+        }
+        path => path,
+    }
+}
+
+fn query(url: &http::Uri) -> Cel {
+    let mut found: Vec<(String, Vec<Cel>)> = Vec::new();
+    for pair in url.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match found.iter_mut().find(|(own, _)| own == key) {
+            Some((_, values)) => values.push(string(value)),
+            None => found.push((key.to_owned(), vec![string(value)])),
+        }
+    }
+    map(found.into_iter().map(|(key, values)| (key, Cel::List(Arc::new(values)))))
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "IP Address {text:?} parse error during conversion from string: ParseAddr({text:?}): unable to parse IP"
+        )
+    })
+}
+
+fn as_ip(value: &Cel) -> Result<IpAddr, String> {
+    match own(value)? {
+        Own::Ip(ip) => Ok(*ip),
+        _ => Err(none()),
+    }
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.segments()[0] & 0xffc0 == 0xfe80,
+    }
+}
+
+fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
+    let wrong =
+        || format!("network address parse error during conversion from string: netip.ParsePrefix({text:?}): no '/'");
+    let (ip, bits) = text.split_once('/').ok_or_else(wrong)?;
+    let (ip, bits): (IpAddr, u8) = (ip.parse().map_err(|_| wrong())?, bits.parse().map_err(|_| wrong())?);
+    if bits <= if ip.is_ipv4() { 32 } else { 128 } { Ok((ip, bits)) } else { Err(wrong()) }
+}
+
+fn as_cidr(value: &Cel) -> Result<(IpAddr, u8), String> {
+    match own(value)? {
+        Own::Cidr(ip, bits) => Ok((*ip, *bits)),
+        _ => Err(none()),
+    }
+}
+
+fn masked(ip: IpAddr, bits: u8) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => IpAddr::V4((u32::from(ip) & u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)).into()),
+        IpAddr::V6(ip) => {
+            IpAddr::V6((u128::from(ip) & u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)).into())
+        }
+    }
+}
+
+fn contains((network, bits): (IpAddr, u8), ip: IpAddr) -> bool {
+    network.is_ipv4() == ip.is_ipv4() && masked(network, bits) == masked(ip, bits)
+}
+
+fn sum(items: &[Cel]) -> Answer {
+    items.iter().try_fold(Cel::Int(0), |sum, item| match (sum, item) {
+        (Cel::Int(a), Cel::Int(b)) => a.checked_add(*b).map(Cel::Int).ok_or_else(|| "integer overflow".to_owned()),
+        (Cel::Float(a), Cel::Float(b)) => Ok(Cel::Float(a + b)),
+        (Cel::Int(0), other) => Ok(other.clone()),
+        _ => Err(none()),
+    })
+}
+
+fn extreme(this: &Cel, rest: &[Cel], wanted: Ordering) -> Answer {
+    let mut all: Vec<&Cel> = match this {
+        Cel::List(items) => items.iter().collect(),
+        single => vec![single],
+    };
+    all.extend(rest);
+    let best =
+        all.iter().copied().reduce(|best, item| if item.partial_cmp(best) == Some(wanted) { item } else { best });
+    let name = if wanted == Ordering::Less { "min" } else { "max" };
+    best.cloned().ok_or_else(|| format!("{name} called on empty list"))
+}

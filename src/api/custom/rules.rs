@@ -1,0 +1,355 @@
+//! `x-kubernetes-validations`: rules in CEL about a value, and about what it was before.
+//!
+//! In: a [`Node`] with its rules compiled, the value and the one before. Out: faults in the words of the
+//! rule. A rule that names `oldSelf` is asked only where there is an old value to compare with; a
+//! value that did not change keeps what it was allowed before. Source: apiextensions-apiserver,
+//! `schema/cel`.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cel::objects::OptionalValue;
+use cel::{Program, Value as Cel};
+use serde_json::Value;
+
+use super::node::Node;
+use super::value::correlated;
+use crate::api::cel::check::{Fields, Type};
+use crate::api::cel::{self as language, escape, in_words, to_cel};
+use crate::api::field_error::{ErrorType, FieldError};
+
+/// One rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// The expression.
+    pub text: String,
+    /// It compiled, or why not.
+    pub program: Result<Program, String>,
+    /// Whether it compares with what was before.
+    pub uses_old: bool,
+    message: String,
+    message_expression: Option<Program>,
+    reason: String,
+    field_path: String,
+    optional_old: bool,
+}
+
+impl Rule {
+    /// Reads the rules of a schema.
+    pub fn read_all(schema: &Value) -> Vec<Rule> {
+        let rules = schema["x-kubernetes-validations"].as_array();
+        rules.into_iter().flatten().map(Rule::read).collect()
+    }
+
+    fn read(rule: &Value) -> Rule {
+        let text = |key: &str| rule[key].as_str().unwrap_or_default().trim().to_owned();
+        let program = language::compile(&text("rule"));
+        Rule {
+            uses_old: program.as_ref().is_ok_and(|program| program.references().has_variable("oldSelf")),
+            program,
+            text: text("rule"),
+            message: text("message"),
+            message_expression: language::compile(&text("messageExpression"))
+                .ok()
+                .filter(|_| !text("messageExpression").is_empty()),
+            reason: text("reason"),
+            field_path: text("fieldPath"),
+            optional_old: rule["optionalOldSelf"].as_bool().unwrap_or(false),
+        }
+    }
+
+    /// How an error about evaluating it calls it.
+    fn called(&self) -> &str {
+        if self.message.is_empty() { &self.text } else { &self.message }
+    }
+}
+
+/// What the rules of `node` and of all below find wrong.
+pub fn validate(node: &Node, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if node.has_rules {
+        let unchanged = old == Some(value);
+        walk(&Place { node, path: "", is_object: true, unchanged }, value, old, &mut errors);
+    }
+    errors
+}
+
+struct Place<'a> {
+    node: &'a Node,
+    path: &'a str,
+    /// A whole object, with `kind`, `apiVersion` and `metadata`.
+    is_object: bool,
+    /// It, or the nearest part around it that can be compared, is what it was.
+    unchanged: bool,
+}
+
+fn walk(place: &Place, value: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    if value.is_null() || !place.node.has_rules {
+        return;
+    }
+    own_rules(place, place.node, value, old, errors);
+    for node in place.node.all_of.iter().filter(|node| !node.rules.is_empty()) {
+        own_rules(&Place { unchanged: false, ..*place }, node, value, old, errors);
+    }
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let Some(node) = place.node.child(key) else { continue };
+                let path = match (place.path, place.node.field(key)) {
+                    ("", _) => key.clone(),
+                    (path, Some(_)) => format!("{path}.{key}"),
+                    (path, None) => format!("{path}[{key}]"),
+                };
+                let before = old.and_then(|old| old.get(key));
+                below(place, node, &path, value, before, errors);
+            }
+        }
+        Value::Array(items) => {
+            let Some(node) = &place.node.items else { return };
+            for (index, item) in items.iter().enumerate() {
+                let before = correlated(place.node, item, old);
+                below(place, node, &format!("{}[{index}]", place.path), item, before, errors);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn below(around: &Place, node: &Node, path: &str, value: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let unchanged = old.map_or(around.unchanged, |old| old == value);
+    walk(&Place { node, path, is_object: node.embedded, unchanged }, value, old, errors);
+}
+
+fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    if ruled.rules.is_empty() {
+        return;
+    }
+    let own = typed(place.node, value, place.is_object);
+    let before = old.filter(|old| !old.is_null()).map(|old| typed(place.node, old, place.is_object));
+    let at = |path: &str| if path.is_empty() { "<nil>".to_owned() } else { path.to_owned() };
+    let kind = place.node.types.first().copied().unwrap_or_default();
+    for rule in &ruled.rules {
+        let Ok(program) = &rule.program else { continue };
+        if rule.uses_old && before.is_none() && !rule.optional_old {
+            continue;
+        }
+        let mut context = language::context();
+        context.add_variable_from_value("self", own.clone());
+        if rule.optional_old {
+            let before = before.clone().map_or_else(OptionalValue::none, OptionalValue::of);
+            context.add_variable_from_value("oldSelf", Cel::Opaque(Arc::new(before)));
+        } else if let Some(before) = &before {
+            context.add_variable_from_value("oldSelf", before.clone());
+        }
+        match program.execute(&context) {
+            Ok(Cel::Bool(true)) => {}
+            Ok(_) if place.unchanged && !rule.uses_old => {}
+            Ok(_) => {
+                let told = rule.message_expression.as_ref().and_then(|expression| expression.execute(&context).ok());
+                let told = match told {
+                    Some(Cel::String(text)) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+                    _ => None,
+                };
+                let failed = || match rule.message.as_str() {
+                    "" => format!("failed rule: {}", rule.text),
+                    message => message.to_owned(),
+                };
+                let path = format!("{}{}", place.path, rule.field_path);
+                let path = at(path.trim_start_matches('.'));
+                errors.push(fault(rule, path, value, told.unwrap_or_else(failed)));
+            }
+            Err(error) => {
+                let words = match in_words(&error).as_str() {
+                    "no such overload" => format!(
+                        "'no such overload': call arguments did not match a supported operator, function or macro signature for rule: {}",
+                        rule.called()
+                    ),
+                    words => format!("{words} evaluating rule: {}", rule.called()),
+                };
+                errors.push(FieldError::invalid(at(place.path), kind, words));
+            }
+        }
+    }
+}
+
+fn fault(rule: &Rule, path: String, value: &Value, detail: String) -> FieldError {
+    match rule.reason.as_str() {
+        "FieldValueForbidden" => FieldError::forbidden(path, detail),
+        "FieldValueRequired" => FieldError::required(path, detail),
+        "FieldValueDuplicate" => FieldError::duplicate(path, value.clone()),
+        _ if value.is_object() || value.is_array() => FieldError::invalid_raw(path, "", detail),
+        _ => FieldError::invalid(path, value.clone(), detail),
+    }
+}
+
+/// Whether faults found before keep rules from being asked.
+pub fn blocks(errors: &[FieldError]) -> bool {
+    errors.iter().any(|error| {
+        matches!(
+            error.kind,
+            ErrorType::NotSupported
+                | ErrorType::Required
+                | ErrorType::TooLong
+                | ErrorType::TooMany
+                | ErrorType::TypeInvalid
+        )
+    })
+}
+
+/// What is said instead.
+pub fn not_asked() -> FieldError {
+    let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+    FieldError::invalid("<nil>", Value::Null, detail)
+}
+
+/// A value as rules see it: only the fields the schema names, under names CEL can write.
+fn typed(node: &Node, value: &Value, is_object: bool) -> Cel {
+    match value {
+        Value::Object(map) if node.types == ["object"] => {
+            if let Some(others) = &node.others {
+                return language::map(map.iter().map(|(key, value)| (key.clone(), typed(others, value, false))));
+            }
+            let named = node
+                .fields
+                .iter()
+                .filter_map(|(name, field)| Some((escape(name)?, typed(field, map.get(name)?, field.embedded))));
+            let meta = is_object.then(|| ["kind", "apiVersion", "metadata"].into_iter()).into_iter().flatten();
+            let own = meta.filter_map(|name| Some((name.to_owned(), object_field(name, map.get(name)?))));
+            language::map(named.chain(own))
+        }
+        Value::Array(items) => match &node.items {
+            Some(item) => Cel::List(Arc::new(items.iter().map(|value| typed(item, value, item.embedded)).collect())),
+            None => to_cel(value),
+        },
+        Value::Number(number) if node.types == ["number"] => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
+        other => to_cel(other),
+    }
+}
+
+/// Of metadata only the names can be seen.
+fn object_field(name: &str, value: &Value) -> Cel {
+    if name != "metadata" {
+        return to_cel(value);
+    }
+    let names = ["name", "generateName"].into_iter();
+    language::map(names.filter_map(|name| Some((name.to_owned(), to_cel(value.get(name)?)))))
+}
+
+/// The most bytes a request may have.
+const MAX_REQUEST: u64 = 3 * 1024 * 1024;
+/// The most that one rule may cost, and all of a version together.
+pub const COST_LIMITS: (u64, u64) = (10_000_000, 100_000_000);
+
+/// Fields whose types are known.
+#[derive(Debug)]
+struct Known(HashMap<String, Type>);
+
+impl Fields for Known {
+    fn field(&self, name: &str) -> Option<Type> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// The type that rules at a node see; `is_object` as in an embedded object or at the root.
+pub fn type_of(node: &Node, is_object: bool) -> Type {
+    let string = || Type::Text(MAX_REQUEST);
+    match node.types.as_slice() {
+        ["string"] => {
+            Type::Text(match (node.values.iter().filter_map(Value::as_str).map(str::len).max(), node.length.max) {
+                (Some(longest), _) => longest as u64,
+                (None, Some(max)) => (max.max(0) as u64).saturating_mul(4),
+                (None, None) => MAX_REQUEST,
+            })
+        }
+        ["integer"] => Type::Plain("int"),
+        ["number"] => Type::Plain("double"),
+        ["boolean"] => Type::Plain("bool"),
+        ["array"] => {
+            let item = node.items.as_ref().map_or(Type::Dyn, |item| type_of(item, item.embedded));
+            Type::List(Rc::new(item), cardinality(node))
+        }
+        ["object"] => match &node.others {
+            Some(others) => Type::Map(Rc::new(type_of(others, others.embedded)), cardinality(node)),
+            None => {
+                let mut fields: HashMap<String, Type> = node
+                    .fields
+                    .iter()
+                    .filter_map(|(name, field)| Some((escape(name)?, type_of(field, field.embedded))))
+                    .collect();
+                if is_object {
+                    let names = ["name", "generateName"].map(|name| (name.to_owned(), string()));
+                    let metadata = Type::Object(Rc::new(Known(names.into_iter().collect())));
+                    fields.insert("metadata".into(), metadata);
+                    fields.extend(["kind", "apiVersion"].map(|name| (name.to_owned(), string())));
+                }
+                Type::Object(Rc::new(Known(fields)))
+            }
+        },
+        _ => Type::Dyn,
+    }
+}
+
+/// The most elements a list or a map may have: as the schema says, or as fit into a request.
+pub fn cardinality(node: &Node) -> u64 {
+    let (stated, inner) = match node.types.first() {
+        Some(&"array") => (node.items_count.max, node.items.as_deref()),
+        _ => (node.fields_count.max, node.others.as_deref()),
+    };
+    let key = if node.types.first() == Some(&"array") { 0 } else { 3 };
+    let least = inner.map_or(1, least_bytes) + 1 + key;
+    stated.map_or((MAX_REQUEST - 2) / least, |stated| stated.max(0) as u64)
+}
+
+/// The fewest bytes a value takes in JSON.
+fn least_bytes(node: &Node) -> u64 {
+    match node.types.as_slice() {
+        ["boolean"] => 4,
+        ["integer" | "number"] => 1,
+        ["object"] => {
+            let required = node.fields.iter().filter(|(name, _)| node.required.contains(name));
+            2 + required.map(|(name, field)| name.len() as u64 + 4 + least_bytes(field)).sum::<u64>()
+        }
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn words(schema: Value, value: Value, old: Option<Value>) -> Vec<String> {
+        validate(&Node::read(&schema), &value, old.as_ref()).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn rules_are_asked_of_their_value() {
+        let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+            "size": {"type": "integer"}, "namespace": {"type": "string"}},
+            "x-kubernetes-validations": [
+                {"rule": "self.size < 10", "messageExpression": "'not ' + string(self.size)", "reason": "FieldValueForbidden", "fieldPath": ".size"},
+                {"rule": "!has(self.__namespace__) || self.__namespace__ != 'x'"}]}},
+            "x-kubernetes-validations": [{"rule": "self.metadata.name.startsWith('ok')", "message": "begins with ok"}]});
+        assert_eq!(
+            words(schema, json!({"metadata": {"name": "a"}, "spec": {"size": 12, "namespace": "x"}}), None),
+            [
+                "<nil>: Invalid value: begins with ok",
+                "spec.size: Forbidden: not 12",
+                "spec: Invalid value: failed rule: !has(self.__namespace__) || self.__namespace__ != 'x'"
+            ]
+        );
+    }
+
+    #[test]
+    fn transitions_need_a_before() {
+        let schema = json!({"type": "object", "properties": {"c": {"type": "string",
+            "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "immutable"}, {"rule": "self.size() < 3"}]}}});
+        assert_eq!(words(schema.clone(), json!({"c": "a"}), None), [""; 0]);
+        assert_eq!(
+            words(schema.clone(), json!({"c": "b"}), Some(json!({"c": "a"}))),
+            ["c: Invalid value: \"b\": immutable"]
+        );
+        assert_eq!(words(schema, json!({"c": "long"}), Some(json!({"c": "long"}))), [""; 0]);
+    }
+}
