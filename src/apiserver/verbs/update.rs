@@ -160,7 +160,9 @@ async fn prepare(
             ),
         ));
     }
-    if meta::resource_version(&new).is_empty() && !strategy.unconditional_update && call.info.verb == "update" {
+    // A Scale says what it means by itself; the object is the one that was read just now.
+    let guarded = !strategy.unconditional_update && call.info.subresource != "scale";
+    if meta::resource_version(&new).is_empty() && guarded && call.info.verb == "update" {
         // Custom resources have no Go struct: their zero revision prints, and is named, otherwise.
         let (zero, kind) =
             if call.resource.custom { ("0", &call.resource.plural) } else { ("0x0", &call.resource.kind) };
