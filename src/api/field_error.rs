@@ -117,7 +117,8 @@ impl FieldError {
 
     /// `Too long: may not be more than N bytes`
     pub fn too_long(field: impl Into<String>, max_bytes: usize) -> FieldError {
-        Self::of(ErrorType::TooLong, field, String::new(), format!("may not be more than {max_bytes} bytes"))
+        let bytes = if max_bytes == 1 { "byte" } else { "bytes" };
+        Self::of(ErrorType::TooLong, field, String::new(), format!("may not be more than {max_bytes} {bytes}"))
     }
 
     /// `Too many: N: must have at most M items`

@@ -3,6 +3,7 @@
 mod book;
 mod controllers;
 mod course;
+mod custom;
 mod harness;
 mod kubectl;
 mod learner;

@@ -39,7 +39,10 @@ pub fn compile(text: &str) -> Result<Program, String> {
         let all: Vec<String> = errors
             .errors
             .iter()
-            .map(|error| check::pointed(text, error.pos.0, error.pos.1 - 1, &format!("Syntax error: {}", error.msg)))
+            .map(|error| {
+                let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
+                check::pointed(text, error.pos.0, error.pos.1 - 1, &format!("Syntax error: {message}"))
+            })
             .collect();
         format!("compilation failed: {}", all.join("\n"))
     })

@@ -5,6 +5,7 @@
 //! asked for every request. Nothing here knows requests or the store.
 //! Chapter: book part 3, extending the API.
 
+pub mod embedded;
 pub mod format;
 pub mod lists;
 pub mod node;

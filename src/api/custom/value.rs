@@ -165,9 +165,12 @@ impl Walk<'_> {
     fn number(&self, node: &Node, value: &Value, path: &str) -> Outcome {
         let mut out = Outcome { checks: 2, ..Outcome::default() };
         let number = value.as_f64().unwrap_or(f64::NAN);
-        let int32 = i64::from(i32::MIN)..=i64::from(i32::MAX);
-        if node.types == ["integer"] && node.format == "int32" && !whole(value).is_some_and(|n| int32.contains(&n)) {
-            out.add(self.unplaced(format!("Checked value must be of type integer with format int32 in {path}")));
+        if node.types == ["integer"] && !fits(whole(value), &node.format) {
+            let format = match node.format.as_str() {
+                "" => "(default format)".to_owned(),
+                format => format!("with format {format}"),
+            };
+            out.add(self.unplaced(format!("Checked value must be of type integer {format} in {path}")));
         }
         if let Some(factor) = node.multiple_of {
             let ratio = number / factor;
@@ -322,6 +325,11 @@ fn type_of(value: &Value) -> &'static str {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
+}
+
+/// Whether a number is an integer of the format's size.
+fn fits(number: Option<i64>, format: &str) -> bool {
+    number.is_some_and(|number| format != "int32" || i32::try_from(number).is_ok())
 }
 
 /// A number without a fraction.

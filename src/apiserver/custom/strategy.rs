@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::api::custom::{ScalePaths, lists, rules, value};
+use crate::api::custom::{ScalePaths, embedded, lists, rules, value};
 use crate::api::{meta, prune};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, lifecycle};
 
@@ -32,6 +32,22 @@ pub static WITH_STATUS: Strategy = Strategy {
 fn defaults(object: &mut Value, context: &Context) {
     if let Some(resource) = context.resource {
         prune::default(object, &resource.schema);
+    }
+    whole_numbers(object);
+}
+
+/// `1.0` is written as Go writes it: `1`.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15);
+            if let Some(float) = float {
+                *value = Value::from(float as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        _ => {}
     }
 }
 
@@ -89,6 +105,7 @@ fn check(object: &Value, old: Option<&Value>, part: &'static str, context: &Cont
     if let Some(scale) = &definition.scale {
         errors.extend(scale_errors(object, scale, part));
     }
+    errors.extend(embedded::validate(&definition.node, object));
     // A list that was no set before may stay as it is.
     if old.is_none_or(|old| lists::duplicates(&definition.node, old).is_empty()) {
         errors.extend(lists::duplicates(&definition.node, object));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::rules;
 use super::structural::properties;
-use crate::api::custom::{lists, node::Node, value};
+use crate::api::custom::{node::Node, value};
 use crate::api::prune;
 use crate::api::schema::Schema;
 use crate::apiserver::kinds::FieldError;
@@ -180,12 +180,21 @@ fn default(schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid(at.clone(), given.clone(), "must not have unknown fields"));
     }
     let rules = Node::read(schema);
-    let faults = value::validate(&rules, given, None, &at);
-    if faults.is_empty() {
-        errors.extend(lists::duplicates(&rules, given).into_iter().map(|mut fault| {
-            fault.field = format!("{at}{}", fault.field);
-            fault
-        }));
-    }
-    errors.extend(faults);
+    errors.extend(value::validate(&rules, given, None, &at));
+}
+
+/// Whether a keyword that structural schemas do not have is anywhere in the schema.
+pub fn is_foreign(schema: &Value) -> bool {
+    let given = |keyword: &str| schema.get(keyword).is_some_and(|value| !value.is_null());
+    let lists = ["allOf", "oneOf", "anyOf"].into_iter().flat_map(|keyword| schema.items(keyword));
+    let single = ["not", "items", "additionalProperties"].into_iter().map(|keyword| &schema[keyword]);
+    UNSUPPORTED.into_iter().any(given)
+        || schema["uniqueItems"] == true
+        || schema["x-kubernetes-preserve-unknown-fields"] == false
+        || schema["items"].is_array()
+        || properties(schema)
+            .map(|(_, field)| field)
+            .chain(lists)
+            .chain(single)
+            .any(|inner| inner.is_object() && is_foreign(inner))
 }

@@ -73,14 +73,11 @@ pub fn field_at<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// Why a path leads nowhere.
-pub fn why_no_path(schema: &Value, path: &str) -> String {
+pub fn why_no_path(path: &str) -> String {
     if !path.starts_with(['.', '[']) {
         return format!("expected [ or . but got: {}", path.split(['.', '[']).next().unwrap_or(""));
     }
-    let steps: Vec<&str> = path.split('.').skip(1).collect();
-    let known = |count: usize| field_at(schema, &format!(".{}", steps[..count].join("."))).is_some();
-    let lost = (1..=steps.len()).find(|count| !known(*count)).unwrap_or(steps.len());
-    format!("does not refer to a valid field: {}", steps.get(lost - 1).unwrap_or(&""))
+    "does not refer to a valid field".to_string()
 }
 
 /// Faults of the rules of a whole schema that can only be told by compiling them.
@@ -88,7 +85,8 @@ pub fn check(schema: &Value, path: &str) -> Vec<FieldError> {
     let root = Node::read(schema);
     let mut found = Found::default();
     if root.has_rules {
-        node(&root, schema, path, 1, true, &mut found);
+        let here = Place { schema, path, times: 1, is_object: true, loose: None };
+        node(&root, &here, &mut found);
     }
     let limit = rules::COST_LIMITS.1;
     if found.total > limit {
@@ -108,34 +106,66 @@ struct Found {
     costs: Vec<(String, u64)>,
 }
 
-/// `times`: how often the place can be there in one object.
-fn node(ruled: &Node, schema: &Value, path: &str, times: u64, is_object: bool, found: &mut Found) {
-    let kind = rules::type_of(ruled, is_object);
+/// Where a node lies.
+struct Place<'a> {
+    schema: &'a Value,
+    path: &'a str,
+    /// How often the place can be there in one object.
+    times: u64,
+    /// A whole object, with `kind`, `apiVersion` and `metadata`.
+    is_object: bool,
+    /// The part around it whose old and new elements cannot be told to be the same.
+    loose: Option<&'a str>,
+}
+
+fn node(ruled: &Node, place: &Place, found: &mut Found) {
+    let Place { schema, path, times, .. } = *place;
     for (index, rule) in ruled.rules.iter().enumerate() {
-        let at = format!("{path}.x-kubernetes-validations[{index}].rule");
-        let told = &schema["x-kubernetes-validations"][index];
-        match verdict(rule, &kind) {
-            Ok(verdict) => {
-                let cost = verdict.cost.saturating_mul(times);
-                if cost > rules::COST_LIMITS.0 {
-                    let detail = too_dear("estimated rule cost", cost, rules::COST_LIMITS.0);
-                    found.errors.push(FieldError::forbidden(at.clone(), detail));
-                }
-                found.total = found.total.saturating_add(cost);
-                found.costs.push((at, cost));
-            }
-            Err(detail) => found.errors.push(FieldError::invalid_raw(at, go_rule(told), detail)),
-        }
+        one(ruled, rule, index, place, found);
     }
+    let atomic = schema["x-kubernetes-map-type"] == "atomic";
     for (name, field) in &ruled.fields {
-        let place = format!("{path}.properties[{name}]");
-        node(field, &schema["properties"][name.as_str()], &place, times, field.embedded, found);
+        let inner = Place {
+            schema: &schema["properties"][name.as_str()],
+            path: &format!("{path}.properties[{name}]"),
+            times,
+            is_object: field.embedded,
+            loose: if atomic { Some(path) } else { place.loose },
+        };
+        node(field, &inner, found);
     }
-    let many = times.saturating_mul(rules::cardinality(ruled));
+    let times = times.saturating_mul(rules::cardinality(ruled));
     for (keyword, inner) in [("additionalProperties", &ruled.others), ("items", &ruled.items)] {
-        if let Some(inner) = inner {
-            node(inner, &schema[keyword], &format!("{path}.{keyword}"), many, inner.embedded, found);
+        let Some(inner) = inner else { continue };
+        let loose = if keyword == "items" && ruled.list_type != "map" { Some(path) } else { place.loose };
+        let path = format!("{path}.{keyword}");
+        let below = Place { schema: &schema[keyword], path: &path, times, is_object: inner.embedded, loose };
+        node(inner, &below, found);
+    }
+}
+
+fn one(ruled: &Node, rule: &Rule, index: usize, place: &Place, found: &mut Found) {
+    let at = |field: &str| format!("{}.x-kubernetes-validations[{index}].{field}", place.path);
+    let told = &place.schema["x-kubernetes-validations"][index];
+    match verdict(rule, &rules::type_of(ruled, place.is_object)) {
+        Ok(verdict) => {
+            let cost = verdict.cost.saturating_mul(place.times);
+            if cost > rules::COST_LIMITS.0 {
+                let detail = too_dear("estimated rule cost", cost, rules::COST_LIMITS.0);
+                found.errors.push(FieldError::forbidden(at("rule"), detail));
+            }
+            found.total = found.total.saturating_add(cost);
+            found.costs.push((at("rule"), cost));
         }
+        Err(detail) => found.errors.push(FieldError::invalid_raw(at("rule"), go_rule(told), detail)),
+    }
+    let optional = &told["optionalOldSelf"];
+    if let (true, Some(loose)) = (rule.uses_old, place.loose) {
+        let detail = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {loose}");
+        found.errors.push(FieldError::invalid(at("rule"), told.text("rule"), detail));
+    } else if !rule.uses_old && rule.program.is_ok() && !optional.is_null() {
+        let detail = "may not be set if oldSelf is not used in rule";
+        found.errors.push(FieldError::invalid(at("optionalOldSelf"), optional.clone(), detail));
     }
 }
 
