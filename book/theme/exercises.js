@@ -138,7 +138,7 @@ function stepShown(step) {
 
 function evidenceShown(evidence) {
   const facts = evidence.map((fact) => element("li", {}, element("code", {}, `${fact.source} ${fact.about}`), ` ${fact.text}`));
-  return element("details", {}, element("summary", {}, "What the cluster says"), element("ul", {}, ...facts));
+  return element("details", { open: true }, element("summary", {}, "What the cluster says"), element("ul", {}, ...facts));
 }
 
 function fault(error) {

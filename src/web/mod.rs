@@ -103,8 +103,8 @@ impl Site {
     }
 
     async fn answer(&self, asked: &guard::Asked) -> Response {
-        if let Err(refused) = guard::check(asked, &self.0.playground) {
-            return refused;
+        if let Some(why) = guard::refusal(asked, &self.0.playground) {
+            return guard::refuse(http::StatusCode::FORBIDDEN, why);
         }
         match asked.path.strip_prefix("/api/") {
             Some(call) => api::answer_call(self, call, asked).await,
