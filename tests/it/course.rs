@@ -133,7 +133,8 @@ fn init_writes_the_starting_files_once() {
 fn malformed_yaml_is_told_with_its_place() {
     let learner = Learner::new();
     assert_eq!(learner.types("start first-contact").code, 0);
-    std::fs::write(learner.folder.path().join("bad.yaml"), "apiVersion: v1\nkind: Pod\nmetadata: {name: hello\n").unwrap();
+    std::fs::write(learner.folder.path().join("bad.yaml"), "apiVersion: v1\nkind: Pod\nmetadata: {name: hello\n")
+        .unwrap();
     let refused = learner.types("check first-contact --file bad.yaml");
     assert!(refused.code == 2 && refused.err.contains("bad.yaml") && refused.err.contains("line"), "{}", refused.err);
 }

@@ -4,8 +4,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::{Api, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
@@ -167,6 +168,25 @@ async fn write_until_it_fails(maps: Api<ConfigMap>, prefix: String, tell: Unboun
     }
 }
 
+/// A watch from the last revision seen before the crash goes on from there, or is told 410.
+async fn assert_resumes(maps: &Api<ConfigMap>, revision: i64) {
+    let marker = maps.create(&PostParams::default(), &config_map(&format!("after-{revision}"))).await.unwrap();
+    let from = WatchParams::default().timeout(20);
+    let mut events = maps.watch(&from, &revision.to_string()).await.unwrap().boxed();
+    while let Some(event) = events.try_next().await.unwrap() {
+        match event {
+            WatchEvent::Added(object) if object.name_any() == marker.name_any() => return,
+            WatchEvent::Error(status) => return assert_eq!(status.code, 410, "{status:?}"),
+            WatchEvent::Added(object) => {
+                let seen: i64 = object.resource_version().unwrap().parse().unwrap();
+                assert!(seen > revision, "{seen} was seen before {revision}");
+            }
+            _ => {}
+        }
+    }
+    panic!("the watch from {revision} ended without the newest write");
+}
+
 /// A fifth of what `TUTOR_LONG=1` does, so that every run of the tests kills a server in full flight.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_write_survives_kill_dash_nine() {
@@ -185,6 +205,9 @@ async fn every_acknowledged_write_survives_kill_dash_nine() {
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
         // Each acknowledged write is told to the killer, who strikes in the middle of the burst.
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        if newest > 0 {
+            assert_resumes(&maps, newest).await;
+        }
         let writers: Vec<_> = (0..8)
             .map(|writer| write_until_it_fails(maps.clone(), format!("m-{round}-{writer}"), tell.clone()))
             .collect();
