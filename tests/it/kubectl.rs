@@ -95,7 +95,8 @@ fn describe_tells_the_story_with_events() {
     assert!(deployment.contains("RollingUpdateStrategy:  25% max unavailable, 25% max surge"), "{deployment}");
     play.comes_to("describe deployment web", |told| told.contains("ScalingReplicaSet"));
     let story = ["Scheduled", "Pulled", "Created", "Started", "QoS Class:"];
-    play.comes_to("describe pods -l app=web", |told| story.iter().all(|word| told.contains(word)));
+    let pod = names(&play, "pods -l app=web").remove(0);
+    play.comes_to(&format!("describe {pod}"), |told| story.iter().all(|word| told.contains(word)));
     assert!(play.does("describe node node-1").contains("Allocatable:"));
 }
 
