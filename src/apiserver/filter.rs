@@ -150,6 +150,7 @@ where
     let now = engine.clock.now();
     let warnings = Mutex::default();
     let call = Call { engine, info, query, headers: request.headers, user, resource, accepted, body, now, warnings };
+    call.warn(call.resource.definition.as_ref().and_then(|definition| definition.deprecation.clone()));
     let mut response = verb(&call).await.map_err(|status| (status, accepted))?;
     add_warnings(&mut response, &call.warnings.lock());
     Ok(response)

@@ -189,6 +189,16 @@ fn versions(definition: &Value) -> Vec<FieldError> {
         for fault in names::dns_1035_label(name) {
             errors.push(FieldError::invalid(format!("{path}.name"), name, fault));
         }
+        if let Some(warning) = version.at("deprecationWarning").as_str() {
+            let long = (warning.len() > 256).then_some("must be <= 256 characters long");
+            let faults = match version.flag("deprecated") {
+                false => vec!["can only be set for deprecated versions"],
+                true if warning.is_empty() => vec!["must not be an empty string"],
+                true => long.into_iter().collect(),
+            };
+            let error = |fault| FieldError::invalid(format!("{path}.deprecationWarning"), warning, fault);
+            errors.extend(faults.into_iter().map(error));
+        }
         if !version.has("schema.openAPIV3Schema") {
             errors.push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), ""));
         }
@@ -300,6 +310,8 @@ fn simple_path(path: &str) -> bool {
     path.starts_with('.') && path.len() > 1
 }
 
+const COLUMN_FORMATS: [&str; 8] = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+
 fn printer_columns(version: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let kinds = ["boolean", "date", "integer", "number", "string"];
@@ -314,6 +326,11 @@ fn printer_columns(version: &Value, path: &str) -> Vec<FieldError> {
         } else if !kinds.contains(&kind) {
             let detail = format!("must be one of {}", kinds.join(","));
             errors.push(FieldError::invalid(format!("{path}.type"), kind, detail));
+        }
+        let format = column.text("format");
+        if !format.is_empty() && !COLUMN_FORMATS.contains(&format) {
+            let detail = format!("must be one of {}", COLUMN_FORMATS.join(","));
+            errors.push(FieldError::invalid(format!("{path}.format"), format, detail));
         }
         let json_path = column.text("jsonPath");
         if json_path.is_empty() {
