@@ -150,8 +150,8 @@ where
     let now = engine.clock.now();
     let warnings = Mutex::default();
     let call = Call { engine, info, query, headers: request.headers, user, resource, accepted, body, now, warnings };
-    call.warn(call.resource.definition.as_ref().and_then(|definition| definition.deprecation.clone()));
-    let mut response = verb(&call).await.map_err(|status| (status, accepted))?;
+    call.warn(deprecation(&call.resource));
+    let mut response = verb(&call).await.unwrap_or_else(|status| respond::error(&status, accepted));
     add_warnings(&mut response, &call.warnings.lock());
     Ok(response)
 }
@@ -166,8 +166,10 @@ fn check_route(resource: &crate::api::resource::Resource, info: &RequestInfo, me
         true => !namespaced && !across,
         false => namespaced && !own_namespace,
     };
-    if misplaced || (info.verb == "create" && resource.namespaced() && !namespaced) {
-        return Err(if misplaced && info.verb == "create" { not_allowed() } else { not_served() });
+    if misplaced {
+        // The collection across namespaces is there to be read, not to be written to.
+        let across = resource.namespaced() && info.name.is_empty();
+        return Err(if across { not_allowed() } else { not_served() });
     }
     let verbs = if info.subresource.is_empty() {
         &resource.verbs
@@ -245,6 +247,16 @@ where
         }
     }
     Ok(whole.freeze())
+}
+
+/// What is said with every answer about a resource that is on its way out.
+fn deprecation(resource: &crate::api::resource::Resource) -> Option<String> {
+    let text = match (&*resource.group, &*resource.plural) {
+        ("", "endpoints") => "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        ("", "componentstatuses") => "v1 ComponentStatus is deprecated in v1.19+",
+        _ => return resource.definition.as_ref()?.deprecation.clone(),
+    };
+    Some(text.to_string())
 }
 
 /// Indented answers: when asked for, and for people at a terminal.

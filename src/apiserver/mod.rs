@@ -28,6 +28,8 @@ mod respond;
 mod selection;
 mod server;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod verbs;
 
 use std::convert::Infallible;

@@ -79,7 +79,7 @@ impl Tokens {
     ) -> Result<Value, Status> {
         let spec = &request["spec"];
         let seconds = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
-        check_expiry(&account["metadata"]["name"], seconds)?;
+        check_expiry(seconds)?;
         let audiences = match spec["audiences"].as_array() {
             Some(given) if !given.is_empty() => given.clone(),
             _ => vec![json!(self.issuer)],
@@ -140,15 +140,14 @@ impl Tokens {
     }
 }
 
-fn check_expiry(account: &Value, seconds: i64) -> Result<(), Status> {
+fn check_expiry(seconds: i64) -> Result<(), Status> {
     let why = match seconds {
         ..SHORTEST_SECONDS => "may not specify a duration less than 10 minutes",
         SHORTEST_SECONDS..=LONGEST_SECONDS => return Ok(()),
         _ => "may not specify a duration larger than 2^32 seconds",
     };
     let fault = FieldError::invalid("spec.expirationSeconds", seconds, why);
-    let name = account.as_str().unwrap_or_default();
-    Err(FieldError::status("authentication.k8s.io", "TokenRequest", name, &[fault]))
+    Err(FieldError::status("authentication.k8s.io", "TokenRequest", "", &[fault]))
 }
 
 /// Writes what the token is bound to into its claims, once it is sure to exist.

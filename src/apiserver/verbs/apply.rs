@@ -33,7 +33,7 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
         return Err(FieldError::status("meta.k8s.io", "PatchOptions", "", &[error]));
     }
     let force = if options.force == Some(true) { Force::Yes } else { Force::No };
-    let applied = body(call, &options)?;
+    let (applied, warnings) = body(call, &options)?;
     let (object, made) = update::write(call, &options, "apply", |old| {
         let live = (!old.is_null()).then_some(old);
         let mut object =
@@ -46,24 +46,30 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
         Ok(object)
     })
     .await?;
+    call.warn(warnings);
     respond::object(if made { 201 } else { 200 }, &object, call)
 }
 
-/// The applied fields, with the name and namespace of the URL.
-fn body(call: &Call, options: &WriteOptions) -> Result<Value, Status> {
+/// The applied fields, which name the object of the URL, and what to warn of once they are applied.
+fn body(call: &Call, options: &WriteOptions) -> Result<(Value, Vec<String>), Status> {
     let document =
         yaml::parse_document(&call.body).map_err(|error| bad_request(format!("error decoding YAML: {error}")))?;
-    let mut applied = document.value;
+    let applied = document.value;
     let url = &call.info.name;
     match meta::name(&applied) {
-        "" => meta::set_text(&mut applied, "name", url),
+        "" => {
+            let message =
+                format!("the name of the object ({url} based on URL) was undeterminable: name must be provided");
+            return Err(bad_request(message));
+        }
         own if own != url => {
             let message = format!("the name of the object ({own}) does not match the name on the URL ({url})");
             return Err(bad_request(message));
         }
         _ => {}
     }
-    place(call, &mut applied)?;
+    // Which namespace is checked, and not written down: it is no field the client applies.
+    place(call, &mut applied.clone())?;
     if let Ok(checked) =
         decode::decode(&call.body, MediaType::Yaml, &Target::resource(&call.resource), FieldValidation::Warn)
     {
@@ -79,10 +85,10 @@ fn body(call: &Call, options: &WriteOptions) -> Result<Value, Status> {
                 .unwrap_or_else(|| bad_request(checked.warnings.join(", "))));
             }
             FieldValidation::Ignore => {}
-            _ => call.warn(checked.warnings),
+            _ => return Ok((applied, checked.warnings)),
         }
     }
-    Ok(applied)
+    Ok((applied, Vec::new()))
 }
 
 /// The Scale that results from applying the body to `current`.
@@ -95,7 +101,8 @@ pub fn merged(call: &Call, current: &Value, sub: &Subresource, options: &WriteOp
         return Err(FieldError::status("meta.k8s.io", "PatchOptions", "", &[error]));
     }
     let force = if options.force == Some(true) { Force::Yes } else { Force::No };
-    let applied = body(call, options)?;
+    let (applied, warnings) = body(call, options)?;
+    call.warn(warnings);
     as_scale_writer(call, sub, &options.field_manager, |writer| apply::apply(Some(current), &applied, writer, force))
         .unwrap_or_else(|| Err(bad_request("the subresource has no schema")))
 }

@@ -112,9 +112,7 @@ pub fn place(call: &Call, object: &mut Value) -> Result<(), Status> {
 /// What the system sets on every new object, defaults, and what this kind keeps from clients.
 fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, verb: &str) {
     let context = call.context(options.dry_run);
-    for field in
-        ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid", "creationTimestamp", "generation"]
-    {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid", "creationTimestamp"] {
         meta::remove(object, &["metadata", field]);
     }
     if !call.resource.custom {

@@ -44,6 +44,10 @@ const ANSWER_WITH_OBJECT: &[(&str, &str)] = &[
 /// Kinds whose dependents stay unless the client says otherwise, since before there was a choice.
 const ORPHAN_BY_DEFAULT: &[(&str, &str)] = &[("", "replicationcontrollers"), ("batch", "jobs")];
 
+/// Told to whoever deletes a Job and does not say what becomes of its Pods.
+const JOB_WARNING: &str = "child pods are preserved by default when jobs are deleted; set \
+     propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
 /// What the client said about the delete.
 #[derive(Clone, Debug, Default)]
 pub struct DeleteOptions {
@@ -99,6 +103,10 @@ impl DeleteOptions {
         } else {
             Err(FieldError::status("meta.k8s.io", "DeleteOptions", "", &errors))
         }
+    }
+
+    fn says_nothing_of_dependents(&self) -> bool {
+        self.propagation.is_none() && self.orphan.is_none()
     }
 
     fn check(&self, resource: &Resource, object: &Value) -> Result<(), Status> {
@@ -205,6 +213,9 @@ fn from_query(call: &Call) -> Value {
 /// 403, 404, 409, 422.
 pub async fn delete(call: &Call) -> Result<Response, Status> {
     let options = DeleteOptions::parse(call)?;
+    if (&*call.resource.group, &*call.resource.plural) == ("batch", "jobs") && options.says_nothing_of_dependents() {
+        call.warn([JOB_WARNING.to_string()]);
+    }
     let name = call.info.name.clone();
     match remove(call, &name, &options).await? {
         Removed::Stays(object) => respond::object(200, &object, call),

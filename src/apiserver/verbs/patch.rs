@@ -8,7 +8,7 @@ use warp::reply::Response;
 
 use super::create::place;
 use super::update;
-use crate::api::decode::{self, Target};
+use crate::api::decode::{self, FieldValidation, Target};
 use crate::api::meta;
 use crate::api::patch::{json, merge, strategic};
 use crate::api::status::{Details, Reason, Status};
@@ -52,9 +52,7 @@ pub async fn patch(call: &Call) -> Result<Response, Status> {
 
 /// The result is still an object of the kind, with the name and namespace of the URL.
 fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions) -> Result<Value, Status> {
-    let decoded = decode::decode_value(&new, &Target::resource(&call.resource), options.validation)?;
-    call.warn(decoded.warnings);
-    let mut new = decoded.value;
+    let mut new = read(call, new, options)?;
     if meta::name(&new) != meta::name(old) {
         let (own, url) = (meta::name(&new), &call.info.name);
         return Err(bad_request(format!("the name of the object ({own}) does not match the name on the URL ({url})")));
@@ -65,6 +63,46 @@ fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions) -> Resu
         meta::remove(&mut new, &["metadata", "resourceVersion"]);
     }
     Ok(new)
+}
+
+/// The result as the kind. A patch that leaves a field of the wrong type, or, where that is asked for,
+/// an unknown one, is itself what is invalid.
+fn read(call: &Call, new: Value, options: &WriteOptions) -> Result<Value, Status> {
+    let patch: Value = serde_json::from_slice(&call.body).unwrap_or(Value::Null);
+    let refuse = |why: String| {
+        let error = FieldError::invalid("patch", go_value(&patch), why);
+        FieldError::status("", "", "", &[error])
+    };
+    if call.resource.custom {
+        let decoded = decode::decode_value(&new, &Target::resource(&call.resource), options.validation)?;
+        call.warn(decoded.warnings);
+        return Ok(decoded.value);
+    }
+    let (value, problems) = decode::check(&new, &call.resource.schema).map_err(refuse)?;
+    match options.validation {
+        FieldValidation::Strict if !problems.is_empty() => {
+            return Err(refuse(format!("strict decoding error: {}", problems.join(", "))));
+        }
+        FieldValidation::Warn => call.warn(problems),
+        _ => {}
+    }
+    Ok(value)
+}
+
+/// A value as Go prints it: `map[spec:map[replicas:3]]`.
+fn go_value(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut parts: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{key}:{}", go_value(value))).collect();
+            parts.sort();
+            format!("map[{}]", parts.join(" "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        Value::Null => "<nil>".to_string(),
+        other => other.to_string(),
+    }
 }
 
 fn kind(call: &Call) -> Result<Kind, Status> {

@@ -1,11 +1,22 @@
 //! Continue tokens: the moment all pages of a list show, and the key the last one ended at.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::api::status::Status;
 use crate::apiserver::engine::bad_request;
+
+/// As Go reads it: bits left over at the end are let pass.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// Where a page ended.
 pub struct Token {
@@ -28,7 +39,7 @@ impl Token {
     /// 400 for what this server never wrote.
     pub fn parse(text: &str) -> Result<Token, Status> {
         let bad = |why: String| bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-        let bytes = URL_SAFE_NO_PAD
+        let bytes = LENIENT
             .decode(text.trim_end_matches('='))
             .map_err(|_| bad("illegal base64 data at input byte 0".to_string()))?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|_| {

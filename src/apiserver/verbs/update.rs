@@ -161,8 +161,7 @@ async fn prepare(
         ));
     }
     // A Scale says what it means by itself; the object is the one that was read just now.
-    let guarded = !strategy.unconditional_update && call.info.subresource != "scale";
-    if meta::resource_version(&new).is_empty() && guarded && call.info.verb == "update" {
+    if meta::resource_version(&new).is_empty() && !strategy.unconditional_update && verb == "update" {
         // Custom resources have no Go struct: their zero revision prints, and is named, otherwise.
         let (zero, kind) =
             if call.resource.custom { ("0", &call.resource.plural) } else { ("0x0", &call.resource.kind) };
@@ -171,7 +170,8 @@ async fn prepare(
     }
     keep_system_fields(&mut new, old);
     finish(call, &mut new, options);
-    if verb != "apply" {
+    // Apply and scale have said already who owns what.
+    if !matches!(verb, "apply" | "scale") {
         call.as_writer(&options.field_manager, |writer| track_update(Some(old), &mut new, writer));
     }
     let subresource = strategy.subresource(&call.info.subresource);

@@ -22,8 +22,6 @@ pub const STRATEGY: Strategy = Strategy {
         errors
     },
     warnings: |new, old| warnings::template(new, old, "spec.template"),
-    selectable_fields: |set| vec![("status.replicas", set.int("status.replicas").unwrap_or(0).to_string())],
-    selectable_names: &["status.replicas"],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 

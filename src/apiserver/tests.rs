@@ -1,0 +1,128 @@
+//! The whole API in memory: a store without a disk, requests without a socket.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tower::Service;
+
+use super::auth::Peer;
+use super::*;
+use crate::etcd::Etcd;
+
+struct NoKubelets;
+
+impl KubeletDialer for NoKubelets {
+    fn request(
+        &self,
+        node: &str,
+        _: http::Request<Bytes>,
+    ) -> BoxFuture<'_, Result<http::Response<BoxBody<Bytes, Error>>>> {
+        let error = Error::new(format!("no kubelet on {node}"), "");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+async fn server() -> Arc<ApiServer> {
+    let (clock, tasks) = (Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap()), TaskGroup::new());
+    ApiServer::start(Config {
+        store: Etcd::in_memory(clock, &tasks).unwrap(),
+        clock,
+        tasks,
+        authority: Arc::new(pki::Authority::in_memory().unwrap()),
+        kubelets: Arc::new(NoKubelets),
+        service_cidr: SERVICE_CIDR,
+        admin_token: None,
+        max_in_flight: MAX_IN_FLIGHT,
+    })
+    .await
+    .unwrap()
+}
+
+async fn send(api: &ApiServer, method: &str, path: &str, body: Value) -> warp::reply::Response {
+    let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+    let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let mut request = http::Request::builder().method(method).uri(path).header("content-type", media);
+    let admin = Peer::InProcess { user: "admin".into(), groups: vec!["system:masters".into()] };
+    request.extensions_mut().unwrap().insert(admin);
+    warp::service(api.filter()).call(request.body(Full::new(body)).unwrap()).await.unwrap()
+}
+
+async fn call(api: &ApiServer, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let response = send(api, method, path, body).await;
+    let code = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+fn config_map(name: &str, value: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": value}})
+}
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_is_read_listed_changed_and_deleted() {
+    let api = server().await;
+    let (code, made) = call(&api, "POST", MAPS, config_map("a", "1")).await;
+    assert_eq!((code, &made["metadata"]["namespace"]), (201, &json!("default")));
+    assert_eq!(call(&api, "POST", MAPS, config_map("a", "1")).await.0, 409);
+    let (code, read) = call(&api, "GET", &format!("{MAPS}/a"), Value::Null).await;
+    assert_eq!((code, read), (200, made.clone()));
+    let (_, list) = call(&api, "GET", MAPS, Value::Null).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    let (code, patched) = call(&api, "PATCH", &format!("{MAPS}/a"), json!({"data": {"a": "2"}})).await;
+    assert_eq!((code, &patched["data"]["a"]), (200, &json!("2")));
+    let stale = json!({"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}, "data": {"a": "3"}});
+    assert_eq!(call(&api, "PATCH", &format!("{MAPS}/a"), stale).await.0, 409);
+    assert_eq!(call(&api, "DELETE", &format!("{MAPS}/a"), Value::Null).await.0, 200);
+    assert_eq!(call(&api, "GET", &format!("{MAPS}/a"), Value::Null).await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_shows_what_comes_to_match_and_what_ceases_to() {
+    let api = server().await;
+    let (_, list) = call(&api, "GET", MAPS, Value::Null).await;
+    let from = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let query = format!("{MAPS}?watch=1&resourceVersion={from}&labelSelector=on%3Dyes&timeoutSeconds=60");
+    let mut watch = send(&api, "GET", &query, Value::Null).await.into_body();
+    call(&api, "POST", MAPS, config_map("a", "1")).await;
+    let label = |value: &str| json!({"metadata": {"labels": {"on": value}}});
+    call(&api, "PATCH", &format!("{MAPS}/a"), label("yes")).await;
+    call(&api, "PATCH", &format!("{MAPS}/a"), label("no")).await;
+    let mut text = String::new();
+    while let Some(Ok(frame)) = watch.frame().await {
+        text.push_str(&String::from_utf8_lossy(&frame.into_data().unwrap()));
+    }
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ADDED", "DELETED"]);
+    assert_eq!(events[1]["object"]["metadata"]["labels"]["on"], "yes", "a client sees the last state that matched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_show_one_moment() {
+    let api = server().await;
+    for name in ["a", "b", "c"] {
+        call(&api, "POST", MAPS, config_map(name, "1")).await;
+    }
+    let (_, first) = call(&api, "GET", &format!("{MAPS}?limit=1"), Value::Null).await;
+    assert_eq!(first["metadata"]["remainingItemCount"], 2);
+    call(&api, "DELETE", &format!("{MAPS}/b"), Value::Null).await;
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let (_, rest) = call(&api, "GET", &format!("{MAPS}?limit=5&continue={token}"), Value::Null).await;
+    let names: Vec<_> = rest["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].clone()).collect();
+    assert_eq!(names, ["b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_in_the_journal_with_its_fields() {
+    let api = server().await;
+    call(&api, "POST", MAPS, config_map("a", "1")).await;
+    call(&api, "PATCH", &format!("{MAPS}/a"), json!({"data": {"a": "2"}})).await;
+    let (_, writes) = call(&api, "GET", "/tutor/writes?resource=configmaps&name=a", Value::Null).await;
+    let last = &writes["items"][1];
+    assert_eq!((&last["verb"], &last["fields"], &last["user"]), (&json!("patch"), &json!(["data.a"]), &json!("admin")));
+}
