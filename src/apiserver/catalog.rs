@@ -10,10 +10,13 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::api::resource::{self, Resource};
 
+/// Group, version and plural.
+type Path = (Arc<str>, Arc<str>, Arc<str>);
+
 /// One moment's list of resources.
 pub struct List {
     resources: Vec<Arc<Resource>>,
-    by_path: HashMap<(Arc<str>, Arc<str>, Arc<str>), Arc<Resource>>,
+    by_path: HashMap<Path, Arc<Resource>>,
     documents: Mutex<HashMap<String, Bytes>>,
 }
 

@@ -18,6 +18,9 @@ use crate::tasks::TaskGroup;
 /// Every object lies under this.
 pub const ROOT: &str = "/registry/";
 
+/// One key's change: whose it is, the key, its revision, and the value unless it was deleted.
+type Change = (Arc<Cache>, Arc<str>, i64, Option<Bytes>);
+
 /// All watch caches of one server.
 pub struct Caches {
     store: Arc<dyn Store>,
@@ -133,7 +136,7 @@ impl Caches {
 
     async fn take_in(&self, response: WatchResponse) {
         let _turn = self.turn.lock().await;
-        let mut changes: Vec<(Arc<Cache>, Arc<str>, i64, Option<Bytes>)> = Vec::with_capacity(response.events.len());
+        let mut changes: Vec<Change> = Vec::with_capacity(response.events.len());
         for event in response.events {
             let Some((cache, key)) = std::str::from_utf8(&event.kv.key).ok().and_then(|key| self.find(key)) else {
                 continue;
