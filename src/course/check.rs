@@ -2,7 +2,7 @@
 //!
 //! In: a target and an exercise. Out: a [`Report`], the same for the terminal, `--json` and the
 //! page. A step that waits gives up at `within`, or earlier when the cluster has gone quiet and
-//! nothing is on its way, so that a wrong answer is told in a second. Chapter:
+//! nothing is on its way, so that a wrong answer is told in two seconds. Chapter:
 //! `book/src/inside/exercises.md`.
 
 use std::sync::LazyLock;
@@ -20,8 +20,9 @@ use super::observer::{Change, Observer};
 use super::target::Target;
 use crate::error::{Error, Result};
 
-/// A cluster that changes nothing for this long, with nothing on its way, has settled.
-const QUIET: Duration = Duration::from_millis(800);
+/// A cluster that changes nothing for this long, with nothing on its way, has settled. Longer than the
+/// scheduler's second back-off (1 s, then 2 s): a Pod that found no room may find it when that is over.
+const QUIET: Duration = Duration::from_millis(2_200);
 
 /// True while a Pod of the namespace is starting, becoming ready or stopping.
 static ON_ITS_WAY: LazyLock<Option<Expression>> = LazyLock::new(|| {
