@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::KubeletDialer;
-use super::admission::{Attributes, Chain, Operation};
-use super::auth::{Auth, User};
+use super::admission::{Attributes, Authorizer, Chain, Operation};
+use super::auth::grants::Writing;
+use super::auth::{Action, Auth, Decision, User};
 use super::cache::feed::Caches;
 use super::cache::{Cache, Object};
 use super::catalog::Catalog;
@@ -131,6 +132,12 @@ impl Objects for Engine {
     fn resource_of(&self, group: &str, version: &str, kind: &str) -> Option<(String, bool)> {
         let list = self.catalog.now();
         list.of_kind(group, version, kind).map(|resource| (resource.plural.to_string(), resource.namespaced()))
+    }
+}
+
+impl Authorizer for Engine {
+    fn decide(&self, user: &User, action: &Action) -> Decision {
+        self.auth.authorize(user, action, self)
     }
 }
 
@@ -267,8 +274,21 @@ impl Call {
             user: &self.user,
             now: self.now,
             objects: &*self.engine,
+            authorizer: self.engine.clone(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Roles and bindings are written only by those who hold what they hand out.
+    ///
+    /// # Errors
+    /// 403, naming what is missing.
+    pub fn guard_grant(&self, object: &Value, old: Option<&Value>) -> Result<(), Status> {
+        if &*self.resource.group != "rbac.authorization.k8s.io" {
+            return Ok(());
+        }
+        let writing = Writing { resource: &self.resource.plural, url_name: &self.info.name, object, old };
+        self.engine.auth.may_grant(&self.user, &writing, &*self.engine)
     }
 
     /// Notes an acknowledged write.
@@ -292,7 +312,9 @@ impl Call {
     /// 422 for a faulty object. For custom resources Kubernetes names the resource once the schema is
     /// satisfied.
     pub fn invalid(&self, name: &str, errors: &[FieldError]) -> Status {
-        FieldError::status(&self.resource.group, &self.resource.kind, name, errors)
+        // `events.k8s.io` shows the core group's Event, whose name errors keep.
+        let group = if &*self.resource.kind == "Event" { "" } else { &*self.resource.group };
+        FieldError::status(group, &self.resource.kind, name, errors)
     }
 
     /// `pods "x" not found`

@@ -9,6 +9,8 @@ use cel::{Context, Env, ExecutionError, Program, Value as Cel, extensions};
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use super::authorizer::Asker;
+
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
     // Both libraries are new to a fresh environment, so neither can be declared twice.
@@ -31,12 +33,18 @@ pub struct Expressions {
 pub struct Scope {
     values: Vec<(&'static str, Cel)>,
     definitions: Vec<(String, String)>,
+    asker: Option<Asker>,
 }
 
 impl Scope {
     /// A variable with a value.
     pub fn set(&mut self, name: &'static str, value: Value) {
         self.values.push((name, to_cel(&value)));
+    }
+
+    /// The variable `authorizer`.
+    pub fn set_asker(&mut self, asker: Asker) {
+        self.asker = Some(asker);
     }
 
     /// `variables.NAME`, an expression over what was defined before it.
@@ -65,10 +73,17 @@ impl Expressions {
         }
     }
 
-    fn evaluate(&self, text: &str, scope: &Scope) -> Result<Cel, String> {
+    /// The value of an expression.
+    ///
+    /// # Errors
+    /// Why it has none.
+    pub fn evaluate(&self, text: &str, scope: &Scope) -> Result<Cel, String> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         for (name, value) in &scope.values {
             context.add_variable_from_value(*name, value.clone());
+        }
+        if let Some(asker) = &scope.asker {
+            asker.add_to(&mut context);
         }
         // A variable that cannot be computed is missing: only what uses it fails.
         let mut variables: HashMap<Key, Cel> = HashMap::new();

@@ -5,6 +5,7 @@
 //! says why not. [`Chain::admit`] runs the plugins that change, [`Chain::validate`] those that
 //! only look; both in Kubernetes' order. One file a plugin.
 
+mod authorizer;
 pub mod cel;
 mod claim_resize;
 mod default_toleration_seconds;
@@ -21,11 +22,13 @@ mod service_account;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::auth::User;
+use super::auth::{Action, Decision, User};
 use super::objects::Objects;
 use crate::api::status::Status;
 
@@ -71,8 +74,16 @@ pub struct Attributes<'a> {
     pub now: Timestamp,
     /// The rest of the cluster.
     pub objects: &'a dyn Objects,
+    /// Who may do what, for expressions that ask.
+    pub authorizer: Arc<dyn Authorizer>,
     /// `Warning` headers to send.
     pub warnings: Vec<String>,
+}
+
+/// Who may do what.
+pub trait Authorizer: Send + Sync {
+    /// Whether `user` may do `action`.
+    fn decide(&self, user: &User, action: &Action) -> Decision;
 }
 
 impl Attributes<'_> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::authorizer::Asker;
 use super::cel::{Expressions, Scope};
 use super::{Attributes, Operation, Plugin};
 use crate::api::meta;
@@ -203,6 +204,7 @@ fn scope(request: &Attributes<'_>, params: Value) -> Scope {
     };
     let namespace = request.objects.get(collection("", "namespaces"), "", request.namespace);
     let mut scope = Scope::default();
+    scope.set_asker(Asker::of(request));
     scope.set("object", request.object.clone().unwrap_or(Value::Null));
     scope.set("oldObject", request.old.cloned().unwrap_or(Value::Null));
     scope.set("params", params);

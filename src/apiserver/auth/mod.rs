@@ -3,6 +3,7 @@
 //! In: what the connection and the headers prove, then what the request wants to do. Out: a
 //! [`User`], then a [`Decision`]. Nothing here writes.
 
+pub mod grants;
 pub mod impersonation;
 mod node;
 mod rbac;
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 
 use serde_json::Value;
 
-use self::rbac::{Compiled, Rule};
+use self::rbac::Compiled;
 use self::token::Tokens;
 use super::objects::Objects;
 use crate::api::status::{Details, Reason, Status};
@@ -258,60 +259,6 @@ impl Auth {
     pub fn key_set(&self) -> Value {
         self.tokens.key_set()
     }
-
-    /// Whether `user` may hand out `rules` (of a role that is written, or that is bound): those
-    /// who hold them all may, and those with the verb `escalate` (for a role) or `bind` (for a
-    /// binding) on the role.
-    ///
-    /// # Errors
-    /// 403, naming what is missing.
-    pub fn may_grant(&self, user: &User, grant: &Grant<'_>, objects: &dyn Objects) -> Result<(), Status> {
-        let excused = Action {
-            verb: grant.verb.to_owned(),
-            group: "rbac.authorization.k8s.io".to_owned(),
-            version: "v1".to_owned(),
-            resource: grant.role_resource.to_owned(),
-            name: grant.role_name.to_owned(),
-            namespace: grant.namespace.to_owned(),
-            ..Action::default()
-        };
-        if self.authorize(user, &excused, objects).is_allowed() {
-            return Ok(());
-        }
-        let wanted: Vec<Rule> = grant.rules.as_array().into_iter().flatten().map(Rule::parse).collect();
-        let owned = self.policy.now(objects).rules(user, grant.namespace);
-        let missing = rbac::uncovered(&owned, &wanted);
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let missing: Vec<String> = missing.iter().map(Rule::compact).collect();
-        let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
-        let why = format!(
-            "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
-            user.name,
-            groups.join(" "),
-            missing.join("\n")
-        );
-        Err(Status::forbidden("rbac.authorization.k8s.io", grant.resource, grant.name, why))
-    }
-}
-
-/// Rules that a write would give somebody.
-pub struct Grant<'a> {
-    /// `escalate` for a role, `bind` for a binding.
-    pub verb: &'static str,
-    /// Resource of what is written: `roles`, `clusterrolebindings`, …
-    pub resource: &'a str,
-    /// Its name.
-    pub name: &'a str,
-    /// `roles` or `clusterroles`: the role whose rules they are.
-    pub role_resource: &'a str,
-    /// That role's name.
-    pub role_name: &'a str,
-    /// Where it counts; empty for everywhere.
-    pub namespace: &'a str,
-    /// The role's `rules`.
-    pub rules: &'a Value,
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -66,6 +66,18 @@ impl Rule {
             && (self.names.is_empty() || self.names.contains(&action.name))
     }
 
+    /// Every verb on every resource.
+    pub fn every_resource() -> Rule {
+        let all = || vec!["*".to_owned()];
+        Rule { verbs: all(), groups: all(), resources: all(), ..Rule::default() }
+    }
+
+    /// Every verb on every path.
+    pub fn every_path() -> Rule {
+        let all = || vec!["*".to_owned()];
+        Rule { verbs: all(), paths: all(), ..Rule::default() }
+    }
+
     /// As Go prints it in the message of an escalation: `{APIGroups:[""], Resources:["pods"], Verbs:["get"]}`.
     pub fn compact(&self) -> String {
         let parts = [
@@ -234,14 +246,26 @@ impl Compiled {
     }
 }
 
-/// The rules of `wanted` that nothing in `owned` covers. A wanted rule is split into its single
-/// permissions, since they may be covered by several rules together.
+/// What of `wanted` nothing in `owned` covers. A wanted rule is split into its single permissions,
+/// since they may be covered by several rules together; those that differ in their verb alone are
+/// one rule again in the answer.
 pub fn uncovered(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
-    wanted
-        .iter()
-        .filter(|rule| !single_permissions(rule).all(|one| owned.iter().any(|own| covers(own, &one))))
-        .cloned()
-        .collect()
+    let mut missing: Vec<Rule> = Vec::new();
+    for one in wanted.iter().flat_map(single_permissions) {
+        if owned.iter().any(|own| covers(own, &one)) {
+            continue;
+        }
+        let same = |other: &&mut Rule| {
+            one.paths.is_empty()
+                && (&other.groups, &other.resources, &other.names) == (&one.groups, &one.resources, &one.names)
+        };
+        match missing.iter_mut().find(same) {
+            Some(other) if other.verbs.contains(&one.verbs[0]) => {}
+            Some(other) => other.verbs.extend(one.verbs),
+            None => missing.push(one),
+        }
+    }
+    missing
 }
 
 fn single_permissions(rule: &Rule) -> impl Iterator<Item = Rule> {

@@ -164,8 +164,7 @@ fn bind(claims: &mut Value, reference: &Value, account: &Value, objects: &dyn Ob
         (version, kind) => {
             let (group, version) = version.split_once('/').unwrap_or(("", version));
             return Err(Status::bad_request(format!(
-                "cannot bind token for serviceaccount {:?} to object of type {group}/{version}, Kind={kind}",
-                account["metadata"]["name"].as_str().unwrap_or_default()
+                "cannot bind token to object of type {group}/{version}, Kind={kind}"
             )));
         }
     };

@@ -137,6 +137,7 @@ async fn admit(call: &Call, object: Value, options: &WriteOptions) -> Result<Val
     let mut object = attributes.object.take().unwrap_or(Value::Null);
     call.warn(std::mem::take(&mut attributes.warnings));
     finish(call, &mut object, options);
+    call.guard_grant(&object, None)?;
     Ok(object)
 }
 

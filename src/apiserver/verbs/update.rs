@@ -185,6 +185,7 @@ async fn prepare(
     call.engine.admission.admit(&mut attributes).await?;
     let mut new = attributes.object.take().unwrap_or(Value::Null);
     finish(call, &mut new, options);
+    call.guard_grant(&new, Some(old))?;
     let errors = match subresource {
         Some(sub) => {
             let mut errors = kinds::metadata::validate_update(&new, old);
