@@ -85,7 +85,9 @@ pub fn matches(selector: &Value, labels: &Value) -> bool {
 pub fn validate_workload(spec: &Value, kind: &str) -> Vec<FieldError> {
     let selector = spec.at("selector");
     if selector.is_null() {
-        return vec![FieldError::required("spec.selector", "")];
+        // No selector selects nothing, so the template never fits; a DaemonSet says only that.
+        let required = (kind != "DaemonSet").then(|| FieldError::required("spec.selector", ""));
+        return required.into_iter().chain([unfit(spec)]).collect();
     }
     let mut errors = validate(selector, "spec.selector");
     if is_empty(selector) {
@@ -104,13 +106,13 @@ pub fn validate_workload(spec: &Value, kind: &str) -> Vec<FieldError> {
         errors.push(FieldError::invalid("spec.selector", selector.clone(), "invalid label selector"));
         return errors;
     }
-    let labels = spec.at("template.metadata.labels");
-    if !is_empty(selector) && !matches(selector, labels) {
-        errors.push(FieldError::invalid(
-            "spec.template.metadata.labels",
-            labels.clone(),
-            "`selector` does not match template `labels`",
-        ));
+    if !is_empty(selector) && !matches(selector, spec.at("template.metadata.labels")) {
+        errors.push(unfit(spec));
     }
     errors
+}
+
+fn unfit(spec: &Value) -> FieldError {
+    let labels = spec.at("template.metadata.labels").clone();
+    FieldError::invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
 }

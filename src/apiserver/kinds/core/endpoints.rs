@@ -11,7 +11,6 @@ pub const STRATEGY: Strategy = Strategy {
     defaults: |endpoints, _| fill(endpoints, &[("subsets[].ports[].protocol", Text("TCP"))]),
     validate: |endpoints, _| validate(endpoints),
     validate_update: |new, _, _| validate(new),
-    warnings: |_, _| vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_string()],
     create_on_update: true,
     ..Strategy::PLAIN
 };

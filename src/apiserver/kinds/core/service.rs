@@ -50,6 +50,11 @@ fn external(service: &Value) -> bool {
 }
 
 fn defaults(service: &mut Value, _: &Context) {
+    for ingress in items_mut(service, "status.loadBalancer.ingress") {
+        if !ingress.text("ip").is_empty() {
+            fill(ingress, &[("ipMode", Text("VIP"))]);
+        }
+    }
     fill(service, &[("spec.sessionAffinity", Text("None")), ("spec.type", Text("ClusterIP"))]);
     match service.text("spec.sessionAffinity") {
         "ClientIP" => fill(service, &[("spec.sessionAffinityConfig+.clientIP+.timeoutSeconds", Int(10800))]),
