@@ -2,11 +2,11 @@
 //!
 //! Source: `k8s.io/apimachinery/pkg/api/errors`; recorded answers in the golden transcripts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Why a request failed; its HTTP code follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub enum Reason {
     BadRequest,
@@ -30,6 +30,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The reason of this name.
+    pub fn parse(name: &str) -> Option<Reason> {
+        serde_json::from_value(Value::from(name)).ok()
+    }
+
     /// The HTTP status code that goes with it.
     pub fn code(self) -> u16 {
         match self {

@@ -112,13 +112,13 @@ impl ApiServer {
         })
         .map_err(|status| Error::new("the service account key cannot be used", status.message))?;
         let engine = Arc::new(Engine {
+            admission: admission::Chain::standard(&config.clock),
             clock: config.clock,
             tasks: config.tasks,
             catalog,
             caches,
             storage: storage::Storage::new(config.store),
             auth,
-            admission: admission::Chain::standard(),
             addresses: kinds::core::service_addresses::Addresses::new(config.service_cidr),
             journal: journal::Journal::default(),
             kubelets: config.kubelets,

@@ -116,9 +116,9 @@ fn compile(text: &str) -> Result<Program, String> {
         let Some(first) = errors.errors.first() else { return "compilation failed".to_string() };
         let (row, column) = (first.pos.0, first.pos.1);
         let line = text.lines().nth(usize::try_from(row).unwrap_or(1).saturating_sub(1)).unwrap_or(text);
-        let dots = ".".repeat(usize::try_from(column).unwrap_or(0));
+        let dots = ".".repeat(usize::try_from(column).unwrap_or(1).saturating_sub(1));
         let said = first.msg.trim_start_matches("Syntax error: ");
-        format!("compilation failed: ERROR: <input>:{row}:{}: Syntax error: {said}\n | {line}\n | {dots}^", column + 1)
+        format!("compilation failed: ERROR: <input>:{row}:{column}: Syntax error: {said}\n | {line}\n | {dots}^")
     })
 }
 

@@ -21,6 +21,7 @@ mod runtime_class;
 mod service_account;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use serde_json::Value;
 use super::auth::{Action, Decision, User};
 use super::objects::Objects;
 use crate::api::status::Status;
+use crate::clock::Clock;
 
 /// What the request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +135,7 @@ pub struct Chain {
 
 impl Chain {
     /// The plugins that are on by default.
-    pub fn standard() -> Chain {
+    pub fn standard(clock: &Clock) -> Chain {
         Chain {
             changing: vec![
                 Box::new(namespace_lifecycle::NamespaceLifecycle),
@@ -147,6 +149,7 @@ impl Chain {
                 Box::new(runtime_class::RuntimeClass),
                 Box::new(defaults::DefaultIngressClass),
                 Box::new(pod_topology_labels::PodTopologyLabels),
+                Box::new(webhook::Mutating::new(clock.clone())),
             ],
             looking: vec![
                 Box::new(limit_ranger::LimitRanger),
@@ -154,6 +157,7 @@ impl Chain {
                 Box::new(priority::Priority),
                 Box::new(claim_resize::PersistentVolumeClaimResize),
                 Box::new(policy::ValidatingAdmissionPolicy::default()),
+                Box::new(webhook::Validating::new(clock.clone())),
                 Box::new(resource_quota::ResourceQuota::default()),
             ],
         }

@@ -44,7 +44,7 @@ struct Denial {
 impl ValidatingAdmissionPolicy {
     fn check(&self, request: &mut Attributes<'_>) -> Result<(), Status> {
         // Policies do not apply to themselves: a wrong one could not be mended.
-        if request.group == GROUP {
+        if is_exempt(request) {
             return Ok(());
         }
         let bindings = request.objects.list(collection(GROUP, "validatingadmissionpolicybindings"), "");
@@ -195,13 +195,6 @@ fn params(policy: &Value, binding: &Value, request: &Attributes<'_>) -> Result<V
 
 /// What expressions see.
 fn scope(request: &Attributes<'_>, params: Value) -> Scope {
-    let (group, version, kind) = request.object_kind;
-    let operation = match request.operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-        Operation::Connect => "CONNECT",
-    };
     let namespace = request.objects.get(collection("", "namespaces"), "", request.namespace);
     let mut scope = Scope::default();
     scope.set_asker(Asker::of(request));
@@ -209,24 +202,42 @@ fn scope(request: &Attributes<'_>, params: Value) -> Scope {
     scope.set("oldObject", request.old.cloned().unwrap_or(Value::Null));
     scope.set("params", params);
     scope.set("namespaceObject", namespace.map_or(Value::Null, |found| (*found).clone()));
-    scope.set(
-        "request",
-        json!({
-            "kind": {"group": group, "version": version, "kind": kind},
-            "resource": {"group": request.group, "version": request.version, "resource": request.resource},
-            "subResource": request.subresource,
-            "requestKind": {"group": group, "version": version, "kind": kind},
-            "requestResource": {"group": request.group, "version": request.version, "resource": request.resource},
-            "requestSubResource": request.subresource,
-            "name": request.name, "namespace": request.namespace, "operation": operation,
-            "userInfo": {
-                "username": request.user.name, "uid": request.user.uid, "groups": request.user.groups,
-                "extra": request.user.extra,
-            },
-            "dryRun": request.dry_run, "options": request.options,
-        }),
-    );
+    scope.set("request", request_value(request));
     scope
+}
+
+/// The request as expressions and webhooks see it, without its objects.
+pub fn request_value(request: &Attributes<'_>) -> Value {
+    let (group, version, kind) = request.object_kind;
+    let operation = operation(request);
+    json!({
+        "kind": {"group": group, "version": version, "kind": kind},
+        "resource": {"group": request.group, "version": request.version, "resource": request.resource},
+        "subResource": request.subresource,
+        "requestKind": {"group": group, "version": version, "kind": kind},
+        "requestResource": {"group": request.group, "version": request.version, "resource": request.resource},
+        "requestSubResource": request.subresource,
+        "name": request.name, "namespace": request.namespace, "operation": operation,
+        "userInfo": {
+            "username": request.user.name, "uid": request.user.uid, "groups": request.user.groups,
+            "extra": request.user.extra,
+        },
+        "dryRun": request.dry_run, "options": request.options,
+    })
+}
+
+fn operation(request: &Attributes<'_>) -> &'static str {
+    match request.operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+        Operation::Connect => "CONNECT",
+    }
+}
+
+/// Whether policies and webhooks pass a request over: a wrong one could not be mended otherwise.
+pub fn is_exempt(request: &Attributes<'_>) -> bool {
+    request.group == GROUP
 }
 
 /// Whether `matchConstraints` or `matchResources` takes the request in.
@@ -235,6 +246,11 @@ pub fn matches(constraints: &Value, request: &Attributes<'_>) -> bool {
     if !constraints.items("resourceRules").is_empty() && !rules("resourceRules") || rules("excludeResourceRules") {
         return false;
     }
+    selected(constraints, request)
+}
+
+/// Whether `namespaceSelector` and `objectSelector` take the request in.
+pub fn selected(constraints: &Value, request: &Attributes<'_>) -> bool {
     let by_namespace = constraints.at("namespaceSelector");
     if !selectors::is_empty(by_namespace) {
         let own = match (request.is("", "namespaces"), &request.object) {
@@ -256,14 +272,10 @@ pub fn matches(constraints: &Value, request: &Attributes<'_>) -> bool {
     selectors::is_empty(by_object) || labels(request.object.as_ref()) || labels(request.old)
 }
 
-fn rule_matches(rule: &Value, request: &Attributes<'_>) -> bool {
+/// Whether a rule of resources and operations takes the request in.
+pub fn rule_matches(rule: &Value, request: &Attributes<'_>) -> bool {
     let has = |field: &str, wanted: &str| rule.items(field).iter().any(|own| own == "*" || own == wanted);
-    let operation = match request.operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-        Operation::Connect => "CONNECT",
-    };
+    let operation = operation(request);
     let resource = match request.subresource {
         "" => request.resource.to_string(),
         sub => format!("{}/{sub}", request.resource),

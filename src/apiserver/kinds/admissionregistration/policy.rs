@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::apiserver::kinds::json::Fill::{Empty, Text};
 use crate::apiserver::kinds::json::{Json, at_mut, fill};
-use crate::apiserver::kinds::{FieldError, Strategy};
+use crate::apiserver::kinds::{FieldError, Strategy, names};
 
 /// Of ValidatingAdmissionPolicies.
 pub const VALIDATING: Strategy = Strategy {
@@ -108,21 +108,70 @@ fn constraints(policy: &Value) -> Vec<FieldError> {
         return vec![FieldError::required("spec.matchConstraints.resourceRules", "")];
     }
     let numbered = rules.iter().enumerate();
-    numbered.flat_map(|(index, own)| rule(own, &format!("spec.matchConstraints.resourceRules[{index}]"))).collect()
+    let mut errors: Vec<FieldError> =
+        numbered.flat_map(|(index, own)| rule(own, &format!("spec.matchConstraints.resourceRules[{index}]"))).collect();
+    errors.extend(conditions(policy.items("spec.matchConditions"), "spec.matchConditions"));
+    errors
 }
 
 /// What is wrong with a rule of resources and operations.
 pub fn rule(rule: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for field in ["apiGroups", "apiVersions", "resources", "operations"] {
-        if rule.items(field).is_empty() {
-            errors.push(FieldError::required(format!("{path}.{field}"), ""));
+    let lists = [
+        ("operations", "operations"),
+        ("apiGroups", "API groups"),
+        ("apiVersions", "API versions"),
+        ("resources", "resources"),
+    ];
+    for (field, called) in lists {
+        let items = rule.items(field);
+        let path = format!("{path}.{field}");
+        if items.is_empty() {
+            errors.push(FieldError::required(&path, ""));
+        }
+        for (index, _) in
+            items.iter().enumerate().filter(|(_, item)| *item == "" && matches!(field, "apiVersions" | "resources"))
+        {
+            errors.push(FieldError::required(format!("{path}[{index}]"), ""));
+        }
+        let all = if field == "resources" { "*/*" } else { "*" };
+        if items.len() > 1 && items.iter().any(|item| item == all) {
+            let detail = format!("if '{all}' is present, must not specify other {called}");
+            errors.push(FieldError::invalid(path, Value::Array(items.to_vec()), detail));
         }
     }
     let known = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
     for (index, operation) in rule.items("operations").iter().enumerate() {
         if !known.contains(&operation.as_str().unwrap_or("")) {
             errors.push(FieldError::not_supported(format!("{path}.operations[{index}]"), operation.clone(), &known));
+        }
+    }
+    let scopes = ["*", "Cluster", "Namespaced"];
+    if rule.has("scope") && !scopes.contains(&rule.text("scope")) {
+        errors.push(FieldError::not_supported(format!("{path}.scope"), rule.text("scope"), &scopes));
+    }
+    errors
+}
+
+/// What is wrong with `matchConditions`.
+pub fn conditions(list: &[Value], path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, condition) in list.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let (name, text) = (condition.text("name"), condition.text("expression"));
+        if text.trim().is_empty() {
+            errors.push(FieldError::required(format!("{path}.expression"), ""));
+        } else {
+            errors.extend(expression(text, &format!("{path}.expression")));
+        }
+        if name.is_empty() {
+            errors.push(FieldError::required(format!("{path}.name"), ""));
+            continue;
+        }
+        let faults = names::qualified_name(name);
+        errors.extend(faults.into_iter().map(|fault| FieldError::invalid(format!("{path}.name"), name, fault)));
+        if list[..index].iter().any(|other| other.text("name") == name) {
+            errors.push(FieldError::duplicate(format!("{path}.name"), name));
         }
     }
     errors

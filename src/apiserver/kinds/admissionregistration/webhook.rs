@@ -91,11 +91,86 @@ fn hook_settings(hook: &Value, path: &str) -> Vec<FieldError> {
     let client = hook.at("clientConfig");
     if client.has("url") == client.has("service") {
         errors.push(FieldError::required(format!("{path}.clientConfig"), "exactly one of url or service is required"));
+    } else if client.has("url") {
+        errors.extend(client_url(client.text("url"), &format!("{path}.clientConfig.url")));
+    } else {
+        errors.extend(client_service(client.at("service"), &format!("{path}.clientConfig.service")));
     }
+    errors.extend(super::policy::conditions(hook.items("matchConditions"), &format!("{path}.matchConditions")));
+    errors.extend(review_versions(hook, path));
+    errors
+}
+
+/// What is wrong with the URL of a server.
+fn client_url(url: &str, path: &str) -> Vec<FieldError> {
+    const FORM: &str = "; desired format: https://host[/path]";
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", ""));
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = rest.split('/').next().unwrap_or("");
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let faults = [
+        (scheme != "https", scheme, format!("'https' is the only allowed URL scheme{FORM}")),
+        (host.is_empty(), host, format!("host must be specified{FORM}")),
+        (!user.is_empty(), user, "user information is not permitted in the URL".to_string()),
+        (!fragment.is_empty(), fragment, "fragments are not permitted in the URL".to_string()),
+        (!query.is_empty(), query, "query parameters are not permitted in the URL".to_string()),
+    ];
+    let found = faults.into_iter().filter(|(wrong, _, _)| *wrong);
+    found.map(|(_, value, detail)| FieldError::invalid(path, value, detail)).collect()
+}
+
+/// What is wrong with a reference to the Service of a server.
+fn client_service(service: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for field in ["name", "namespace"] {
+        if service.text(field).is_empty() {
+            errors.push(FieldError::required(format!("{path}.{field}"), ""));
+        }
+    }
+    let port = service.int("port").unwrap_or(443);
+    if !(1..=65535).contains(&port) {
+        let detail = "port is not valid: must be between 1 and 65535, inclusive";
+        errors.push(FieldError::invalid(format!("{path}.port"), port, detail));
+    }
+    let url = service.text("path");
+    if !service.has("path") || url == "/" {
+        return errors;
+    }
+    let path = format!("{path}.path");
+    if !url.starts_with('/') {
+        errors.push(FieldError::invalid(&path, url, "must start with a '/'"));
+    }
+    // What comes before the first slash is no segment; one slash may end the path.
+    let segments: Vec<&str> = url.strip_suffix('/').unwrap_or(url).split('/').collect();
+    let segments = if url.starts_with('/') { &segments[1..] } else { &segments[..] };
+    for (index, segment) in segments.iter().enumerate() {
+        if segment.is_empty() || !url.starts_with('/') {
+            errors.push(FieldError::invalid(&path, url, format!("segment[{index}] may not be empty")));
+            continue;
+        }
+        for fault in names::dns_subdomain(segment) {
+            errors.push(FieldError::invalid(&path, url, format!("segment[{index}]: {fault}")));
+        }
+    }
+    errors
+}
+
+fn review_versions(hook: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
     let versions = hook.items("admissionReviewVersions");
     if versions.is_empty() {
         errors.push(FieldError::required(format!("{path}.admissionReviewVersions"), "must specify one of v1, v1beta1"));
-    } else if !versions.iter().any(|version| version == "v1" || version == "v1beta1") {
+        return errors;
+    }
+    for (index, version) in versions.iter().enumerate() {
+        let (path, text) = (format!("{path}.admissionReviewVersions[{index}]"), version.as_str().unwrap_or(""));
+        if versions[..index].contains(version) {
+            errors.push(FieldError::invalid(&path, text, "duplicate version"));
+        }
+        errors.extend(names::dns_1035_label(text).into_iter().map(|fault| FieldError::invalid(&path, text, fault)));
+    }
+    if !versions.iter().any(|version| version == "v1" || version == "v1beta1") {
         let shown = Value::Array(versions.to_vec());
         errors.push(FieldError::invalid(
             format!("{path}.admissionReviewVersions"),

@@ -1,0 +1,199 @@
+//! MutatingAdmissionWebhook and ValidatingAdmissionWebhook: servers that are asked before a write.
+//!
+//! In: the request and the configurations that are stored. Out: the object as the servers changed
+//! it, their warnings, or a refusal. A server that cannot be asked is a refusal, or is passed over,
+//! as its `failurePolicy` says. Webhooks never see the objects of `admissionregistration.k8s.io`:
+//! a wrong one could not be mended. Source: `k8s.io/apiserver/pkg/admission/plugin/webhook`.
+
+mod review;
+mod transport;
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use serde_json::Value;
+
+use self::review::Verdict;
+use super::authorizer::Asker;
+use super::cel::{Expressions, Scope};
+use super::policy::{is_exempt, request_value, rule_matches, selected};
+use super::{Attributes, Plugin};
+use crate::api::patch::json;
+use crate::api::status::Status;
+use crate::apiserver::engine::bad_request;
+use crate::apiserver::kinds::json::Json;
+use crate::apiserver::objects::collection;
+use crate::clock::Clock;
+
+const GROUP: &str = "admissionregistration.k8s.io";
+
+/// The plugin that changes.
+pub struct Mutating {
+    hooks: Hooks,
+}
+
+/// The plugin that only looks.
+pub struct Validating {
+    hooks: Hooks,
+}
+
+impl Mutating {
+    /// With time for its limits.
+    pub fn new(clock: Clock) -> Mutating {
+        Mutating { hooks: Hooks { clock, expressions: Expressions::default() } }
+    }
+}
+
+impl Validating {
+    /// With time for its limits.
+    pub fn new(clock: Clock) -> Validating {
+        Validating { hooks: Hooks { clock, expressions: Expressions::default() } }
+    }
+}
+
+impl Plugin for Mutating {
+    fn name(&self) -> &'static str {
+        "MutatingAdmissionWebhook"
+    }
+
+    fn admit<'a>(&'a self, request: &'a mut Attributes<'_>) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(async move {
+            let hooks = configured(request, "mutatingwebhookconfigurations");
+            let mut asked: Vec<&Value> = Vec::new();
+            let mut again: Vec<&Value> = Vec::new();
+            for hook in &hooks {
+                if self.ask(hook, request).await? {
+                    // Those before it that want to know are asked once more, now that the object changed.
+                    again.extend(asked.iter().filter(|other| other.text("reinvocationPolicy") == "IfNeeded"));
+                    asked.retain(|other| other.text("reinvocationPolicy") != "IfNeeded");
+                }
+                asked.push(hook);
+            }
+            for hook in again {
+                self.ask(hook, request).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Mutating {
+    /// Asks one server; whether the object is another one now.
+    async fn ask(&self, hook: &Value, request: &mut Attributes<'_>) -> Result<bool, Status> {
+        let Some(verdict) = self.hooks.ask(hook, request).await? else { return Ok(false) };
+        request.warnings.extend(verdict.warnings);
+        if let Some(refusal) = verdict.refusal {
+            return Err(refusal);
+        }
+        let (Some(patch), Some(object)) = (verdict.patch, request.object.as_mut()) else { return Ok(false) };
+        let before = object.clone();
+        json::apply(object, &patch).map_err(|status| Status::internal(status.message))?;
+        Ok(before != *object)
+    }
+}
+
+impl Plugin for Validating {
+    fn name(&self) -> &'static str {
+        "ValidatingAdmissionWebhook"
+    }
+
+    fn validate<'a>(&'a self, request: &'a mut Attributes<'_>) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(async move {
+            let hooks = configured(request, "validatingwebhookconfigurations");
+            // None waits for another: they are asked all at once.
+            let asked = &*request;
+            let verdicts = join_all(hooks.iter().map(|hook| self.hooks.ask(hook, asked))).await;
+            let mut refusal = None;
+            for verdict in verdicts {
+                match verdict {
+                    Ok(Some(verdict)) => {
+                        request.warnings.extend(verdict.warnings);
+                        refusal = refusal.or(verdict.refusal);
+                    }
+                    Ok(None) => {}
+                    Err(status) => refusal = refusal.or(Some(status)),
+                }
+            }
+            refusal.map_or(Ok(()), Err)
+        })
+    }
+}
+
+/// The webhooks of every configuration that take the request in, in order of the configurations' names.
+fn configured(request: &Attributes<'_>, plural: &'static str) -> Vec<Value> {
+    if is_exempt(request) {
+        return Vec::new();
+    }
+    let configurations = request.objects.list(collection(GROUP, plural), "");
+    let hooks = configurations.iter().flat_map(|configuration| configuration.items("webhooks"));
+    let takes =
+        |hook: &&Value| hook.items("rules").iter().any(|rule| rule_matches(rule, request)) && selected(hook, request);
+    hooks.filter(takes).cloned().collect()
+}
+
+/// What both plugins share: how one server is asked.
+struct Hooks {
+    clock: Clock,
+    expressions: Expressions,
+}
+
+impl Hooks {
+    /// Asks the server of one webhook; `None` when its conditions say no, or when it cannot be
+    /// asked and that does not matter.
+    ///
+    /// # Errors
+    /// 400 for a dry run of a server with side effects; 500 when it cannot be asked and that matters.
+    async fn ask(&self, hook: &Value, request: &Attributes<'_>) -> Result<Option<Verdict>, Status> {
+        let name = hook.text("name");
+        let ignores = hook.text("failurePolicy") == "Ignore";
+        match self.conditions(hook, request) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(_) if ignores => return Ok(None),
+            Err(problem) => return Err(request.forbidden(&problem)),
+        }
+        if request.dry_run && !["None", "NoneOnDryRun"].contains(&hook.text("sideEffects")) {
+            return Err(bad_request(format!("admission webhook {name:?} does not support dry run")));
+        }
+        match self.exchange(hook, request).await {
+            Ok(verdict) => Ok(Some(verdict)),
+            Err(_) if ignores => Ok(None),
+            Err(problem) => Err(Status::internal(format!("failed calling webhook {name:?}: {problem}"))),
+        }
+    }
+
+    fn conditions(&self, hook: &Value, request: &Attributes<'_>) -> Result<bool, String> {
+        let conditions = hook.items("matchConditions");
+        if conditions.is_empty() {
+            return Ok(true);
+        }
+        let mut scope = Scope::default();
+        scope.set_asker(Asker::of(request));
+        scope.set("object", request.object.clone().unwrap_or(Value::Null));
+        scope.set("oldObject", request.old.cloned().unwrap_or(Value::Null));
+        scope.set("request", request_value(request));
+        // One that is false decides, whatever is wrong with the others.
+        let mut problem = None;
+        for condition in conditions {
+            let text = condition.text("expression").trim();
+            match self.expressions.holds(text, &scope) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(why) => problem = problem.or(Some(format!("expression '{text}' resulted in error: {why}"))),
+            }
+        }
+        problem.map_or(Ok(true), Err)
+    }
+
+    async fn exchange(&self, hook: &Value, request: &Attributes<'_>) -> Result<Verdict, String> {
+        let (question, uid) = review::question(hook, request);
+        let seconds = hook.int("timeoutSeconds").unwrap_or(10);
+        let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(10));
+        let address = transport::Address::of(hook.at("clientConfig"), limit)?;
+        let answer = match self.clock.timeout(limit, transport::post(&address, &question, request.objects)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(address.failed("context deadline exceeded")),
+        };
+        review::verdict(hook.text("name"), &uid, &answer?)
+    }
+}
