@@ -195,16 +195,6 @@ fn check_route(resource: &crate::api::resource::Resource, info: &RequestInfo, me
     Ok(())
 }
 
-/// What every answer about a resource that had its day says.
-fn deprecation(resource: &crate::api::resource::Resource) -> Option<String> {
-    let text = match (&*resource.group, &*resource.plural) {
-        ("", "endpoints") => "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
-        ("", "componentstatuses") => "v1 ComponentStatus is deprecated in v1.19+",
-        _ => return resource.definition.as_ref().and_then(|definition| definition.deprecation.clone()),
-    };
-    Some(text.to_string())
-}
-
 /// Which file answers.
 async fn verb(call: &Call) -> Result<Response, Status> {
     let reviews = matches!(&*call.resource.group, "authentication.k8s.io" | "authorization.k8s.io");

@@ -34,7 +34,8 @@ pub trait Fields: std::fmt::Debug {
 }
 
 impl Type {
-    fn name(&self) -> String {
+    /// As errors name it: `list(string)`.
+    pub fn name(&self) -> String {
         match self {
             Type::Dyn => "dyn".into(),
             Type::Plain(name) => (*name).into(),

@@ -1,31 +1,32 @@
-//! CEL, the expression language of admission policies: compiling once, evaluating against an
-//! object.
+//! Expressions of admission policies: compiled once, evaluated against a request.
+//!
+//! The language itself is [`crate::api::cel`]; here are the variables a policy sees, and the objects
+//! it builds: `Object{…}` and `JSONPatch{…}` are maps of their fields.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, MapEntryExpr, MapExpr};
 use cel::objects::{Key, Map};
-use cel::{Context, Env, ExecutionError, Program, Value as Cel, extensions};
+use cel::{Context, Value as Cel};
 use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::authorizer::Asker;
-
-static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
-    let mut env = Env::stdlib();
-    // Both libraries are new to a fresh environment, so neither can be declared twice.
-    env.add_extension(extensions::strings).expect("declared once");
-    env.add_extension(extensions::lists).expect("declared once");
-    Arc::new(env)
-});
+use crate::api::cel::check::{Type, check};
+use crate::api::cel::{compile, context, in_words, to_cel};
 
 /// The most compiled expressions that are kept.
 const KEPT: usize = 1024;
 
+/// What the expressions of a policy may name.
+const VARIABLES: [&str; 8] =
+    ["object", "oldObject", "request", "params", "namespaceObject", "authorizer", "variables", "jsonpatch"];
+
 /// Expressions, compiled on first use.
 #[derive(Default)]
 pub struct Expressions {
-    compiled: Mutex<HashMap<String, Arc<Program>>>,
+    compiled: Mutex<HashMap<String, Arc<IdedExpr>>>,
 }
 
 /// The variables an expression sees.
@@ -39,6 +40,7 @@ pub struct Scope {
 impl Scope {
     /// A variable with a value.
     pub fn set(&mut self, name: &'static str, value: Value) {
+        self.values.retain(|(own, _)| *own != name);
         self.values.push((name, to_cel(&value)));
     }
 
@@ -73,97 +75,111 @@ impl Expressions {
         }
     }
 
-    /// The value of an expression.
+    /// The value of an expression as JSON.
     ///
     /// # Errors
     /// Why it has none.
-    pub fn evaluate(&self, text: &str, scope: &Scope) -> Result<Cel, String> {
-        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+    pub fn json(&self, text: &str, scope: &Scope) -> Result<Value, String> {
+        self.evaluate(text, scope)?.json().map_err(|error| error.to_string())
+    }
+
+    fn evaluate(&self, text: &str, scope: &Scope) -> Result<Cel, String> {
+        let mut context = context();
         for (name, value) in &scope.values {
             context.add_variable_from_value(*name, value.clone());
         }
         if let Some(asker) = &scope.asker {
             asker.add_to(&mut context);
         }
+        add_patch_functions(&mut context);
         // A variable that cannot be computed is missing: only what uses it fails.
         let mut variables: HashMap<Key, Cel> = HashMap::new();
         for (name, definition) in &scope.definitions {
             context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables.clone()) }));
-            if let Ok(value) = self.compiled(definition)?.execute(&context) {
+            if let Ok(value) = context.resolve(&*self.compiled(definition)?) {
                 variables.insert(Key::String(Arc::new(name.clone())), value);
             }
         }
         context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables) }));
-        self.compiled(text)?.execute(&context).map_err(|error| in_words(&error))
+        context.resolve(&*self.compiled(text)?).map_err(|error| in_words(&error))
     }
 
-    fn compiled(&self, text: &str) -> Result<Arc<Program>, String> {
+    fn compiled(&self, text: &str) -> Result<Arc<IdedExpr>, String> {
         let mut kept = self.compiled.lock();
-        if let Some(program) = kept.get(text) {
-            return Ok(program.clone());
+        if let Some(expression) = kept.get(text) {
+            return Ok(expression.clone());
         }
-        let program = Arc::new(compile(text)?);
+        let mut expression = compile(text)?.expression().clone();
+        structs_to_maps(&mut expression);
+        let expression = Arc::new(expression);
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.insert(text.to_string(), program.clone());
-        Ok(program)
+        kept.insert(text.to_string(), expression.clone());
+        Ok(expression)
     }
 }
 
-fn compile(text: &str) -> Result<Program, String> {
-    ENVIRONMENT.compile(text).map_err(|errors| {
-        let Some(first) = errors.errors.first() else { return "compilation failed".to_string() };
-        let (row, column) = (first.pos.0, first.pos.1);
-        let line = text.lines().nth(usize::try_from(row).unwrap_or(1).saturating_sub(1)).unwrap_or(text);
-        let dots = ".".repeat(usize::try_from(column).unwrap_or(1).saturating_sub(1));
-        let said = first.msg.trim_start_matches("Syntax error: ");
-        format!("compilation failed: ERROR: <input>:{row}:{column}: Syntax error: {said}\n | {line}\n | {dots}^")
-    })
+/// `jsonpatch.escapeKey('a/b')`: a key as a JSON pointer writes it.
+fn add_patch_functions(context: &mut Context<'_, '_>) {
+    context.add_variable_from_value("jsonpatch", Cel::Null);
+    let escape = |cel::extractors::This(_): cel::extractors::This<Cel>, key: Arc<String>| {
+        key.replace('~', "~0").replace('/', "~1")
+    };
+    // Only a name declared twice is an error; this one is new to the environment.
+    let _ = context.add_function("escapeKey", escape);
 }
 
-/// Compiles an expression that must give a bool, as far as can be told without a value.
+/// Objects that a mutation builds have no declared types: they are maps of their fields.
+fn structs_to_maps(expression: &mut IdedExpr) {
+    match &mut expression.expr {
+        Expr::Struct(built) => {
+            let entries = std::mem::take(&mut built.entries);
+            let entries = entries.into_iter().map(|mut entry| {
+                if let EntryExpr::StructField(field) = entry.expr {
+                    let name = Expr::Literal(LiteralValue::String(field.field.into()));
+                    let key = IdedExpr { id: entry.id, expr: name };
+                    entry.expr =
+                        EntryExpr::MapEntry(MapEntryExpr { key, value: field.value, optional: field.optional });
+                }
+                entry
+            });
+            expression.expr = Expr::Map(MapExpr { entries: entries.collect() });
+            structs_to_maps(expression);
+        }
+        Expr::Map(map) => {
+            for entry in &mut map.entries {
+                if let EntryExpr::MapEntry(entry) = &mut entry.expr {
+                    structs_to_maps(&mut entry.value);
+                }
+            }
+        }
+        Expr::List(list) => list.elements.iter_mut().for_each(structs_to_maps),
+        Expr::Call(call) => {
+            call.target.iter_mut().for_each(|target| structs_to_maps(target));
+            call.args.iter_mut().for_each(structs_to_maps);
+        }
+        Expr::Comprehension(loop_) => {
+            structs_to_maps(&mut loop_.iter_range);
+            structs_to_maps(&mut loop_.loop_step);
+            structs_to_maps(&mut loop_.result);
+        }
+        Expr::Select(select) => structs_to_maps(&mut select.operand),
+        _ => {}
+    }
+}
+
+/// Compiles an expression that must give a `wanted` (`bool`, `Object`, `list(JSONPatch)`), as far as
+/// can be told without a value.
 ///
 /// # Errors
 /// Why not, as Kubernetes says it.
-pub fn check_bool(text: &str) -> Result<(), String> {
+pub fn check_gives(text: &str, wanted: &str) -> Result<(), String> {
     let program = compile(text)?;
-    // An expression without variables can be tried: what it gives is what it is.
-    let context = Context::with_env(Arc::clone(&ENVIRONMENT));
-    let kind = match program.execute(&context) {
-        Ok(Cel::Int(_)) => "int",
-        Ok(Cel::String(_)) => "string",
-        Ok(Cel::Float(_)) => "double",
-        _ => return Ok(()),
-    };
-    Err(format!("must evaluate to bool but got {kind}"))
-}
-
-fn in_words(error: &ExecutionError) -> String {
-    match error {
-        ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
-        ExecutionError::FunctionError { message, .. } => message.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// A JSON value as CEL sees it: whole numbers are ints.
-pub fn to_cel(value: &Value) -> Cel {
-    match value {
-        Value::Null => Cel::Null,
-        Value::Bool(bool) => Cel::Bool(*bool),
-        Value::Number(number) => match number.as_i64() {
-            Some(int) => Cel::Int(int),
-            None => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => Cel::String(Arc::new(text.clone())),
-        Value::Array(items) => Cel::List(Arc::new(items.iter().map(to_cel).collect())),
-        Value::Object(fields) => {
-            let map: HashMap<Key, Cel> =
-                fields.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), to_cel(value))).collect();
-            Cel::Map(Map { map: Arc::new(map) })
-        }
-    }
+    let variables = VARIABLES.map(|name| (name, Type::Dyn));
+    let found = check(&program, &variables)?.kind.name();
+    let fits = found == "dyn" || found == wanted || wanted.starts_with("list(") && found.starts_with("list(");
+    if fits { Ok(()) } else { Err(format!("must evaluate to {wanted} but got {found}")) }
 }
 
 #[cfg(test)]
@@ -179,6 +195,10 @@ mod tests {
         scope.define("n", "size(object.data)");
         assert_eq!(expressions.holds("object.metadata.name.startsWith('w') && variables.n == 2", &scope), Ok(true));
         assert_eq!(expressions.holds("object.data.missing == 'x'", &scope), Err("no such key: missing".to_string()));
-        assert_eq!(check_bool("1 + 1"), Err("must evaluate to bool but got int".to_string()));
+        assert_eq!(check_gives("1 + 1", "bool"), Err("must evaluate to bool but got int".to_string()));
+        let built = "Object{metadata: Object.metadata{labels: {'n': string(variables.n)}}}";
+        assert_eq!(expressions.json(built, &scope), Ok(json!({"metadata": {"labels": {"n": "2"}}})));
+        let patch = "[JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('a/b')}]";
+        assert_eq!(expressions.json(patch, &scope), Ok(json!([{"op": "add", "path": "/metadata/labels/a~1b"}])));
     }
 }

@@ -11,6 +11,7 @@ mod claim_resize;
 mod default_toleration_seconds;
 mod defaults;
 mod limit_ranger;
+mod mutating_policy;
 mod namespace_lifecycle;
 mod pod_security;
 mod pod_topology_labels;
@@ -149,6 +150,7 @@ impl Chain {
                 Box::new(runtime_class::RuntimeClass),
                 Box::new(defaults::DefaultIngressClass),
                 Box::new(pod_topology_labels::PodTopologyLabels),
+                Box::new(mutating_policy::MutatingAdmissionPolicy::default()),
                 Box::new(webhook::Mutating::new(clock.clone())),
             ],
             looking: vec![

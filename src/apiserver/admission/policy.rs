@@ -155,7 +155,7 @@ impl ValidatingAdmissionPolicy {
 }
 
 /// The parameters a binding refers to; one null when the policy takes none.
-fn params(policy: &Value, binding: &Value, request: &Attributes<'_>) -> Result<Vec<Value>, String> {
+pub fn params(policy: &Value, binding: &Value, request: &Attributes<'_>) -> Result<Vec<Value>, String> {
     let kind = policy.at("spec.paramKind");
     let reference = binding.at("spec.paramRef");
     if kind.is_null() || reference.is_null() {
@@ -194,7 +194,7 @@ fn params(policy: &Value, binding: &Value, request: &Attributes<'_>) -> Result<V
 }
 
 /// What expressions see.
-fn scope(request: &Attributes<'_>, params: Value) -> Scope {
+pub fn scope(request: &Attributes<'_>, params: Value) -> Scope {
     let namespace = request.objects.get(collection("", "namespaces"), "", request.namespace);
     let mut scope = Scope::default();
     scope.set_asker(Asker::of(request));

@@ -77,7 +77,7 @@ fn validate(policy: &Value) -> Vec<FieldError> {
     }
     for (index, validation) in validations.iter().enumerate() {
         let path = format!("spec.validations[{index}]");
-        errors.extend(expression(validation.text("expression"), &format!("{path}.expression")));
+        errors.extend(expression(validation.text("expression"), "bool", &format!("{path}.expression")));
         let reason = validation.text("reason");
         let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
         if !reason.is_empty() && !reasons.contains(&reason) {
@@ -87,12 +87,14 @@ fn validate(policy: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// What is wrong with a CEL expression that must give a bool.
-fn expression(text: &str, path: &str) -> Vec<FieldError> {
+/// What is wrong with a CEL expression that must give a `wanted`.
+fn expression(text: &str, wanted: &str, path: &str) -> Vec<FieldError> {
     if text.trim().is_empty() {
         return vec![FieldError::required(path, "expression is not specified")];
     }
-    match crate::apiserver::admission::cel::check_bool(text) {
+    // A mutation's expression is trimmed before it is looked at, a validation's is not.
+    let text = if wanted == "bool" { text } else { text.trim() };
+    match crate::apiserver::admission::cel::check_gives(text, wanted) {
         Ok(()) => Vec::new(),
         Err(problem) => vec![FieldError::invalid(path, text, problem)],
     }
@@ -162,7 +164,7 @@ pub fn conditions(list: &[Value], path: &str) -> Vec<FieldError> {
         if text.trim().is_empty() {
             errors.push(FieldError::required(format!("{path}.expression"), ""));
         } else {
-            errors.extend(expression(text, &format!("{path}.expression")));
+            errors.extend(expression(text, "bool", &format!("{path}.expression")));
         }
         if name.is_empty() {
             errors.push(FieldError::required(format!("{path}.name"), ""));
@@ -210,10 +212,53 @@ fn actions(binding: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// The two ways to say a change: the patch type, its field, and what its expression gives.
+const FORMS: [(&str, &str, &str); 2] =
+    [("ApplyConfiguration", "applyConfiguration", "Object"), ("JSONPatch", "jsonPatch", "list(JSONPatch)")];
+
 fn mutations(policy: &Value) -> Vec<FieldError> {
     let mut errors = constraints(policy);
-    if policy.items("spec.mutations").is_empty() {
+    let list = policy.items("spec.mutations");
+    if list.is_empty() {
         errors.push(FieldError::required("spec.mutations", "mutations must contain at least one item"));
+    }
+    for (index, mutation) in list.iter().enumerate() {
+        errors.extend(mutation_faults(mutation, &format!("spec.mutations[{index}]")));
+    }
+    let again = policy.text("spec.reinvocationPolicy");
+    let known = ["IfNeeded", "Never"];
+    if again.is_empty() {
+        errors.push(FieldError::required("spec.reinvocationPolicy", ""));
+    } else if !known.contains(&again) {
+        errors.push(FieldError::not_supported("spec.reinvocationPolicy", again, &known));
+    }
+    errors
+}
+
+fn mutation_faults(mutation: &Value, path: &str) -> Vec<FieldError> {
+    let kind = mutation.text("patchType");
+    if kind.is_empty() {
+        return vec![FieldError::required(format!("{path}.patchType"), "")];
+    }
+    if !FORMS.iter().any(|(known, _, _)| *known == kind) {
+        return vec![FieldError::not_supported(format!("{path}.patchType"), kind, &FORMS.map(|(known, _, _)| known))];
+    }
+    let mut errors = Vec::new();
+    for (known, field, wanted) in FORMS {
+        let path = format!("{path}.{field}");
+        match (known == kind, mutation.has(field)) {
+            (true, false) => {
+                errors.push(FieldError::required(path, format!("must be specified when patchType is {kind}")));
+            }
+            (false, true) => {
+                let detail = format!("must not be specified when patchType is {kind}");
+                errors.push(FieldError::invalid(path, format!("{{{field}}}"), detail));
+            }
+            (true, true) => {
+                errors.extend(expression(mutation.at(field).text("expression"), wanted, &format!("{path}.expression")));
+            }
+            (false, false) => {}
+        }
     }
     errors
 }
