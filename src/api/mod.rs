@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod cel;
+pub mod cron;
 pub mod custom;
 pub mod decode;
 pub mod discovery;
@@ -18,6 +19,7 @@ pub mod patch;
 pub mod protobuf;
 pub mod prune;
 pub mod quantity;
+pub mod quota;
 pub mod resource;
 pub mod schema;
 pub mod scheme;

@@ -90,7 +90,40 @@ pub struct PodSpecView {
     pub restart_policy: Option<String>,
     /// Where it may be placed.
     pub affinity: Option<Affinity>,
+    /// Requests and limits of the Pod as a whole, where given.
+    pub resources: Option<ResourcesView>,
+    /// How long it may run.
+    pub active_deadline_seconds: Option<i64>,
+    /// The class its priority comes from.
+    pub priority_class_name: Option<String>,
+    /// Volumes, with their claims only.
+    pub volumes: Vec<VolumeView>,
 }
+
+/// What loops read of a Pod's volume.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct VolumeView {
+    /// The volume's name in the Pod.
+    pub name: String,
+    /// The claim it comes from.
+    pub persistent_volume_claim: Option<ClaimSourceView>,
+    /// Its claim is made for the Pod and named after both.
+    pub ephemeral: Option<EphemeralView>,
+}
+
+/// Which claim a volume comes from.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClaimSourceView {
+    /// The claim's name.
+    pub claim_name: String,
+}
+
+/// That a volume's claim is the Pod's own.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct EphemeralView {}
 
 /// What loops read of a container.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -186,6 +219,15 @@ impl PodView {
     /// The condition of this type.
     pub fn condition(&self, type_: &str) -> Option<&PodCondition> {
         self.status.conditions.iter().find(|condition| condition.type_ == type_)
+    }
+
+    /// The names of the claims its volumes come from.
+    pub fn claims(&self) -> impl Iterator<Item = String> {
+        self.spec.volumes.iter().filter_map(|volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
+            (Some(source), _) => Some(source.claim_name.clone()),
+            (None, Some(_)) => Some(format!("{}-{}", self.metadata.name.as_deref().unwrap_or_default(), volume.name)),
+            (None, None) => None,
+        })
     }
 
     /// Its condition `Ready` is `True`.

@@ -50,3 +50,31 @@ pub fn reconcile(role: &ClusterRole, all: &[Arc<ClusterRole>]) -> Plan {
     }
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_aggregated_role_is_the_sum_of_the_chosen() {
+        let role = |name: &str, label: &str, resource: &str| -> Arc<ClusterRole> {
+            let rule = json!({ "apiGroups": [""], "resources": [resource], "verbs": ["get"] });
+            let value = json!({ "metadata": { "name": name, "labels": { "part": label } }, "rules": [rule] });
+            Arc::new(serde_json::from_value(value).unwrap())
+        };
+        let all =
+            [role("a", "view", "pods"), role("b", "view", "pods"), role("c", "view", "nodes"), role("d", "x", "y")];
+        let mut sum: ClusterRole = serde_json::from_value(json!({
+            "metadata": { "name": "view" },
+            "aggregationRule": { "clusterRoleSelectors": [{ "matchLabels": { "part": "view" } }] },
+        }))
+        .unwrap();
+        let plan = reconcile(&sum, &all);
+        let rules = plan.actions()[0].body["rules"].clone();
+        let resources: Vec<_> = rules.as_array().unwrap().iter().map(|rule| rule["resources"][0].clone()).collect();
+        assert_eq!(resources, [json!("pods"), json!("nodes")]);
+        sum.rules = serde_json::from_value(rules).unwrap();
+        assert_eq!(reconcile(&sum, &all), Plan::none());
+    }
+}

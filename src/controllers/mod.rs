@@ -8,13 +8,16 @@
 //! loop knows another: they meet only in objects.
 
 pub mod clusterrole_aggregation;
+pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod gc;
 pub mod history;
 pub mod job;
+pub mod metadata;
 pub mod names;
 pub mod namespace;
 pub mod node_lifecycle;
@@ -23,6 +26,8 @@ pub mod plan;
 pub mod pod_gc;
 pub mod pods;
 pub mod replicaset;
+pub mod replicationcontroller;
+pub mod resourcequota;
 pub mod root_ca;
 pub mod runner;
 pub mod service_pods;
@@ -30,6 +35,7 @@ pub mod serviceaccount;
 pub mod statefulset;
 pub mod taint_eviction;
 pub mod ttl;
+pub mod ttl_after_finished;
 
 use std::collections::BTreeSet;
 
@@ -62,10 +68,22 @@ const LOOPS: &[Loop] = &[
         endpointslice::start,
     ),
     Loop::new(
+        "replicationcontroller-controller",
+        "replication-controller",
+        "replication-controller",
+        replicationcontroller::start,
+    ),
+    Loop::new(
         "pod-garbage-collector-controller",
         "pod-garbage-collector",
         "pod-garbage-collector-controller",
         pod_gc::start,
+    ),
+    Loop::new(
+        "resourcequota-controller",
+        "resourcequota-controller",
+        "resourcequota-controller",
+        resourcequota::start,
     ),
     Loop::new("namespace-controller", "namespace-controller", "namespace-controller", namespace::start),
     Loop::new(
@@ -79,7 +97,9 @@ const LOOPS: &[Loop] = &[
     Loop::new("job-controller", "job-controller", "job-controller", job::start),
     Loop::new("deployment-controller", "deployment-controller", "deployment-controller", deployment::start),
     Loop::new("replicaset-controller", "replicaset-controller", "replicaset-controller", replicaset::start),
+    Loop::new("disruption-controller", "disruption-controller", "controllermanager", disruption::start),
     Loop::new("statefulset-controller", "statefulset-controller", "statefulset-controller", statefulset::start),
+    Loop::new("cronjob-controller", "cronjob-controller", "cronjob-controller", cronjob::start),
     Loop::new("ttl-controller", "ttl-controller", "ttl-controller", ttl::start),
     Loop::new("node-lifecycle-controller", "node-controller", "node-controller", node_lifecycle::start),
     Loop::new(
@@ -87,6 +107,12 @@ const LOOPS: &[Loop] = &[
         "clusterrole-aggregation-controller",
         "clusterrole-aggregation-controller",
         clusterrole_aggregation::start,
+    ),
+    Loop::new(
+        "ttl-after-finished-controller",
+        "ttl-after-finished-controller",
+        "ttl-after-finished-controller",
+        ttl_after_finished::start,
     ),
     Loop::new(
         "root-ca-certificate-publisher-controller",

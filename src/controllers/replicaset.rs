@@ -2,13 +2,18 @@
 //!
 //! Comes in: ReplicaSets and Pods. Goes out: Pods created, surplus Pods deleted, Pods adopted and
 //! released, `status`. Source: kube-controller-manager, pkg/controller/replicaset. It knows nothing
-//! of rollouts: that is the Deployment's. Chapter: workloads/replicaset.
+//! of rollouts: that is the Deployment's. The older ReplicationController is kept by the same
+//! reconcile: [`Replicated`] is what the two have in common. Chapter: workloads/replicaset.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource;
+use serde::Serialize;
 
 use super::owners::{self, Claim};
 use super::plan::{Action, Plan, Step, reference};
@@ -35,7 +40,7 @@ pub fn start(room: Room) {
         };
         let claim = owners::claim(&*set, &selector, &pods);
         let related = related(&set, &sets, &pods);
-        reconcile(&set, claim, &related, moment)
+        reconcile(&*set, claim, &related, moment)
     });
 }
 
@@ -66,18 +71,54 @@ fn related(set: &ReplicaSet, sets: &Informer<ReplicaSet>, pods: &Informer<PodVie
     siblings.iter().flat_map(|set| pods.owned_by(set.metadata.uid.as_deref().unwrap_or_default())).collect()
 }
 
-/// What a ReplicaSet needs done, given what it owns.
-pub fn reconcile(set: &ReplicaSet, claim: Claim<PodView>, related: &[Arc<PodView>], moment: &Moment) -> Plan {
+/// An object that keeps a number of Pods of a template.
+pub trait Replicated: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + Clone {
+    /// `spec.replicas`.
+    fn replicas(&self) -> Option<i32>;
+    /// `spec.minReadySeconds`.
+    fn min_ready_seconds(&self) -> Option<i32>;
+    /// `spec.template`.
+    fn template(&self) -> Option<&PodTemplateSpec>;
+    /// `status`, as a ReplicaSet has it.
+    fn status(&self) -> ReplicaSetStatus;
+    /// The object with this status, as far as its kind can show it.
+    fn with_status(&self, status: ReplicaSetStatus) -> Self;
+}
+
+impl Replicated for ReplicaSet {
+    fn replicas(&self) -> Option<i32> {
+        self.spec.replicas
+    }
+
+    fn min_ready_seconds(&self) -> Option<i32> {
+        self.spec.min_ready_seconds
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.template.as_ref()
+    }
+
+    fn status(&self) -> ReplicaSetStatus {
+        self.status.clone().unwrap_or_default()
+    }
+
+    fn with_status(&self, status: ReplicaSetStatus) -> Self {
+        ReplicaSet { status: Some(status), ..self.clone() }
+    }
+}
+
+/// What a set needs done, given what it owns.
+pub fn reconcile<S: Replicated>(set: &S, claim: Claim<PodView>, related: &[Arc<PodView>], moment: &Moment) -> Plan {
     let mut plan = Plan::none();
     for patch in claim.patches {
         plan.act(patch);
     }
     let active: Vec<_> = claim.owned.iter().filter(|pod| pod.is_active()).cloned().collect();
-    if let Some(status) = status(set, &active, &claim.owned, moment) {
-        let set = ReplicaSet { status: Some(status), ..set.clone() };
-        plan.act(Action::update_sub(&set, "status"));
+    let counted = set.with_status(status(set, &active, &claim.owned, moment));
+    if normal(counted.status()) != normal(set.status()) {
+        plan.act(Action::update_sub(&counted, "status"));
     }
-    if set.metadata.deletion_timestamp.is_none() {
+    if set.meta().deletion_timestamp.is_none() {
         replicate(set, &active, related, moment.now, &mut plan);
     }
     let min_ready = min_ready(set);
@@ -88,20 +129,26 @@ pub fn reconcile(set: &ReplicaSet, claim: Claim<PodView>, related: &[Arc<PodView
     plan
 }
 
-fn min_ready(set: &ReplicaSet) -> i32 {
-    set.spec.min_ready_seconds.unwrap_or(0)
+fn min_ready(set: &impl Replicated) -> i32 {
+    set.min_ready_seconds().unwrap_or(0)
 }
 
-fn wanted(set: &ReplicaSet) -> usize {
+fn wanted(set: &impl Replicated) -> usize {
     // Validation refuses negative counts.
-    usize::try_from(set.spec.replicas.unwrap_or(1)).unwrap_or(0)
+    usize::try_from(set.replicas().unwrap_or(1)).unwrap_or(0)
 }
 
-fn replicate(set: &ReplicaSet, active: &[Arc<PodView>], related: &[Arc<PodView>], now: Timestamp, plan: &mut Plan) {
+fn replicate<S: Replicated>(
+    set: &S,
+    active: &[Arc<PodView>],
+    related: &[Arc<PodView>],
+    now: Timestamp,
+    plan: &mut Plan,
+) {
     let wanted = wanted(set);
     if active.len() < wanted {
         let missing = (wanted - active.len()).min(BURST);
-        let Some(template) = &set.spec.template else { return };
+        let Some(template) = set.template() else { return };
         let pod = pods::from_template(set, template);
         plan.steps.push(Step::Burst(vec![pods::create(set, &pod); missing]));
     } else if active.len() > wanted {
@@ -111,20 +158,12 @@ fn replicate(set: &ReplicaSet, active: &[Arc<PodView>], related: &[Arc<PodView>]
     }
 }
 
-/// The new status, if it differs from the stored one.
-fn status(
-    set: &ReplicaSet,
-    active: &[Arc<PodView>],
-    owned: &[Arc<PodView>],
-    moment: &Moment,
-) -> Option<ReplicaSetStatus> {
-    let old = set.status.clone().unwrap_or_default();
+fn status(set: &impl Replicated, active: &[Arc<PodView>], owned: &[Arc<PodView>], moment: &Moment) -> ReplicaSetStatus {
+    let old = set.status();
     let count =
         |test: &dyn Fn(&PodView) -> bool| i32::try_from(active.iter().filter(|p| test(p)).count()).unwrap_or(i32::MAX);
     let template_labels = set
-        .spec
-        .template
-        .as_ref()
+        .template()
         .and_then(|template| template.metadata.as_ref())
         .and_then(|meta| meta.labels.clone())
         .unwrap_or_default();
@@ -134,16 +173,15 @@ fn status(
     };
     let min_ready = min_ready(set);
     let ending = owned.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some() && !pod.is_finished()).count();
-    let new = ReplicaSetStatus {
+    ReplicaSetStatus {
         replicas: count(&|_| true),
         fully_labeled_replicas: Some(count(&carries)),
         ready_replicas: Some(count(&PodView::is_ready)),
         available_replicas: Some(count(&|pod| pod.is_available(min_ready, moment.now))),
         terminating_replicas: Some(i32::try_from(ending).unwrap_or(i32::MAX)),
-        observed_generation: set.metadata.generation,
+        observed_generation: set.meta().generation,
         conditions: conditions(&old, moment.failure.as_ref(), moment.now),
-    };
-    (new != normal(old)).then_some(new)
+    }
 }
 
 /// The API leaves zero counts out; they read as zero.

@@ -32,3 +32,19 @@ pub fn reconcile(node: &NodeView, nodes: usize) -> Plan {
     }
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_cluster_asks_less_often() {
+        for (nodes, seconds) in [(1, "0"), (100, "0"), (101, "15"), (1000, "30"), (2000, "60"), (5000, "300")] {
+            let mut node = NodeView::default();
+            let plan = reconcile(&node, nodes);
+            assert_eq!(plan.actions()[0].body["metadata"]["annotations"][ANNOTATION], seconds, "{nodes}");
+            node.metadata.annotations = Some([(ANNOTATION.to_owned(), seconds.to_owned())].into());
+            assert_eq!(reconcile(&node, nodes), Plan::none());
+        }
+    }
+}

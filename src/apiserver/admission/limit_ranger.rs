@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{Attributes, Operation, Plugin};
 use crate::api::meta;
 use crate::api::quantity::Quantity;
+use crate::api::quota::pod_total;
 use crate::api::status::Status;
 use crate::apiserver::kinds::core::resources::quantity;
 use crate::apiserver::kinds::json::{Json, items_mut, object_mut};
@@ -139,26 +140,6 @@ fn pod_problems(pod: &Value, limit: &Value) -> Vec<String> {
         "Pod" => problems(limit, kind, &pod_total(pod, "requests"), &pod_total(pod, "limits")),
         _ => Vec::new(),
     }
-}
-
-/// The containers' sum, or the largest init container where that is more.
-pub fn pod_total(pod: &Value, which: &str) -> Amounts {
-    let path = format!("resources.{which}");
-    let mut total = Amounts::new();
-    for container in pod.items("spec.containers") {
-        for (name, amount) in amounts(container, &path) {
-            let sum = total.remove(&name).map_or(amount, |sum| sum.plus(amount));
-            total.insert(name, sum);
-        }
-    }
-    for container in pod.items("spec.initContainers") {
-        for (name, amount) in amounts(container, &path) {
-            if total.get(&name).is_none_or(|sum| *sum < amount) {
-                total.insert(name, amount);
-            }
-        }
-    }
-    total
 }
 
 fn problems(limit: &Value, kind: &str, requests: &Amounts, limits: &Amounts) -> Vec<String> {

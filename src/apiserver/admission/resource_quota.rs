@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
-use super::limit_ranger::pod_total;
 use super::{Attributes, Operation, Plugin};
 use crate::api::meta;
 use crate::api::quantity::Quantity;
+use crate::api::quota::{self, Usage};
 use crate::api::status::{Reason, Status};
-use crate::apiserver::kinds::core::pod::qos_class;
 use crate::apiserver::kinds::core::resources::quantity;
 use crate::apiserver::kinds::json::{Json, object_mut};
 use crate::apiserver::objects::collection;
@@ -24,8 +23,6 @@ const ATTEMPTS: usize = 10;
 /// The plugin.
 #[derive(Default)]
 pub struct ResourceQuota;
-
-type Usage = BTreeMap<String, Quantity>;
 
 impl Plugin for ResourceQuota {
     fn name(&self) -> &'static str {
@@ -48,11 +45,12 @@ async fn charge_all(request: &mut Attributes<'_>) -> Result<(), Status> {
     let quotas = collection("", "resourcequotas");
     for known in request.objects.list(quotas, request.namespace) {
         let Some(object) = &request.object else { return Ok(()) };
-        if !in_scope(&known, request, object) {
+        if !quota::in_scope(&known, request.group, request.resource, object) {
             continue;
         }
         let hard: Vec<String> = known.entries("status.hard").into_iter().map(|(name, _)| name.to_string()).collect();
-        let usage: Usage = usage(request, object).into_iter().filter(|(name, _)| hard.contains(name)).collect();
+        let usage = quota::usage(request.group, request.resource, object);
+        let usage: Usage = usage.into_iter().filter(|(name, _)| hard.contains(name)).collect();
         must_specify(request, object, &known, &hard)?;
         if !usage.is_empty() {
             charge(request, meta::name(&known), &usage).await?;
@@ -137,91 +135,4 @@ fn must_specify(request: &Attributes<'_>, object: &Value, quota: &Value, hard: &
         .collect();
     let text = format!("failed quota: {}: must specify {}", meta::name(quota), parts.join("; "));
     Err(request.forbidden(&text))
-}
-
-/// What the object will use, by every name a quota may count it under.
-fn usage(request: &Attributes<'_>, object: &Value) -> Usage {
-    let one = Quantity::from_units(1, crate::api::quantity::Format::DecimalSi);
-    let mut usage = Usage::new();
-    let counted = match request.group {
-        "" => format!("count/{}", request.resource),
-        group => format!("count/{}.{group}", request.resource),
-    };
-    usage.insert(counted, one);
-    if !request.group.is_empty() {
-        return usage;
-    }
-    match request.resource {
-        "pods" => pod_usage(object, one, &mut usage),
-        "services" => {
-            usage.insert("services".into(), one);
-            let kind = object.text("spec.type");
-            if kind == "LoadBalancer" {
-                usage.insert("services.loadbalancers".into(), one);
-            }
-            let ports = object.items("spec.ports").iter().filter(|port| port.int("nodePort").unwrap_or(0) != 0).count();
-            if ports > 0 {
-                let ports = Quantity::from_units(ports as i64, crate::api::quantity::Format::DecimalSi);
-                usage.insert("services.nodeports".into(), ports);
-            }
-        }
-        "persistentvolumeclaims" => {
-            usage.insert("persistentvolumeclaims".into(), one);
-            let class = object.text("spec.storageClassName");
-            if !class.is_empty() {
-                usage.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one);
-            }
-            if let Some(size) = quantity(object.at("spec.resources.requests.storage")) {
-                usage.insert("requests.storage".into(), size);
-                if !class.is_empty() {
-                    usage.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), size);
-                }
-            }
-        }
-        plain @ ("configmaps" | "secrets" | "replicationcontrollers" | "resourcequotas") => {
-            usage.insert(plain.to_string(), one);
-        }
-        _ => {}
-    }
-    usage
-}
-
-fn pod_usage(pod: &Value, one: Quantity, usage: &mut Usage) {
-    usage.insert("pods".into(), one);
-    for which in ["requests", "limits"] {
-        for (name, amount) in pod_total(pod, which) {
-            usage.insert(format!("{which}.{name}"), amount);
-            if which == "requests" && matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") {
-                usage.insert(name, amount);
-            }
-        }
-    }
-}
-
-/// Whether the quota's scopes take the object in. A quota without scopes takes everything.
-fn in_scope(quota: &Value, request: &Attributes<'_>, object: &Value) -> bool {
-    let plain = quota.items("spec.scopes").iter().filter_map(Value::as_str).map(|scope| (scope, "Exists", &[][..]));
-    let chosen = quota.items("spec.scopeSelector.matchExpressions").iter();
-    let chosen = chosen.map(|rule| (rule.text("scopeName"), rule.text("operator"), rule.items("values")));
-    let mut scopes = plain.chain(chosen).peekable();
-    if scopes.peek().is_some() && !request.is("", "pods") {
-        return false;
-    }
-    scopes.all(|(scope, operator, values)| match scope {
-        "BestEffort" => qos_class(object.at("spec")) == "BestEffort",
-        "NotBestEffort" => qos_class(object.at("spec")) != "BestEffort",
-        "Terminating" => object.has("spec.activeDeadlineSeconds"),
-        "NotTerminating" => !object.has("spec.activeDeadlineSeconds"),
-        "PriorityClass" => {
-            let own = object.text("spec.priorityClassName");
-            match operator {
-                "In" => values.iter().any(|value| value == own),
-                "NotIn" => !values.iter().any(|value| value == own),
-                "DoesNotExist" => own.is_empty(),
-                _ => !own.is_empty(),
-            }
-        }
-        "CrossNamespacePodAffinity" => false,
-        _ => true,
-    })
 }

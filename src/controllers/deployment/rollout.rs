@@ -249,3 +249,32 @@ fn apply(deployment: &Deployment, sets: &mut Sets, set: &Arc<ReplicaSet>, size: 
 fn available(set: &ReplicaSet) -> i32 {
     set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn surge_rounds_up_and_unavailable_down() {
+        // replicas, maxSurge, maxUnavailable → the two as counts.
+        for (replicas, surge, unavailable, counts) in [
+            (10, Value::Null, Value::Null, (3, 2)),
+            (1, Value::Null, Value::Null, (1, 0)),
+            (4, json!("25%"), json!("25%"), (1, 1)),
+            (3, json!(0), json!("10%"), (0, 1)),
+            (3, json!(0), json!(0), (0, 1)),
+            (3, json!(2), json!(0), (2, 0)),
+            (2, json!("100%"), json!(5), (2, 2)),
+            (0, json!(1), json!(1), (1, 0)),
+        ] {
+            let rolling = json!({ "maxSurge": surge, "maxUnavailable": unavailable });
+            let deployment: Deployment = serde_json::from_value(json!({ "spec": {
+                "replicas": replicas, "selector": {}, "template": {},
+                "strategy": { "type": "RollingUpdate", "rollingUpdate": rolling },
+            } }))
+            .unwrap();
+            assert_eq!((max_surge(&deployment), max_unavailable(&deployment)), counts, "{replicas} {rolling}");
+        }
+    }
+}

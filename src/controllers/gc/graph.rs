@@ -3,7 +3,6 @@
 //! One informer for each resource that can be listed, watched and deleted; Events are left out, as
 //! in Kubernetes. The informers' owner lookups are the graph.
 
-use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,54 +10,16 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ApiResource, ObjectMeta};
-use kube::core::DynamicResourceScope;
 use kube::discovery::{Discovery, Scope};
-use kube::runtime::watcher;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use parking_lot::RwLock;
-use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::{AnyApi, FOREGROUND, ORPHAN, has};
-use crate::client::{Causes, Change, Informer, ObjectKey, Watched, WorkQueue};
+use crate::client::{Causes, Change, Informer, ObjectKey, WorkQueue};
 use crate::clock::Clock;
+use crate::controllers::metadata::{self, Meta};
 use crate::tasks::TaskGroup;
-
-/// The metadata of any object.
-#[derive(Clone, Debug, Deserialize)]
-struct Meta {
-    #[serde(default)]
-    metadata: ObjectMeta,
-}
-
-impl Resource for Meta {
-    type DynamicType = ApiResource;
-    type Scope = DynamicResourceScope;
-    fn kind(resource: &ApiResource) -> Cow<'_, str> {
-        resource.kind.as_str().into()
-    }
-    fn group(resource: &ApiResource) -> Cow<'_, str> {
-        resource.group.as_str().into()
-    }
-    fn version(resource: &ApiResource) -> Cow<'_, str> {
-        resource.version.as_str().into()
-    }
-    fn plural(resource: &ApiResource) -> Cow<'_, str> {
-        resource.plural.as_str().into()
-    }
-    /// Lists and watches ask for `PartialObjectMetadata`.
-    fn metadata_api() -> bool {
-        true
-    }
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
-impl Watched for Meta {}
 
 /// A kind by its group: versions of one kind hold the same objects.
 type GroupKind = (String, String);
@@ -149,10 +110,7 @@ impl Graph {
 
     fn follow(&self, resource: ApiResource, namespaced: bool) -> Watchee {
         let tasks = self.tasks.child();
-        let api: Api<Meta> = Api::all_with(self.client.clone(), &resource);
-        let stream = watcher::watcher(api, watcher::Config::default());
-        let stream = futures::StreamExt::map(stream, |event| event.map(|event| event.modify(forget_the_rest)));
-        let informer = Informer::over(stream, self.clock, &tasks);
+        let informer = metadata::follow(&self.client, &resource, self.clock, &tasks);
         Watchee { resource, namespaced, informer, tasks }
     }
 
@@ -259,13 +217,6 @@ fn owner_item(watched: &BTreeMap<GroupKind, Watchee>, item: &Item, reference: &O
     let namespaced = watched.get(&kind).is_some_and(|watchee| watchee.namespaced);
     let namespace = if namespaced { item.key.namespace.clone() } else { String::new() };
     Item { kind, key: ObjectKey::new(namespace, reference.name.clone()) }
-}
-
-/// The graph needs names, owners and finalizers only.
-fn forget_the_rest(object: &mut Meta) {
-    object.metadata.labels = None;
-    object.metadata.annotations = None;
-    object.metadata.managed_fields = None;
 }
 
 /// Every resource that can be listed, watched and deleted, and whether it is namespaced.

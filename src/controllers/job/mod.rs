@@ -28,6 +28,7 @@ use super::runner::{Moment, Room};
 use crate::client::ObjectKey;
 use crate::client::views::PodView;
 use counting::Count;
+pub use verdict::finished_as;
 
 /// Source: --concurrent-job-syncs.
 const WORKERS: usize = 5;

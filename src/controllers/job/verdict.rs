@@ -20,6 +20,16 @@ pub fn is_finished(job: &Job) -> bool {
     has(job, "Complete") || has(job, "Failed")
 }
 
+/// How a finished Job ended (`Complete`, `Failed`) and when.
+pub fn finished_as(job: &Job) -> Option<(&'static str, Option<Timestamp>)> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    let ending = conditions.iter().filter(|condition| condition.status == "True");
+    ["Complete", "Failed"].into_iter().find_map(|how| {
+        let found = ending.clone().find(|condition| condition.type_ == how)?;
+        Some((how, found.last_transition_time.as_ref().map(|time| time.0)))
+    })
+}
+
 /// It is decided that the Job ends; its Pods may still run.
 pub fn is_over(job: &Job) -> bool {
     is_finished(job) || has(job, "SuccessCriteriaMet") || has(job, "FailureTarget")

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::job;
+use crate::api::cron::Schedule;
 use crate::apiserver::kinds::core::pod::warnings;
 use crate::apiserver::kinds::json::Fill::{Empty, Flag, Int, Text};
 use crate::apiserver::kinds::json::{Json, at_mut, fill};
@@ -81,90 +82,8 @@ fn schedule(schedule: &str, zoned: bool) -> Vec<FieldError> {
         };
         return vec![FieldError::invalid("spec.schedule", schedule, detail)];
     }
-    match parse_schedule(schedule) {
-        Ok(()) => Vec::new(),
+    match Schedule::parse(schedule) {
+        Ok(_) => Vec::new(),
         Err(problem) => vec![FieldError::invalid("spec.schedule", schedule, problem)],
-    }
-}
-
-const FIELDS: [(i64, i64, &[&str]); 5] = [
-    (0, 59, &[]),
-    (0, 23, &[]),
-    (1, 31, &[]),
-    (1, 12, &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]),
-    (0, 6, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
-];
-
-/// Checks a cron expression; the problems are in the words of `robfig/cron`.
-fn parse_schedule(schedule: &str) -> Result<(), String> {
-    if let Some(name) = schedule.strip_prefix('@') {
-        let known = ["yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly"];
-        if known.contains(&name) || name.starts_with("every ") {
-            return Ok(());
-        }
-        return Err(format!("unrecognized descriptor: {schedule}"));
-    }
-    let fields: Vec<&str> = schedule.split_whitespace().collect();
-    if fields.len() != 5 {
-        return Err(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));
-    }
-    for (field, (low, high, names)) in fields.iter().zip(FIELDS) {
-        for part in field.split(',') {
-            range(part, low, high, names)?;
-        }
-    }
-    Ok(())
-}
-
-fn range(part: &str, low: i64, high: i64, names: &[&str]) -> Result<(), String> {
-    let (span, step) = match part.split_once('/') {
-        Some((span, step)) => (span, Some(step)),
-        None => (part, None),
-    };
-    let number = |text: &str| -> Result<i64, String> {
-        if let Some(index) = names.iter().position(|name| *name == text.to_lowercase()) {
-            return Ok(index as i64 + if low == 1 { 1 } else { 0 });
-        }
-        text.parse::<i64>()
-            .map_err(|_| format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax"))
-    };
-    let (start, end) = match span {
-        "*" | "?" => (low, high),
-        _ => match span.split_once('-') {
-            Some((start, end)) => (number(start)?, number(end)?),
-            None => {
-                let only = number(span)?;
-                (only, if step.is_some() { high } else { only })
-            }
-        },
-    };
-    if start < low {
-        return Err(format!("beginning of range ({start}) below minimum ({low}): {part}"));
-    }
-    if end > high {
-        return Err(format!("end of range ({end}) above maximum ({high}): {part}"));
-    }
-    if start > end {
-        return Err(format!("beginning of range ({start}) beyond end of range ({end}): {part}"));
-    }
-    if let Some(step) = step
-        && number(step)? == 0
-    {
-        return Err(format!("step of range should be a positive number: {part}"));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schedules_are_judged_as_cron_does() {
-        for good in ["* * * * *", "*/5 0-4 1,15 jan mon-fri", "@hourly", "0 0 * * ?"] {
-            assert_eq!(parse_schedule(good), Ok(()), "{good}");
-        }
-        assert_eq!(parse_schedule("61 * * * *"), Err("end of range (61) above maximum (59): 61".to_string()));
-        assert_eq!(parse_schedule("* * * *"), Err("expected exactly 5 fields, found 4: [* * * *]".to_string()));
     }
 }

@@ -149,34 +149,7 @@ fn grace_seconds(pod: &Value, asked: Option<i64>) -> i64 {
     if seconds < 0 { 1 } else { seconds }
 }
 
-/// `Guaranteed`, `Burstable` or `BestEffort`, from requests and limits of cpu and memory.
-pub fn qos_class(spec: &Value) -> &'static str {
-    let containers: Vec<&Value> =
-        match spec.has("resources") && !spec.at("resources").as_object().is_none_or(|map| map.is_empty()) {
-            true => vec![spec],
-            false => spec.items("initContainers").iter().chain(spec.items("containers")).collect(),
-        };
-    let amount = |container: &Value, which: &str, name: &str| -> Option<String> {
-        let text = container.at(which).get(name)?.as_str()?.to_string();
-        let zero = crate::api::quantity::Quantity::parse(&text).is_ok_and(|quantity| quantity.is_zero());
-        (!zero).then_some(text)
-    };
-    let mut any = false;
-    let mut guaranteed = true;
-    for container in containers {
-        for name in ["cpu", "memory"] {
-            let request = amount(container, "resources.requests", name);
-            let limit = amount(container, "resources.limits", name);
-            any |= request.is_some() || limit.is_some();
-            guaranteed &= limit.is_some() && (request.is_none() || request == limit);
-        }
-    }
-    match (any, guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
-    }
-}
+pub use crate::api::quota::qos_class;
 
 /// What is wrong with a template's Pod (`spec.template`), and nothing about its restart policy.
 pub fn validate_template(template: &Value, path: &str) -> Vec<FieldError> {
