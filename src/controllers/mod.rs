@@ -25,6 +25,9 @@ pub mod owners;
 pub mod plan;
 pub mod pod_gc;
 pub mod pods;
+pub mod pv_binder;
+pub mod pv_protection;
+pub mod pvc_protection;
 pub mod replicaset;
 pub mod replicationcontroller;
 pub mod resourcequota;
@@ -103,10 +106,28 @@ const LOOPS: &[Loop] = &[
     Loop::new("ttl-controller", "ttl-controller", "ttl-controller", ttl::start),
     Loop::new("node-lifecycle-controller", "node-controller", "node-controller", node_lifecycle::start),
     Loop::new(
+        "persistentvolume-binder-controller",
+        "persistent-volume-binder",
+        "persistentvolume-controller",
+        pv_binder::start,
+    ),
+    Loop::new(
         "clusterrole-aggregation-controller",
         "clusterrole-aggregation-controller",
         "clusterrole-aggregation-controller",
         clusterrole_aggregation::start,
+    ),
+    Loop::new(
+        "persistentvolumeclaim-protection-controller",
+        "pvc-protection-controller",
+        "pvc-protection-controller",
+        pvc_protection::start,
+    ),
+    Loop::new(
+        "persistentvolume-protection-controller",
+        "pv-protection-controller",
+        "pv-protection-controller",
+        pv_protection::start,
     ),
     Loop::new(
         "ttl-after-finished-controller",
