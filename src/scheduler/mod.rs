@@ -21,6 +21,7 @@ pub mod schedule;
 pub mod selector;
 pub mod snapshot;
 pub mod volumes;
+pub mod workloads;
 mod write;
 
 pub use decision::{Decision, Outcome, Plugin, Verdict};

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::resources::Resources;
 use super::selector::{LabelSelector, Labels, NodeSelector, NodeTerm};
+use super::workloads::Kind;
 use crate::client::cause;
 use crate::client::store::Watched;
 
@@ -174,6 +175,19 @@ pub struct Spread {
 }
 
 impl Spread {
+    /// A constraint that only ranks, with the policies a constraint has when it names none.
+    pub fn preferred(topology_key: &str, max_skew: i64, selector: LabelSelector) -> Self {
+        Spread {
+            topology_key: topology_key.to_owned(),
+            max_skew,
+            min_domains: 1,
+            selector,
+            required: false,
+            honor_affinity: true,
+            honor_taints: false,
+        }
+    }
+
     fn new(constraint: &core::TopologySpreadConstraint, labels: &Labels) -> Self {
         let mut selector = LabelSelector::new(constraint.label_selector.as_ref());
         for key in constraint.match_label_keys.iter().flatten() {
@@ -213,6 +227,8 @@ pub struct PodInfo {
     pub created: Timestamp,
     pub started: Option<Timestamp>,
     pub terminating: bool,
+    /// The workload that made it.
+    pub owner: Option<(Kind, Arc<str>)>,
     pub node_name: Option<Arc<str>>,
     pub nominated_node: Option<Arc<str>>,
     pub gates: Vec<String>,
@@ -253,6 +269,7 @@ impl PodInfo {
             told: told.map(|it| it.message.clone()),
             started: view.status.start_time,
             terminating: meta.deletion_timestamp.is_some(),
+            owner: owner(meta),
             node_name: spec.node_name.as_deref().filter(|name| !name.is_empty()).map(Into::into),
             nominated_node: view.status.nominated_node_name.as_deref().map(Into::into),
             gates: spec.scheduling_gates.iter().map(|gate| gate.name.clone()).collect(),
@@ -289,6 +306,11 @@ impl PodInfo {
     pub fn tolerates(&self, taint: &core::Taint) -> bool {
         self.tolerations.iter().any(|toleration| covers(toleration, taint))
     }
+}
+
+fn owner(meta: &ObjectMeta) -> Option<(Kind, Arc<str>)> {
+    let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    Some((Kind::of_owner(&owner.api_version, &owner.kind)?, owner.name.as_str().into()))
 }
 
 /// Source: Kubernetes document "Taints and Tolerations".

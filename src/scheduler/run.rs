@@ -18,8 +18,10 @@ use super::node::NodeView;
 use super::pod::{PodInfo, PodView};
 use super::queue::{Happening, Queue};
 use super::schedule::schedule;
+use super::selector::LabelSelector;
 use super::snapshot::{BudgetView, Snapshot};
 use super::volumes::{ClaimView, ClassView, VolumeView};
+use super::workloads::{Kind, ReplicaSetView, ReplicationControllerView, ServiceView, StatefulSetView, Workload};
 use super::write::{Told, Writer};
 use crate::client::store::Watched;
 use crate::client::{Change, Informer, ObjectKey, Switch};
@@ -102,6 +104,12 @@ enum Happened {
     Volume(Change<VolumeView>),
     Class(Change<ClassView>),
     Budget(Change<BudgetView>),
+    /// A Service or an owner of Pods came or changed; no selector: it went.
+    Workload {
+        kind: Kind,
+        key: ObjectKey,
+        selector: Option<LabelSelector>,
+    },
     /// A Binding was written, or not.
     Bound {
         pod: Arc<PodInfo>,
@@ -112,6 +120,16 @@ enum Happened {
         pod: Arc<PodInfo>,
         told: Option<Told>,
     },
+}
+
+impl Happened {
+    fn workload<K: Workload>(change: Change<K>) -> Self {
+        let selector = match &change {
+            Change::Deleted(_) => None,
+            change => Some(change.object().selector()),
+        };
+        Happened::Workload { kind: K::KIND, key: key(&change), selector }
+    }
 }
 
 /// Starts the informers that feed the loop.
@@ -162,8 +180,13 @@ impl Run {
             feeds.follow(Happened::Class),
             feeds.follow(Happened::Budget),
         );
-        pods.synced().await;
-        nodes.synced().await;
+        let services = feeds.follow(Happened::workload::<ServiceView>);
+        let controllers = feeds.follow(Happened::workload::<ReplicationControllerView>);
+        let (replica_sets, stateful_sets) =
+            (feeds.follow(Happened::workload::<ReplicaSetView>), feeds.follow(Happened::workload::<StatefulSetView>));
+        // A Pod decided before its workload is known would not be spread, and nobody would ask again.
+        futures::join!(pods.synced(), nodes.synced(), services.synced(), controllers.synced());
+        futures::join!(replica_sets.synced(), stateful_sets.synced());
         loop {
             while let Ok(event) = happened.try_recv() {
                 self.take(event);
@@ -241,6 +264,7 @@ impl Run {
                     change => self.snapshot.set_budget(change.object()),
                 }
             }
+            Happened::Workload { kind, key, selector } => self.snapshot.workloads.set(kind, key, selector),
             Happened::Bound { pod, written } => {
                 let still_assumed = self.assumed.remove(&pod.uid).is_some();
                 if !written && still_assumed {

@@ -83,6 +83,14 @@ impl LabelSelector {
         self.0.get_or_insert_default().push(Requirement::equals(key, value));
     }
 
+    /// What all of these select at once. `None` when together they ask for nothing.
+    pub fn all_of<'a>(selectors: impl Iterator<Item = &'a LabelSelector>) -> Option<Self> {
+        let mut all: Vec<Requirement> = selectors.flat_map(|selector| selector.0.iter().flatten()).cloned().collect();
+        all.sort();
+        all.dedup();
+        (!all.is_empty()).then_some(LabelSelector(Some(all)))
+    }
+
     /// True when every requirement holds.
     pub fn matches(&self, labels: &Labels) -> bool {
         let holds = |it: &Requirement| it.holds(labels.get(&it.key).map(String::as_str));

@@ -1,6 +1,6 @@
 //! The cluster as scheduling sees it, kept up to date one event at a time.
 //!
-//! In: Pods, Nodes, Namespaces and volumes as they come and go. Out: what `schedule` reads. Nothing
+//! In: Pods, Nodes, Namespaces, volumes and workloads as they come and go. Out: what `schedule` reads. Nothing
 //! is copied for a cycle: one task owns the snapshot, changes it between cycles and lends it to the
 //! pure function during one. Pods that look alike to a selector are counted in one [`Group`], so that
 //! a question about "Pods like these, by zone" costs the number of templates, not of Pods.
@@ -15,6 +15,7 @@ use super::node::{NodeInfo, NodeView};
 use super::pod::{PodAffinity, PodInfo};
 use super::selector::{LabelSelector, Labels};
 use super::volumes::Volumes;
+use super::workloads::Workloads;
 use crate::client::store::Watched;
 
 /// A node's place in [`Snapshot::nodes`]; reused after the node and its Pods are gone.
@@ -105,6 +106,8 @@ pub struct Snapshot {
     budgets: BTreeMap<String, Budget>,
     /// Claims, volumes and classes.
     pub volumes: Volumes,
+    /// Services and owners.
+    pub workloads: Workloads,
 }
 
 impl Snapshot {
