@@ -28,6 +28,11 @@ const RENEW: Duration = Duration::from_secs(10);
 const LEASE_SECONDS: i32 = 40;
 /// Source: kubelet `nodeStatusReportFrequency`.
 const REPORT: Duration = Duration::from_secs(300);
+/// Images that come within this time are reported together. Source: kubelet `nodeStatusUpdateFrequency`
+/// is 10 s; a reader should not have to wait that long.
+const GATHER: Duration = Duration::from_secs(3);
+/// How long after a report that failed the next one follows. Source: kubelet `nodeStatusUpdateFrequency`.
+const AGAIN: Duration = Duration::from_secs(10);
 /// Source: kubelet `nodeStatusMaxImages`.
 const MOST_IMAGES: usize = 50;
 
@@ -88,11 +93,17 @@ impl NodeConfig {
 /// Registers the node and keeps it alive until its tasks are stopped.
 pub async fn keep_alive(node: Arc<Node>) {
     let api: Api<core::Node> = Api::all(node.client.clone());
+    let mut said = String::new();
     let uid = loop {
         match register(&node, &api).await {
             Ok(uid) => break uid,
             Err(failure) => {
-                tracing::debug!(%failure, node = node.config.name, "not registered");
+                let why = failure.to_string();
+                // It is tried every second; the same reason is said once.
+                if why != said {
+                    tracing::warn!(node = node.config.name, why, "the node could not be registered; trying again");
+                    said = why;
+                }
                 node.clock.sleep(Duration::from_secs(1)).await;
             }
         }
@@ -189,20 +200,43 @@ async fn report(node: &Node, api: &Api<core::Node>) {
     let mut changes = node.changes.subscribe();
     let mut before = changes.borrow_and_update().clone();
     let mut since = node.clock.now();
+    let mut due = due_in(node, REPORT);
+    let mut reported = None;
     loop {
-        // A closed channel means that the node is gone; the timeout keeps the rhythm either way.
-        let _ = node.clock.timeout(REPORT, changes.changed()).await;
+        // The node keeps the sender: the channel is open as long as this task runs.
+        let only_images = tokio::select! {
+            _ = changes.changed() => false,
+            () = node.clock.sleep_until(due) => false,
+            // More images may follow; a change of readiness does not wait for them.
+            () = node.pulled.notified() => node.clock.timeout(GATHER, changes.changed()).await.is_err(),
+        };
         let condition = changes.borrow_and_update().clone();
         if condition.not_ready != before.not_ready {
             since = node.clock.now();
         }
         before = condition;
-        let patch = serde_json::json!({ "status": status(node, Some(since)).await });
-        let sent = api.patch_status(&node.config.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
-        if let Err(failure) = sent {
-            tracing::debug!(%failure, node = node.config.name, "status not reported");
+        let status = status(node, Some(since)).await;
+        // Most pulls bring what is there already, and one image starts many Pods.
+        if only_images && status.images == reported {
+            continue;
         }
+        let patch = serde_json::json!({ "status": status });
+        let sent = api.patch_status(&node.config.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
+        due = match sent {
+            Ok(_) => {
+                reported = status.images;
+                due_in(node, REPORT)
+            }
+            Err(failure) => {
+                tracing::debug!(%failure, node = node.config.name, "status not reported");
+                due_in(node, AGAIN)
+            }
+        };
     }
+}
+
+fn due_in(node: &Node, time: Duration) -> Timestamp {
+    node.clock.now().saturating_add(time).unwrap_or(Timestamp::MAX)
 }
 
 async fn status(node: &Node, since: Option<Timestamp>) -> core::NodeStatus {

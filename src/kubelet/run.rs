@@ -10,7 +10,7 @@ use bytes::Bytes;
 use kube::Api;
 use kube::runtime::watcher;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::admission::{self, Amounts};
 use super::node::{self, NodeConfig};
@@ -30,6 +30,8 @@ pub struct Node {
     pub(super) clock: Clock,
     pub(super) recorder: Recorder,
     pub(super) changes: watch::Sender<Changes>,
+    /// Told of each image that was pulled.
+    pub(super) pulled: Notify,
     pub(super) pods: Mutex<BTreeMap<String, Arc<PodView>>>,
     ipam: Mutex<Option<Ipam>>,
     admitted: Mutex<HashMap<String, Amounts>>,
@@ -40,8 +42,6 @@ pub struct Node {
 pub(super) struct Changes {
     /// Why the node is not ready.
     pub not_ready: Option<String>,
-    /// Counts images that came.
-    pub images: u64,
 }
 
 impl Node {
@@ -74,12 +74,9 @@ impl Node {
         self.ipam.lock().as_mut().and_then(Ipam::allocate).map(|ip| ip.to_string())
     }
 
-    /// An image came: the Node's status lists it, sooner or later.
+    /// An image was pulled: the Node's status lists it soon, together with those that come meanwhile.
     pub(super) fn images_changed(&self) {
-        self.changes.send_if_modified(|changes| {
-            changes.images += 1;
-            false
-        });
+        self.pulled.notify_one();
     }
 }
 
@@ -110,6 +107,7 @@ impl Kubelet {
             clock,
             recorder,
             changes: watch::Sender::new(Changes::default()),
+            pulled: Notify::new(),
             pods: Mutex::default(),
             admitted: Mutex::default(),
         });
