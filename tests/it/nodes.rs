@@ -1,5 +1,6 @@
 //! A Pod's life on simulated nodes: placed, run, restarted, refused, evicted, gone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,9 +60,29 @@ async fn a_pod_is_bound_run_and_gone() {
     for words in ["Scheduled: Successfully assigned default/web to node-", "Started: Container started"] {
         assert!(said.iter().any(|said| said.starts_with(words)), "{said:#?}");
     }
-    assert_eq!(logs(&play, "web").await, "web version 1 on web\nlistening on :8080\n");
+    assert_eq!(logs(&play, "web").await, "web version 1 on web\nlistening on :80\n");
     play.delete("pod/web").await;
     play.expect_gone("pod/web").await;
+    play.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_go_to_different_nodes_and_the_nodes_list_their_image() {
+    let play = Playground::simulated().nodes(3).start().await;
+    let template = json!({"metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": "tutor/web:1"}]}});
+    let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template}});
+    let web = serde_json::from_value(web).unwrap();
+    play.api("deployment", "default").create(&Default::default(), &web).await.unwrap();
+    play.expect("deployment/web", |web| web["status"]["readyReplicas"] == 3).await;
+    let pods = play.list("pod", "app=web").await;
+    let nodes: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+    assert_eq!(nodes.len(), 3, "{nodes:?}");
+    for node in nodes {
+        let has = |node: &Value| node["status"]["images"].to_string().contains("tutor/web:1");
+        play.expect(&format!("node/{node}"), has).await;
+    }
     play.stop().await;
 }
 

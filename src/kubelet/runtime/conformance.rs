@@ -78,7 +78,7 @@ async fn stops(runtime: &dyn Runtime, sandbox: &str, clock: Clock) {
 
 async fn serves(runtime: &dyn Runtime, sandbox: &str) {
     let id = start(runtime, sandbox, "web", &[]).await;
-    let http = Dial::Http { port: 8080, path: "/".into(), headers: Vec::new() };
+    let http = Dial::Http { port: 80, path: "/".into(), headers: Vec::new() };
     let answered = runtime.dial(sandbox, http).await.unwrap();
     assert_eq!(answered.status, 200);
     let refused = runtime.dial(sandbox, Dial::Tcp { port: 9 }).await.unwrap_err();

@@ -238,7 +238,7 @@ fn known(image: &str, config: &ContainerConfig) -> Known {
     let name = repository.strip_prefix("docker.io/").unwrap_or(repository);
     match name.strip_prefix("library/").unwrap_or(name) {
         "tutor/web" => {
-            server(format!("echo web version {tag} on $HOSTNAME; echo listening on :8080; sleep infinity"), &[8080, 80])
+            server(format!("echo web version {tag} on $HOSTNAME; echo listening on :80; sleep infinity"), &[80])
         }
         "tutor/model-server" => Known {
             ready_after: Duration::from_secs(3),
