@@ -231,8 +231,11 @@ pub struct Informers {
     clock: Clock,
     tasks: TaskGroup,
     by_type: Arc<Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>>,
-    by_resource: Arc<Mutex<HashMap<String, Vec<Arc<dyn Settle>>>>>,
+    by_resource: Arc<Mutex<ByResource>>,
 }
+
+/// The informers that a write to a resource (by plural name) has to reach.
+type ByResource = HashMap<String, Vec<Arc<dyn Settle>>>;
 
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -315,13 +318,13 @@ mod tests {
     use kube::api::ObjectMeta;
 
     fn pod(name: &str, revision: u64, node: &str) -> PodView {
-        let mut pod = PodView::default();
-        pod.metadata = ObjectMeta {
+        let metadata = ObjectMeta {
             name: Some(name.into()),
             namespace: Some("default".into()),
             resource_version: Some(revision.to_string()),
             ..Default::default()
         };
+        let mut pod = PodView { metadata, ..PodView::default() };
         pod.spec.node_name = Some(node.into());
         pod
     }

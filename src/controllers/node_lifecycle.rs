@@ -289,10 +289,10 @@ mod tests {
     #[test]
     fn a_node_becomes_unknown_after_fifty_seconds_of_silence() {
         let n1 = node("n1", "True");
-        let early = reconcile(&n1, at(0), &[n1.clone()], &[], at(50));
+        let early = reconcile(&n1, at(0), std::slice::from_ref(&n1), &[], at(50));
         assert!(early.actions().is_empty());
         assert_eq!(early.again_after, Some(Duration::from_millis(1)));
-        let late = reconcile(&n1, at(0), &[n1.clone()], &[], at(51));
+        let late = reconcile(&n1, at(0), std::slice::from_ref(&n1), &[], at(51));
         let ready = &late.actions()[0].body["status"]["conditions"][0];
         assert_eq!((&ready["status"], &ready["reason"]), (&"Unknown".into(), &"NodeStatusUnknown".into()));
     }

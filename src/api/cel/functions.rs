@@ -187,7 +187,7 @@ fn quantity(text: &str) -> Result<Quantity, String> {
 
 fn as_quantity(value: &Cel) -> Result<Quantity, String> {
     match own(value)? {
-        Own::Quantity(quantity) => Ok(quantity.clone()),
+        Own::Quantity(quantity) => Ok(*quantity),
         _ => Err(none()),
     }
 }

@@ -162,7 +162,7 @@ fn is_credit_card(text: &str) -> bool {
         .enumerate()
         .map(|(at, digit)| if at % 2 == 0 { *digit } else { (digit * 2) / 10 + (digit * 2) % 10 })
         .sum();
-    (13..=16).contains(&digits.len()) && matches!(digits[0], 3..=6) && sum % 10 == 0
+    (13..=16).contains(&digits.len()) && matches!(digits[0], 3..=6) && sum.is_multiple_of(10)
 }
 
 fn is_duration(text: &str) -> bool {

@@ -118,7 +118,8 @@ impl Walk<'_> {
                     || (*wanted == "integer" && whole(value).is_some())
             }),
         };
-        if !fits && !(node.types.is_empty() && node.format.is_empty()) {
+        let names_a_type = !node.types.is_empty() || !node.format.is_empty();
+        if !fits && names_a_type {
             out.add(self.wrong_type(path, &node.types.join(","), found));
         }
         out

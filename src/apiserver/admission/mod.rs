@@ -151,7 +151,7 @@ impl Chain {
                 Box::new(defaults::DefaultIngressClass),
                 Box::new(pod_topology_labels::PodTopologyLabels),
                 Box::new(mutating_policy::MutatingAdmissionPolicy::default()),
-                Box::new(webhook::Mutating::new(clock.clone())),
+                Box::new(webhook::Mutating::new(*clock)),
             ],
             looking: vec![
                 Box::new(limit_ranger::LimitRanger),
@@ -159,8 +159,8 @@ impl Chain {
                 Box::new(priority::Priority),
                 Box::new(claim_resize::PersistentVolumeClaimResize),
                 Box::new(policy::ValidatingAdmissionPolicy::default()),
-                Box::new(webhook::Validating::new(clock.clone())),
-                Box::new(resource_quota::ResourceQuota::default()),
+                Box::new(webhook::Validating::new(*clock)),
+                Box::new(resource_quota::ResourceQuota),
             ],
         }
     }

@@ -65,8 +65,8 @@ fn wants_token(pod: &Value, account: &Value) -> bool {
 }
 
 fn mount_token(pod: &mut Value) {
-    let known = pod.items("spec.volumes").iter().map(|volume| volume.text("name"));
-    let known = known.filter(|name| name.starts_with("kube-api-access-")).next().map(str::to_string);
+    let mut known = pod.items("spec.volumes").iter().map(|volume| volume.text("name"));
+    let known = known.find(|name| name.starts_with("kube-api-access-")).map(str::to_string);
     let name = known.clone().unwrap_or_else(|| format!("kube-api-access-{}", random_suffix()));
     let mut used = false;
     let Some(spec) = pod.get_mut("spec") else { return };

@@ -90,7 +90,7 @@ impl Custom {
         if let Some(condition) = approval(definition) {
             condition.set(&mut new, &now);
         }
-        told("NamesAccepted", accepted, &reason, &message).set(&mut new, &now);
+        told("NamesAccepted", accepted, reason, &message).set(&mut new, &now);
         let established = holds(definition, "Established");
         let deleted = meta::deletion_timestamp(definition).is_some();
         if !established && !deleted {

@@ -68,6 +68,9 @@ pub struct Subresource {
     pub validate: fn(new: &Value, old: &Value, context: &Context) -> Vec<FieldError>,
 }
 
+/// See [`Strategy::allocate`]: the object to be, the object that is, the rest.
+pub type Allocate = fn(&mut Value, Option<&Value>, &Context) -> Result<(), Vec<FieldError>>;
+
 /// Everything particular to one kind. All functions are pure.
 #[derive(Clone, Copy)]
 pub struct Strategy {
@@ -79,7 +82,7 @@ pub struct Strategy {
     pub prepare_update: fn(new: &mut Value, old: &Value, context: &Context),
     /// Gives the object what there is only so much of (a Service its address), after defaults
     /// and before validation. `old` is `None` on create.
-    pub allocate: fn(&mut Value, old: Option<&Value>, context: &Context) -> Result<(), Vec<FieldError>>,
+    pub allocate: Allocate,
     /// What `metadata.name` may be.
     pub name: NameRule,
     /// What is wrong with a new object, besides its metadata: see [`Strategy::check_create`].

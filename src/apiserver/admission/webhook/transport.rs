@@ -106,7 +106,7 @@ pub async fn post(address: &Address, question: &Value, objects: &dyn Objects) ->
             500.. => format!(
                 "failed to call webhook: an error on the server ({text:?}) has prevented the request from succeeding"
             ),
-            _ => format!("failed to call webhook: the server rejected our request for an unknown reason"),
+            _ => "failed to call webhook: the server rejected our request for an unknown reason".to_owned(),
         });
     }
     serde_json::from_slice(&body)
