@@ -82,12 +82,7 @@ const LOOPS: &[Loop] = &[
         "pod-garbage-collector-controller",
         pod_gc::start,
     ),
-    Loop::new(
-        "resourcequota-controller",
-        "resourcequota-controller",
-        "resourcequota-controller",
-        resourcequota::start,
-    ),
+    Loop::new("resourcequota-controller", "resourcequota-controller", "resourcequota-controller", resourcequota::start),
     Loop::new("namespace-controller", "namespace-controller", "namespace-controller", namespace::start),
     Loop::new(
         "serviceaccount-controller",

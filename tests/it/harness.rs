@@ -33,8 +33,6 @@ pub struct Playground {
 /// What kind of playground.
 pub struct Builder {
     nodes: u16,
-    controllers: Vec<String>,
-    folder: Option<PathBuf>,
 }
 
 impl Builder {
@@ -44,27 +42,15 @@ impl Builder {
         self
     }
 
-    /// Only these loops, as `--controllers` takes them.
-    pub fn controllers(mut self, list: &str) -> Self {
-        self.controllers = list.split(',').map(str::to_owned).collect();
-        self
-    }
-
-    /// Keeps the store in a folder, so that the playground can be started again on it.
-    pub fn folder(mut self, folder: &Path) -> Self {
-        self.folder = Some(folder.to_owned());
-        self
-    }
-
     /// Starts it and waits until its nodes are ready.
     pub async fn start(self) -> Playground {
         let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
         let tasks = TaskGroup::new();
         let options = cluster::Options {
-            store: self.folder.map_or(StoreIn::Memory, StoreIn::Folder),
+            store: StoreIn::Memory,
             nodes: self.nodes,
             runtime: Runtime::Simulated,
-            controllers: self.controllers,
+            controllers: vec!["all".into()],
             clock,
         };
         let cluster = Cluster::start(options, &tasks).await.unwrap();
@@ -80,7 +66,7 @@ impl Builder {
 impl Playground {
     /// A playground whose Pods have lives but no processes.
     pub fn simulated() -> Builder {
-        Builder { nodes: 2, controllers: vec!["all".into()], folder: None }
+        Builder { nodes: 2 }
     }
 
     /// The playground's clock.
