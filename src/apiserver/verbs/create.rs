@@ -133,9 +133,11 @@ async fn admit(call: &Call, object: Value, options: &WriteOptions) -> Result<Val
     let name = meta::name(&object).to_string();
     let mut attributes = call.attributes(Operation::Create, Some(object), None, &name, options.dry_run);
     attributes.options = Some(json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}));
-    call.engine.admission.admit(&mut attributes).await?;
-    let mut object = attributes.object.take().unwrap_or(Value::Null);
+    let verdict = call.engine.admission.admit(&mut attributes).await;
+    // A refusal brings its warnings with it.
     call.warn(std::mem::take(&mut attributes.warnings));
+    verdict?;
+    let mut object = attributes.object.take().unwrap_or(Value::Null);
     finish(call, &mut object, options);
     call.guard_grant(&object, None)?;
     Ok(object)
@@ -161,9 +163,11 @@ async fn check(call: &Call, object: &mut Value, name: &str, options: &WriteOptio
     call.warn((strategy.warnings)(object, None));
     let mut attributes = call.attributes(Operation::Create, Some(object.take()), None, name, options.dry_run);
     attributes.options = Some(json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}));
-    call.engine.admission.validate(&mut attributes).await?;
-    *object = attributes.object.take().unwrap_or(Value::Null);
+    let verdict = call.engine.admission.validate(&mut attributes).await;
+    // A refusal brings its warnings with it.
     call.warn(std::mem::take(&mut attributes.warnings));
+    verdict?;
+    *object = attributes.object.take().unwrap_or(Value::Null);
     Ok(())
 }
 

@@ -261,8 +261,14 @@ pub async fn remove(call: &Call, name: &str, options: &DeleteOptions) -> Result<
         let old = convert::from_stored(stored.object, &call.resource);
         options.check(&call.resource, &old)?;
         let mut attributes = call.attributes(Operation::Delete, None, Some(&old), name, options.dry_run);
-        call.engine.admission.admit(&mut attributes).await?;
-        call.engine.admission.validate(&mut attributes).await?;
+        let verdict = call.engine.admission.admit(&mut attributes).await;
+        // A refusal brings its warnings with it.
+        call.warn(std::mem::take(&mut attributes.warnings));
+        verdict?;
+        let verdict = call.engine.admission.validate(&mut attributes).await;
+        // A refusal brings its warnings with it.
+        call.warn(std::mem::take(&mut attributes.warnings));
+        verdict?;
         drop(attributes);
         let plan = plan(call, &old, options);
         if options.dry_run {

@@ -182,7 +182,10 @@ async fn prepare(
     }
     let mut attributes = call.attributes(Operation::Update, Some(new), Some(old), name, options.dry_run);
     attributes.options = Some(json!({"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1"}));
-    call.engine.admission.admit(&mut attributes).await?;
+    let verdict = call.engine.admission.admit(&mut attributes).await;
+    // A refusal brings its warnings with it.
+    call.warn(std::mem::take(&mut attributes.warnings));
+    verdict?;
     let mut new = attributes.object.take().unwrap_or(Value::Null);
     finish(call, &mut new, options);
     call.guard_grant(&new, Some(old))?;
@@ -205,8 +208,10 @@ async fn prepare(
     }
     call.warn((strategy.warnings)(&new, Some(old)));
     attributes.object = Some(new);
-    call.engine.admission.validate(&mut attributes).await?;
+    let verdict = call.engine.admission.validate(&mut attributes).await;
+    // A refusal brings its warnings with it.
     call.warn(std::mem::take(&mut attributes.warnings));
+    verdict?;
     Ok(attributes.object.take().unwrap_or(Value::Null))
 }
 

@@ -36,6 +36,10 @@ pub fn question(hook: &Value, request: &Attributes<'_>) -> (Value, String) {
             fields.shift_remove(field);
         }
     }
+    let user = asked.get_mut("userInfo").and_then(Value::as_object_mut);
+    if let Some(user) = user {
+        user.retain(|_, value| *value != "");
+    }
     let review = json!({
         "kind": "AdmissionReview", "apiVersion": format!("admission.k8s.io/{version}"), "request": asked,
     });

@@ -100,13 +100,13 @@ pub async fn post(address: &Address, question: &Value, objects: &dyn Objects) ->
     let (answer, _) = futures::future::join(exchange, connection).await;
     let (code, body) = answer.map_err(|why| address.failed(why))?;
     if !code.is_success() {
-        let text = String::from_utf8_lossy(&body).trim().to_string();
         return Err(match code.as_u16() {
             404 => "failed to call webhook: the server could not find the requested resource".to_string(),
-            500.. => format!(
-                "failed to call webhook: an error on the server ({text:?}) has prevented the request from succeeding"
-            ),
-            _ => "failed to call webhook: the server rejected our request for an unknown reason".to_owned(),
+            500.. => {
+                "failed to call webhook: an error on the server (\"unknown\") has prevented the request from succeeding"
+                    .to_string()
+            }
+            _ => "failed to call webhook: the server rejected our request for an unknown reason".to_string(),
         });
     }
     serde_json::from_slice(&body)
