@@ -15,6 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
+use kube::runtime::wait::await_condition;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -174,7 +177,20 @@ impl Cluster {
         for index in 0..cluster.0.options.nodes {
             cluster.power_on(NodeConfig::numbered(index.into()));
         }
+        if which.includes(ACCOUNTS) {
+            cluster.default_account().await;
+        }
         Ok(cluster)
+    }
+
+    /// Waits until Pods can be made in the namespace `default`: its ServiceAccount is there, which
+    /// a loop makes in the first moments of a new cluster.
+    async fn default_account(&self) {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client("tutor"), "default");
+        let there = await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some());
+        if self.0.options.clock.timeout(ACCOUNT_LIMIT, there).await.is_err() {
+            tracing::warn!("the namespace default has no ServiceAccount yet");
+        }
     }
 
     fn power_on(&self, config: NodeConfig) {
@@ -316,6 +332,10 @@ impl Cluster {
     }
 }
 
+/// The loop that makes ServiceAccounts.
+const ACCOUNTS: &str = "serviceaccount-controller";
+/// How long a start waits for it.
+const ACCOUNT_LIMIT: Duration = Duration::from_secs(5);
 /// The scheduler's name among the loops.
 const SCHEDULER: &str = "scheduler";
 

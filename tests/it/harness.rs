@@ -57,7 +57,10 @@ impl Builder {
         let client = cluster.client("test");
         let play = Playground { cluster, client, clock, tasks };
         for node in 1..=self.nodes {
-            play.expect(&format!("node/node-{node}"), condition("Ready", "True")).await;
+            play.expect(&format!("node/node-{node}"), |node| {
+                condition("Ready", "True")(node) && node["spec"].get("taints").is_none()
+            })
+            .await;
         }
         play
     }

@@ -9,17 +9,6 @@ use serde_json::{Value, json};
 
 use crate::harness::{Playground, phase};
 
-/// A cluster of so many nodes that are ready, as the scheduler sees it too, and that takes Pods.
-async fn settled(nodes: u16) -> Playground {
-    let play = Playground::simulated().nodes(nodes).start().await;
-    for node in 1..=nodes {
-        play.expect(&format!("node/node-{node}"), |node| node["spec"].get("taints").is_none()).await;
-    }
-    play.expect("serviceaccount/default", |_| true).await;
-    play.advance(Duration::from_secs(1)).await;
-    play
-}
-
 async fn create(play: &Playground, name: &str, extra: Value) {
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
         "spec": {"containers": [{"name": "c", "image": "tutor/web:1"}]}});
@@ -60,7 +49,7 @@ fn asks(cpu: &str) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_is_bound_run_and_gone() {
-    let play = settled(2).await;
+    let play = Playground::simulated().nodes(2).start().await;
     create(&play, "web", json!({})).await;
     let pod = play.expect("pod/web", phase("Running")).await;
     assert_eq!(play.cluster.decision("default", "web").unwrap()["node"], pod["spec"]["nodeName"]);
@@ -79,7 +68,7 @@ async fn a_pod_is_bound_run_and_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn replicas_go_to_different_nodes_and_the_nodes_list_their_image() {
-    let play = settled(3).await;
+    let play = Playground::simulated().nodes(3).start().await;
     let template = json!({"metadata": {"labels": {"app": "web"}},
         "spec": {"containers": [{"name": "c", "image": "tutor/web:1"}]}});
     let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
@@ -100,7 +89,7 @@ async fn replicas_go_to_different_nodes_and_the_nodes_list_their_image() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_fits_nowhere_says_why_and_gets_the_room_that_comes_free() {
-    let play = settled(1).await;
+    let play = Playground::simulated().nodes(1).start().await;
     create(&play, "first", asks("3")).await;
     play.expect("pod/first", phase("Running")).await;
     create(&play, "second", asks("2")).await;
@@ -116,7 +105,7 @@ async fn a_pod_that_fits_nowhere_says_why_and_gets_the_room_that_comes_free() {
 
 #[tokio::test(start_paused = true)]
 async fn crashes_wrong_images_and_ends_show_as_they_do() {
-    let play = settled(1).await;
+    let play = Playground::simulated().nodes(1).start().await;
     let runs = |policy: &str, script: &str| {
         json!({"spec": {"restartPolicy": policy, "containers": [
             {"name": "c", "image": "busybox", "command": ["sh", "-c", script]}]}})
@@ -141,7 +130,7 @@ async fn crashes_wrong_images_and_ends_show_as_they_do() {
 
 #[tokio::test(start_paused = true)]
 async fn a_more_important_pod_takes_the_room() {
-    let play = settled(1).await;
+    let play = Playground::simulated().nodes(1).start().await;
     play.apply("apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: high}\nvalue: 1000\n").await;
     create(&play, "low", asks("3")).await;
     play.expect("pod/low", phase("Running")).await;

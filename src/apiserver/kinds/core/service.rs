@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::pod::containers::port_or_name;
+use super::pod::probes::port_or_name;
 use super::pod::spec::supported;
 use crate::apiserver::kinds::json::Fill::{Flag, Int, Text};
 use crate::apiserver::kinds::json::{Json, copy, drop_at, fill, items_mut, put};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::apiserver::kinds::core::pod::containers::port_or_name;
+use crate::apiserver::kinds::core::pod::probes::port_or_name;
 use crate::apiserver::kinds::core::pod::spec::supported;
 use crate::apiserver::kinds::json::Fill::Text;
 use crate::apiserver::kinds::json::{Json, fill, put};

@@ -4,7 +4,10 @@
 
 pub mod containers;
 pub mod defaults;
+pub mod environment;
+pub mod probes;
 pub mod scheduling;
+pub mod security;
 pub mod spec;
 pub mod update;
 pub mod volumes;

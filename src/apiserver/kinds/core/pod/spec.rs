@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::containers::{self, id, seccomp};
+use super::containers;
+use super::security::{id, seccomp};
 use super::{scheduling, volumes};
 use crate::apiserver::kinds::core::resources;
 use crate::apiserver::kinds::json::Json;

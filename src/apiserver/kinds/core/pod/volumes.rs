@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::containers::{descending_path, field_ref, resource_field_ref};
+use super::containers::descending_path;
+use super::environment::{field_ref, resource_field_ref};
 use crate::apiserver::kinds::json::Json;
 use crate::apiserver::kinds::{FieldError, names};
 
