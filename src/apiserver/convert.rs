@@ -23,6 +23,21 @@ const EVENT_FIELDS: &[(&str, &str)] = &[
     ("count", "deprecatedCount"),
 ];
 
+/// The name that a selectable field of this resource has in the stored version:
+/// `regarding.name` of `events.k8s.io/v1` is `involvedObject.name`. A name that only the stored
+/// version knows is left alone under another prefix, so that nothing matches it by accident.
+pub fn stored_field(resource: &Resource, field: &str) -> String {
+    if &*resource.group != "events.k8s.io" {
+        return field.to_owned();
+    }
+    let (head, tail) = field.split_at(field.find('.').unwrap_or(field.len()));
+    match EVENT_FIELDS.iter().find(|(old, new)| *old == head || *new == head) {
+        Some((old, new)) if *new == head => format!("{old}{tail}"),
+        Some(_) => format!("v1:{field}"),
+        None => field.to_owned(),
+    }
+}
+
 /// Metrics and behavior that `autoscaling/v1` has no field for travel in these annotations.
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
@@ -142,6 +157,21 @@ fn parse(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_of_the_new_event_is_found_under_its_old_name() {
+        let of = |group: &str| resource::builtin().iter().find(|r| &*r.kind == "Event" && &*r.group == group).unwrap();
+        let table = [
+            ("events.k8s.io", "regarding.name", "involvedObject.name"),
+            ("events.k8s.io", "reportingController", "reportingComponent"),
+            ("events.k8s.io", "involvedObject.name", "v1:involvedObject.name"),
+            ("events.k8s.io", "reason", "reason"),
+            ("", "involvedObject.name", "involvedObject.name"),
+        ];
+        for (group, field, stored) in table {
+            assert_eq!(stored_field(of(group), field), stored);
+        }
+    }
 
     fn builtin(group: &str, version: &str, kind: &str) -> &'static Resource {
         let found =

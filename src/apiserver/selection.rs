@@ -1,7 +1,7 @@
 //! Which objects a list, a watch or a deletecollection means: namespace, labels, fields.
 
 use super::cache::{FieldsOf, Object};
-use super::kinds;
+use super::{convert, kinds};
 use crate::api::resource::Resource;
 use crate::api::selector::{FieldSelector, LabelSelector};
 use crate::api::status::{Reason, Status};
@@ -32,15 +32,17 @@ impl Selection {
         let fields = FieldSelector::parse(fields).map_err(|error| bad(&error))?;
         let own = selectable_names(resource);
         for term in fields.terms() {
-            let name = term.field.as_str();
+            let stored = convert::stored_field(resource, &term.field);
+            let name = stored.as_str();
             if name == "metadata.name" || (name == "metadata.namespace" && (resource.namespaced() || resource.custom)) {
                 continue;
             }
             if own.iter().any(|own| own == name) {
                 continue;
             }
-            return Err(bad(&unknown_field(name, own.is_empty() && !resource.custom)));
+            return Err(bad(&unknown_field(&term.field, own.is_empty() && !resource.custom)));
         }
+        let fields = fields.renamed(|field| convert::stored_field(resource, field));
         let key_prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
         Ok(Selection { key_prefix, labels, fields, fields_of })
     }

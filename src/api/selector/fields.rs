@@ -50,6 +50,15 @@ impl FieldSelector {
         self.terms.iter().find(|term| !term.negated && term.field == field).map(|term| term.value.as_str())
     }
 
+    /// The same comparisons of fields that have other names elsewhere.
+    #[must_use]
+    pub fn renamed(mut self, name: impl Fn(&str) -> String) -> FieldSelector {
+        for term in &mut self.terms {
+            term.field = name(&term.field);
+        }
+        self
+    }
+
     /// Refuses a field that the kind does not offer.
     pub fn check(&self, known: impl Fn(&str) -> bool) -> Result<(), SelectorError> {
         match self.terms.iter().find(|term| !known(&term.field)) {
