@@ -2,7 +2,8 @@
 //!
 //! In: [`Options`]. Out: a running [`Cluster`]. This is the one place where everything below is
 //! visible at once; read it to see what a Kubernetes cluster consists of. Each part gets its own
-//! client and so its own identity: parts meet only at the API server. Chapter: "The cluster".
+//! client and so its own identity: parts meet only at the API server.
+//! Chapter: `book/src/control-plane/the-cluster.md`.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -207,3 +207,19 @@ fn unsafe_code_is_argued() {
         .filter(|source| code(source).any(|(_, line)| line.contains("allow(unsafe_code") && !line.contains("reason")));
     report(&faults.map(|source| format!("src/{}: unsafe without a reason", source.path.display())).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_chapter_that_a_file_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut faults = Vec::new();
+    for source in &sources() {
+        for line in source.text.lines().take_while(|line| line.starts_with("//!")) {
+            let Some((_, named)) = line.split_once("Chapter: ") else { continue };
+            let page = named.split('`').nth(1).unwrap_or_default();
+            if !page.ends_with(".md") || !root.join(page).exists() {
+                faults.push(format!("src/{}: there is no chapter {named}", source.path.display()));
+            }
+        }
+    }
+    report(&faults);
+}

@@ -3,7 +3,7 @@
 //! In: the text of `spec.schedule`, and a time in a zone. Out: the next time after it. Validation
 //! judges with it, the CronJob loop waits with it; both in the words and with the corner cases of
 //! the library that Kubernetes uses, `robfig/cron`: a time that the change to summer time skips is
-//! skipped, one that comes twice comes twice. Chapter: workloads/cronjobs.
+//! skipped, one that comes twice comes twice. Chapter: `book/src/inside/schema.md`.
 
 use jiff::{SignedDuration, Zoned};
 

@@ -2,7 +2,7 @@
 //!
 //! In: an object and its resource. Out: amounts by every name a quota may count it under. Admission
 //! charges with it before a write; the quota loop counts with it what is there. Source:
-//! `k8s.io/kubernetes/pkg/quota/v1/evaluator/core`. Chapter: tenancy/quotas.
+//! `k8s.io/kubernetes/pkg/quota/v1/evaluator/core`. Chapter: `book/src/inside/schema.md`.
 
 use std::collections::BTreeMap;
 

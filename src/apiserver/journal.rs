@@ -2,7 +2,7 @@
 //!
 //! In: every write the server acknowledged. Out: the latest ones, as JSON. A client says what made
 //! it write in the header `tutor-cause`; from these `tutor trace` draws the chain from a command to
-//! a running process. Bounded; never stored; says nothing about values. Chapter: inside/trace.
+//! a running process. Bounded; never stored; says nothing about values. Chapter: `book/src/inside/api-server.md`.
 
 use std::collections::VecDeque;
 

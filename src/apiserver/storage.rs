@@ -2,7 +2,7 @@
 //!
 //! In: objects as JSON. Out: the object with its new `resourceVersion`, or the conflict. Every
 //! write is one transaction guarded by the revision it was based on, so two writers never lose each
-//! other's work. Chapter: part 2, etcd.
+//! other's work. Chapter: `book/src/inside/api-server.md`.
 
 use std::cmp::Ordering;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! A loop learns of a change (revision 41) and writes (revision 42). [`with`] makes a client whose
 //! writes say so in the header `tutor-cause`, and the API server's journal keeps it; chains of
-//! these are what `tutor trace` draws. Reads carry nothing. Chapter: inside/trace.
+//! these are what `tutor trace` draws. Reads carry nothing. Chapter: `book/src/inside/loops.md`.
 
 use std::collections::BTreeSet;
 

@@ -3,7 +3,7 @@
 //! Comes in: events of kube-runtime's watcher, which lists, watches, resumes, and lists again on
 //! 410. Goes out: lookups in the copy, and each change to whoever subscribed, in the order the API
 //! server made them. Loops put keys into their queues then, with the revision as the cause. No
-//! list is repeated on a timer. Chapter: inside/client.
+//! list is repeated on a timer. Chapter: `book/src/inside/loops.md`.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;

@@ -6,7 +6,7 @@
 //! that let a reader pause a loop. Nothing here decides anything about Kubernetes objects.
 //!
 //! Architecture invariant: loops know the cluster only through this room; no list is read on a
-//! timer, each change arrives by watch. Chapter: inside/client.
+//! timer, each change arrives by watch. Chapter: `book/src/inside/loops.md`.
 
 pub mod cause;
 pub mod events;

@@ -3,7 +3,7 @@
 //! A loop waits at its [`Switch::gate`] before each piece of work. On, the gate is open; paused, it
 //! is shut and each [`Switch::step`] lets one piece through. `tutor controllers pause|step|resume`
 //! and the page turn them. A paused loop forgets nothing: its queue fills meanwhile, one entry a
-//! key. Chapter: inside/loops.
+//! key. Chapter: `book/src/inside/loops.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

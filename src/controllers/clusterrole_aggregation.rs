@@ -1,6 +1,7 @@
 //! Aggregated ClusterRoles: `admin`, `edit` and `view` are the sum of the roles that their labels choose.
 //!
-//! Source: kube-controller-manager, pkg/controller/clusterroleaggregation. Chapter: security/rbac.
+//! Source: kube-controller-manager, pkg/controller/clusterroleaggregation.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 //! Comes in: CronJobs and their Jobs. Goes out: Jobs named after the minute they were due, old ones
 //! deleted, `status`. A due Job is made once, also across a crash: its name is taken until
 //! `lastScheduleTime` says that it was made. The loop waits for the next due time on the clock.
-//! Source: kube-controller-manager, pkg/controller/cronjob. Chapter: workloads/cronjobs.
+//! Source: kube-controller-manager, pkg/controller/cronjob.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::sync::Arc;
 

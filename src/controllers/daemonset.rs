@@ -3,7 +3,7 @@
 //! Comes in: DaemonSets, Nodes, Pods, revisions. Goes out: a Pod for each node that its selector and
 //! taints allow, bound to that node by affinity (the scheduler still places it); old Pods replaced a
 //! few nodes at a time. Source: kube-controller-manager, pkg/controller/daemon.
-//! Chapter: workloads/daemonset.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

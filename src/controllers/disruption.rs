@@ -3,7 +3,7 @@
 //! Comes in: budgets, Pods, and what gives the Pods their number. Goes out: the budget's `status`,
 //! which the eviction subresource spends. An evicted Pod stays noted in `disruptedPods` until it is
 //! seen to end, so that one healthy Pod is never spent twice. Source: kube-controller-manager,
-//! pkg/controller/disruption. Chapter: operations/disruptions.
+//! pkg/controller/disruption. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

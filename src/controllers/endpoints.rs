@@ -1,6 +1,7 @@
 //! Endpoints: the older form of EndpointSlices, one object a Service, for clients that still read it.
 //!
-//! Source: kube-controller-manager, pkg/controller/endpoint. Chapter: network/services.
+//! Source: kube-controller-manager, pkg/controller/endpoint.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 //!
 //! Comes in: Services, Pods, Nodes (for zones). Goes out: slices that change as little as possible,
 //! because every node reads every change. Source: kube-controller-manager,
-//! pkg/controller/endpointslice and k8s.io/endpointslice. Chapter: network/services.
+//! pkg/controller/endpointslice and k8s.io/endpointslice.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

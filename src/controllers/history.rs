@@ -1,6 +1,7 @@
 //! ControllerRevisions: the templates a StatefulSet or DaemonSet has had, so that it can go back.
 //!
-//! Source: kube-controller-manager, pkg/controller/history. Chapter: workloads/statefulset.
+//! Source: kube-controller-manager, pkg/controller/history.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! Comes in: changes, through [`crate::client`]. Goes out: writes, through [`crate::client`]. Each
 //! loop is a pure `reconcile` from what it sees to a [`plan::Plan`], and the shared [`runner`]
-//! carries plans out. Chapter: inside/loops.
+//! carries plans out. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 //!
 //! Architecture invariant: no loop holds state it could not rebuild from a list and a watch, and no
 //! loop knows another: they meet only in objects.

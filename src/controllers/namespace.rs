@@ -3,7 +3,8 @@
 //! Comes in: Namespaces. Goes out: one deletecollection for each namespaced resource that discovery
 //! names (custom ones too), conditions that say what is left, and at the end `finalize` without the
 //! finalizer `kubernetes`. Not a pure loop: what is left is learned by listing. Source:
-//! kube-controller-manager, pkg/controller/namespace/deletion. Chapter: inside/namespaces.
+//! kube-controller-manager, pkg/controller/namespace/deletion.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,7 +4,8 @@
 //! `Unknown` and taints follow: `NoSchedule` keeps new Pods away at once, `NoExecute` lets the
 //! taint-eviction loop move the old ones after their 300 s of toleration. When every node is silent
 //! it is more likely that the control plane is cut off, so nothing is evicted then. Source:
-//! kube-controller-manager, pkg/controller/nodelifecycle. Chapter: operations/nodes.
+//! kube-controller-manager, pkg/controller/nodelifecycle.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! An object belongs to at most one controller. A controller whose selector matches an object
 //! without one adopts it; one whose selector no longer matches its own object lets it go. Source:
-//! kube-controller-manager, controller_ref_manager.go. Chapter: workloads/ownership.
+//! kube-controller-manager, controller_ref_manager.go. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! A loop is a pure function from what it sees to a [`Plan`]; the runner carries the plan out
 //! through the client. An [`Action`] is one request and what to say about its outcome.
-//! Chapter: inside/loops.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //!
 //! Those whose node is gone, those being deleted before they got a node, those being deleted on a
 //! node marked out of service, and the oldest ended ones when there are too many. Source:
-//! kube-controller-manager, pkg/controller/podgc. Chapter: operations/nodes.
+//! kube-controller-manager, pkg/controller/podgc. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

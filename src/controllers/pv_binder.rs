@@ -5,7 +5,7 @@
 //! statuses. A claim gets the smallest volume that fits. It makes and erases no volumes: there is
 //! no storage behind a playground, so a class with a provisioner waits for that provisioner, and a
 //! released volume waits for a person. Source: kube-controller-manager,
-//! pkg/controller/volume/persistentvolume. Chapter: storage/volumes.
+//! pkg/controller/volume/persistentvolume. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! Comes in: PersistentVolumes. Goes out: the finalizer `kubernetes.io/pv-protection`, set and taken
 //! away. Source: kube-controller-manager, pkg/controller/volume/pvprotection.
-//! Chapter: storage/volumes.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use k8s_openapi::api::core::v1::PersistentVolume;
 

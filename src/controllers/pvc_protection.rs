@@ -2,7 +2,7 @@
 //!
 //! Comes in: PersistentVolumeClaims and Pods. Goes out: the finalizer
 //! `kubernetes.io/pvc-protection`, set and taken away. Source: kube-controller-manager,
-//! pkg/controller/volume/pvcprotection. Chapter: storage/volumes.
+//! pkg/controller/volume/pvcprotection. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::sync::Arc;
 

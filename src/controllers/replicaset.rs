@@ -3,7 +3,8 @@
 //! Comes in: ReplicaSets and Pods. Goes out: Pods created, surplus Pods deleted, Pods adopted and
 //! released, `status`. Source: kube-controller-manager, pkg/controller/replicaset. It knows nothing
 //! of rollouts: that is the Deployment's. The older ReplicationController is kept by the same
-//! reconcile: [`Replicated`] is what the two have in common. Chapter: workloads/replicaset.
+//! reconcile: [`Replicated`] is what the two have in common.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! Comes in: ReplicationControllers and Pods. Goes out: as from a ReplicaSet, whose reconcile does
 //! the work. Source: kube-controller-manager, pkg/controller/replication, which converts likewise.
-//! Chapter: workloads/replicaset.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use k8s_openapi::api::apps::v1::{ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::{

@@ -4,7 +4,8 @@
 //! quota names. Goes out: `status.hard` and `status.used`. Admission adds to `used` before a write;
 //! this loop gives back what is deleted or has ended, and counts all when a quota's `spec` changes.
 //! It does not count on creation: what admission charged may not show here yet. Source:
-//! kube-controller-manager, pkg/controller/resourcequota. Chapter: tenancy/quotas.
+//! kube-controller-manager, pkg/controller/resourcequota.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

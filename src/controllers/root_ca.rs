@@ -2,7 +2,7 @@
 //!
 //! A Pod trusts the API server by this ConfigMap, which its token volume mounts. Source:
 //! kube-controller-manager, pkg/controller/certificates/rootcacertpublisher.
-//! Chapter: security/accounts.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! ServiceAccounts: every namespace has one named `default`, made again when it is deleted.
 //!
-//! Source: kube-controller-manager, pkg/controller/serviceaccount. Chapter: security/accounts.
+//! Source: kube-controller-manager, pkg/controller/serviceaccount.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::ObjectMeta;

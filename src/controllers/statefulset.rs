@@ -3,7 +3,7 @@
 //! Comes in: StatefulSets, their Pods, revisions and claims. Goes out: Pods `name-0`, `name-1`, …
 //! made in order and removed in reverse, one PersistentVolumeClaim each for every template, updates
 //! from the highest ordinal down to the partition. Source: kube-controller-manager,
-//! pkg/controller/statefulset. Chapter: workloads/statefulset.
+//! pkg/controller/statefulset. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

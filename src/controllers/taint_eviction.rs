@@ -1,6 +1,7 @@
 //! Taint eviction: deletes Pods that do not tolerate a `NoExecute` taint of their node, or no longer.
 //!
-//! Source: kube-controller-manager, pkg/controller/tainteviction. Chapter: operations/nodes.
+//! Source: kube-controller-manager, pkg/controller/tainteviction.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use std::collections::HashMap;
 

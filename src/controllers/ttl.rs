@@ -1,6 +1,6 @@
 //! How long a kubelet may keep a ConfigMap or Secret before it asks again, by the cluster's size.
 //!
-//! Source: kube-controller-manager, pkg/controller/ttl. Chapter: inside/kubelet.
+//! Source: kube-controller-manager, pkg/controller/ttl. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! Jobs with `ttlSecondsAfterFinished`: deleted that long after they ended.
 //!
 //! Comes in: Jobs. Goes out: deletions. Source: kube-controller-manager,
-//! pkg/controller/ttlafterfinished. Chapter: workloads/jobs.
+//! pkg/controller/ttlafterfinished. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;

@@ -2,8 +2,7 @@
 //!
 //! In: a target and an exercise. Out: a [`Report`], the same for the terminal, `--json` and the
 //! page. A step that waits gives up at `within`, or earlier when the cluster has gone quiet and
-//! nothing is on its way, so that a wrong answer is told in two seconds. Chapter:
-//! `book/src/inside/exercises.md`.
+//! nothing is on its way, so that a wrong answer is told in two seconds. Chapter: `book/src/inside/exercises.md`.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn values_are_shown_short() {
-        let pod = super::super::expression::to_cel(&serde_json::json!({"kind": "Pod", "metadata": {"name": "a"}}));
+        let pod = crate::api::cel::to_cel(&serde_json::json!({"kind": "Pod", "metadata": {"name": "a"}}));
         assert_eq!(show(&Cel::from(vec![pod.clone(), pod])), "pod/a, pod/a");
         assert_eq!(show(&Cel::from("x".repeat(500))).chars().count(), WIDTH + 1);
     }

@@ -4,11 +4,10 @@
 //! there is none yet. JSON numbers become CEL ints where they are whole, so `replicas == 3` holds.
 //! Chapter: `book/src/inside/exercises.md`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::objects::{Key, Map};
 use cel::{Context, Env, ExecutionError, Program, Value as Cel, extensions};
 use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer};
@@ -84,25 +83,6 @@ impl<'de> Deserialize<'de> for Expression {
     }
 }
 
-/// A JSON value as CEL sees it.
-pub fn to_cel(value: &Value) -> Cel {
-    match value {
-        Value::Null => Cel::Null,
-        Value::Bool(bool) => Cel::Bool(*bool),
-        Value::Number(number) => match number.as_i64() {
-            Some(int) => Cel::Int(int),
-            None => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => Cel::String(Arc::new(text.clone())),
-        Value::Array(items) => Cel::List(Arc::new(items.iter().map(to_cel).collect())),
-        Value::Object(fields) => {
-            let map: HashMap<Key, Cel> =
-                fields.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), to_cel(value))).collect();
-            Cel::Map(Map { map: Arc::new(map) })
-        }
-    }
-}
-
 /// A CEL value as JSON; null for what JSON cannot say.
 pub fn to_json(value: &Cel) -> Value {
     value.json().unwrap_or(Value::Null)
@@ -120,6 +100,7 @@ fn in_words(error: &ExecutionError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::cel::to_cel;
 
     fn eval(source: &str) -> Result<Cel, String> {
         let world = Arc::new(Mutex::new(World::default()));

@@ -214,7 +214,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::course::expression::{Expression, Variables, to_cel};
+    use crate::api::cel::to_cel;
+    use crate::course::expression::{Expression, Variables};
     use crate::course::world::Wanted;
 
     fn world() -> Arc<Mutex<World>> {

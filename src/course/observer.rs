@@ -17,9 +17,10 @@ use kube::runtime::watcher::{self, Event};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::expression::{Expression, Variables, to_cel};
+use super::expression::{Expression, Variables};
 use super::target::Target;
 use super::world::{Question, Source, Wanted, World};
+use crate::api::cel::to_cel;
 
 /// How often to look again at what no watch covers.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);

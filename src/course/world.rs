@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use cel::Value as Cel;
 use serde_json::Value;
 
-use super::expression::to_cel;
+use crate::api::cel::to_cel;
 
 /// The objects of one resource in one namespace. A cluster-scoped resource has its objects under
 /// whichever namespace asked.

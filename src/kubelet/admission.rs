@@ -1,7 +1,7 @@
 //! What a node checks before it takes a Pod in: that it really fits.
 //!
 //! The scheduler checked already, but a Pod can be bound by hand. Pure. Out: the reason and the words
-//! the Pod fails with. Source: kubelet, `predicateAdmitHandler`. Chapter: "kube-scheduler".
+//! the Pod fails with. Source: kubelet, `predicateAdmitHandler`. Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! What a container sees of the cluster: variables and files from ConfigMaps, Secrets and the Pod itself.
 //!
 //! In: the Pod, through `client/` its ConfigMaps and Secrets. Out: resolved variables and files. A
-//! missing source is an error in Kubernetes' words, and the start is tried again later. Chapter:
-//! "ConfigMaps and Secrets".
+//! missing source is an error in Kubernetes' words, and the start is tried again later.
+//! Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::BTreeMap;
 

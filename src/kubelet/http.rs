@@ -2,7 +2,7 @@
 //!
 //! In: what the API server's `KubeletDialer` passes on: `GET /containerLogs/{ns}/{pod}/{container}`,
 //! `/pods`, `/healthz`. Out: plain text, streamed where it is followed. Errors in the kubelet's words.
-//! Chapter: "Pods", `kubectl logs`.
+//! Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::convert::Infallible;
 use std::pin::Pin;

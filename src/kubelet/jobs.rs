@@ -1,7 +1,8 @@
 //! What a Pod's worker has done for it: each job one future, from an action to its outcome.
 //!
 //! In: the node, the Pod, what the action names. Out: an [`Outcome`] for the worker to note. Jobs talk
-//! to the runtime and record events in the kubelet's words; they change no state. Chapter: "kubelet".
+//! to the runtime and record events in the kubelet's words; they change no state.
+//! Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,8 +3,8 @@
 //! In: the Pods whose `spec.nodeName` is this node, by watch. Out: containers (through [`runtime`]),
 //! Pod status, the Node object and its heartbeat. The thinking is one pure function,
 //! [`sync::sync_pod`]; [`worker`] carries its actions out, one task a Pod; [`node`] speaks for the
-//! machine; [`http`] answers `kubectl logs`. It never picks a node and never makes a Pod. Chapter:
-//! "kubelet".
+//! machine; [`http`] answers `kubectl logs`. It never picks a node and never makes a Pod.
+//! Chapter: `book/src/control-plane/kubelet.md`.
 
 pub mod admission;
 pub mod environment;

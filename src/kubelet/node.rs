@@ -1,8 +1,8 @@
 //! The Node object: what the kubelet says about its machine, and the heartbeat that it still says so.
 //!
 //! In: the node's configuration. Out: the Node (once), its status (on change, and every five minutes),
-//! a Lease renewed every ten seconds: when renewals stop, others decide that the node is dead. Chapter:
-//! "kubelet", experiment "a node dies".
+//! a Lease renewed every ten seconds: when renewals stop, others decide that the node is dead.
+//! Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,7 @@
 //! Probes: when each is due, and what its answers add up to.
 //!
 //! A startup probe holds back the other two until it passes; liveness failing means restart; readiness
-//! failing means no traffic. Pure: times and answers in, verdicts out. Chapter: "Pods", experiment
-//! "readiness-vs-liveness".
+//! failing means no traffic. Pure: times and answers in, verdicts out. Chapter: `book/src/control-plane/kubelet.md`.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Probe};

@@ -1,7 +1,7 @@
 //! A kubelet: its node, its Pods' workers, and the watch that feeds them.
 //!
 //! In: a configuration, a client, a runtime, the clock, a task group. Out: a [`Kubelet`] that can be
-//! asked over its HTTP API, made unready, or powered off. Chapter: "kubelet".
+//! asked over its HTTP API, made unready, or powered off. Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! Changed only by the worker, when an action's outcome is known; read by `sync_pod`. The back-off
 //! rule lives here: a container that ended is started again at once the first time, then after 10 s,
-//! 20 s, 40 s … at most 5 minutes; ten quiet minutes forget it all. Chapter: "Pods".
+//! 20 s, 40 s … at most 5 minutes; ten quiet minutes forget it all. Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

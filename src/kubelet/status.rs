@@ -2,7 +2,7 @@
 //!
 //! Pure. In: the Pod (whose last status gives the times of unchanged conditions) and the
 //! [`PodState`]. Out: the whole `PodStatus` that belongs to the kubelet. Source: Kubernetes document
-//! "Pod Lifecycle". Chapter: "Pods".
+//! "Pod Lifecycle". Chapter: `book/src/control-plane/kubelet.md`.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{

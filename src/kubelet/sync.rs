@@ -3,7 +3,7 @@
 //! No time but `now`, no input, no output: the worker carries the actions out, notes their outcome in
 //! [`PodState`], and asks again, until nothing is left to do. Order of a Pod's life: sandbox, init
 //! containers one after the other (sidecars stay), main containers, restarts with back-off; and at the
-//! end main containers, sidecars, sandbox. Chapter: "kubelet".
+//! end main containers, sidecars, sandbox. Chapter: `book/src/control-plane/kubelet.md`.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, PodStatus};

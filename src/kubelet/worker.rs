@@ -2,7 +2,7 @@
 //!
 //! In: the Pod's versions as the API server makes them, containers that end, times that come. Out:
 //! calls to the runtime, status patches with the Pod's revision as their cause, events, and at the end
-//! the final DELETE. The worker decides nothing. Chapter: "kubelet".
+//! the final DELETE. The worker decides nothing. Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Addresses for Pods: one node's range, given out and taken back.
 //!
 //! In: the node's podCIDR. Out: addresses, the lowest free one after the last given, so that a fresh
-//! address is not that of a Pod that has only gone. Limit: the range. Chapter: "Pods".
+//! address is not that of a Pod that has only gone. Limit: the range. Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;

@@ -1,7 +1,7 @@
 //! The record of one scheduling decision: every node's verdict, every plugin's score.
 //!
 //! Made by `schedule`, read by everybody: the FailedScheduling event is [`Decision::message`], the
-//! page draws [`Decision::nodes`], the checker asks [`Outcome`]. Chapter: "kube-scheduler".
+//! page draws [`Decision::nodes`], the checker asks [`Outcome`]. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! condition `PodScheduled=False` with the event `FailedScheduling`. The thinking is one pure
 //! function, [`schedule()`]: a Pod and a [`Snapshot`] go in, a [`Decision`] comes out, and the event,
 //! the page and the checker all show that same record. It never starts anything: that is the
-//! kubelet's work. Chapter: "kube-scheduler".
+//! kubelet's work. Chapter: `book/src/control-plane/kube-scheduler.md`.
 //!
 //! Read in this order: [`decision`] (what comes out), [`snapshot`] (what goes in), [`schedule`]
 //! (filter, then score), `plugins/` (one rule a file), [`preemption`], [`queue`], [`run`].

@@ -1,7 +1,7 @@
 //! A node as the scheduler sees it: what it has, and what the Pods on it take.
 //!
 //! In: a Node's JSON and the Pods placed on it. Out: sums kept up to date as Pods come and go, so
-//! that a filter is one comparison. Chapter: "kube-scheduler".
+//! that a filter is one comparison. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

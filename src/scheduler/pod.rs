@@ -1,7 +1,7 @@
 //! A Pod as the scheduler sees it: what it asks for, compiled once.
 //!
 //! [`PodView`] is the slim form that informers keep; [`PodInfo`] is made from it and shared by the
-//! queue, the snapshot and the plugins. Chapter: "requests, limits, QoS".
+//! queue, the snapshot and the plugins. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

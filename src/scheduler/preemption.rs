@@ -1,8 +1,8 @@
 //! DefaultPreemption: which less important Pods would have to go so that this one fits.
 //!
 //! In: a Pod that fits nowhere, the snapshot, and why each node refused. Out: the node where the least
-//! is lost, and the victims there; the loop evicts them and writes `nominatedNodeName`. Chapter:
-//! "priority and preemption".
+//! is lost, and the victims there; the loop evicts them and writes `nominatedNodeName`.
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};

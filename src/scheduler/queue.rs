@@ -2,7 +2,7 @@
 //!
 //! Pure. A Pod is *active* (ready to be tried), *backing off* (tried a moment ago: 1 s, then 2, 4, 8,
 //! at most 10), or *unschedulable* (waits for an event that could change a refusing plugin's mind, or
-//! five minutes). Source: kube-scheduler `backend/queue`. Chapter: "kube-scheduler".
+//! five minutes). Source: kube-scheduler `backend/queue`. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};

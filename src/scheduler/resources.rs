@@ -1,7 +1,7 @@
 //! Amounts of what nodes have and Pods ask for.
 //!
-//! In: resource lists as the API writes them. Out: whole numbers to add and compare. Pure. Chapter:
-//! "requests, limits, QoS".
+//! In: resource lists as the API writes them. Out: whole numbers to add and compare. Pure.
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

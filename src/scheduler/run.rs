@@ -2,7 +2,8 @@
 //!
 //! In: informers. Out: Bindings, conditions, events, evictions. One task owns snapshot and queue; writes
 //! run beside it, and a Pod is *assumed* on its node until the write is answered, so that the next
-//! decision counts it. A reader can hold the loop with its switch. Chapter: "kube-scheduler".
+//! decision counts it. A reader can hold the loop with its switch.
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

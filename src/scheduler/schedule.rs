@@ -1,7 +1,7 @@
 //! `schedule`: a Pod and the cluster in, the decision out. No time, no input, no output.
 //!
 //! Gates, then filters node by node, then scores of the nodes that are left, then the best one. When
-//! none is left, preemption is asked. Chapter: "kube-scheduler".
+//! none is left, preemption is asked. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Label and node selectors, compiled once per Pod so that thousands of nodes can be asked.
 //!
 //! In: the selectors of a Pod's spec. Out: yes or no for a set of labels. Source: Kubernetes
-//! `LabelSelector` and `NodeSelector` documents. Chapter: "affinity and anti-affinity".
+//! `LabelSelector` and `NodeSelector` documents. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Claims, volumes and classes as the scheduler sees them: which nodes can reach a Pod's storage.
 //!
 //! In: PersistentVolumeClaims, PersistentVolumes and StorageClasses. Out: what the VolumeBinding
-//! plugin asks. It binds nothing itself. Chapter: "StatefulSets and volumes".
+//! plugin asks. It binds nothing itself. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -3,7 +3,7 @@
 //! In: Services, ReplicationControllers, ReplicaSets and StatefulSets. Out: one selector for a Pod that
 //! brings no spread constraints of its own; the PodTopologySpread plugin asks for it. It never looks at
 //! Pods. Source: Kubernetes document "Pod Topology Spread Constraints", cluster-level defaults.
-//! Chapter: "spreading".
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::{BTreeMap, HashMap};
 

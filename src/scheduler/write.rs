@@ -1,8 +1,8 @@
 //! What the scheduler writes: Bindings, conditions, events, evictions.
 //!
 //! In: a decision. Out: requests through `client/`, each with the Pod's revision as its cause. Events
-//! have the form of events.k8s.io: eventTime and action, repeated ones as a series. Chapter:
-//! "kube-scheduler".
+//! have the form of events.k8s.io: eventTime and action, repeated ones as a series.
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};

@@ -7,7 +7,7 @@
 //! carries ownership between an object and its scale.
 //!
 //! In: JSON values and their schema. Out: the object as merged, before defaults and validation.
-//! Never here: decoding, defaulting, storage. Chapter: server-side apply.
+//! Never here: decoding, defaulting, storage. Chapter: `book/src/inside/schema.md`.
 //! Source: KEP 555; `k8s.io/apimachinery/pkg/util/managedfields`, `sigs.k8s.io/structured-merge-diff`.
 
 mod conflict;

@@ -2,7 +2,7 @@
 //!
 //! One environment for both. In: an expression and JSON values. Out: a value, or why there is none in
 //! the words of cel-go. [`functions`] holds Kubernetes' own functions, [`check`] finds what is wrong
-//! with an expression before it meets a value, and what it may cost. Chapter: part 3, extending the API.
+//! with an expression before it meets a value, and what it may cost. Chapter: `book/src/inside/schema.md`.
 
 pub mod check;
 pub mod duration;

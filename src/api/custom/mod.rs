@@ -3,7 +3,7 @@
 //!
 //! In: `spec.versions[i]`. Out: a [`Definition`] that hangs on the version's resource, read once and
 //! asked for every request. Nothing here knows requests or the store.
-//! Chapter: book part 3, extending the API.
+//! Chapter: `book/src/inside/schema.md`.
 
 pub mod embedded;
 pub mod format;

@@ -2,7 +2,7 @@
 //!
 //! In: the object as stored, and a patch. Out: the object as the writer wants it; decoding,
 //! defaulting and validation come after, in the API server. (The fourth way, server-side apply, is
-//! [`crate::api::apply`].) Chapter: changing objects.
+//! [`crate::api::apply`].) Chapter: `book/src/inside/schema.md`.
 
 pub mod json;
 pub mod merge;

@@ -4,7 +4,7 @@
 //! object with `matchLabels` and `matchExpressions`. [`FieldSelector`] reads `?fieldSelector=`; which
 //! fields a kind offers is its own business. Errors use the API server's words.
 //!
-//! Source: `k8s.io/apimachinery/pkg/{labels,fields}`. Chapter: labels and selectors.
+//! Source: `k8s.io/apimachinery/pkg/{labels,fields}`. Chapter: `book/src/inside/schema.md`.
 
 mod fields;
 mod label_parser;

@@ -6,7 +6,7 @@
 //! official server, and a test replays them.
 //!
 //! In: objects as stored, with their defaults. Never here: which objects, or how they are sent.
-//! Source: `k8s.io/kubernetes/pkg/printers`. Chapter: looking at objects.
+//! Source: `k8s.io/kubernetes/pkg/printers`. Chapter: `book/src/inside/schema.md`.
 
 mod access;
 pub mod age;

@@ -3,7 +3,7 @@
 //! In: events of the store, from [`feed`]. Out: snapshots for lists and cursors for watches. A
 //! watcher holds no queue: it holds a place in the ring of recent events, so one that is slow costs
 //! nothing, and one that falls off the end is told 410 and starts over. Nothing is dropped
-//! silently, and nothing polls. Chapter: part 2, watch.
+//! silently, and nothing polls. Chapter: `book/src/inside/api-server.md`.
 
 pub mod feed;
 pub mod object;

@@ -4,7 +4,7 @@
 //! caches, and each definition's `status`. [`controller`] is the loop, [`names`] decides who may
 //! have which name, [`resources`] turns a definition into resources, [`removal`] empties one that is
 //! deleted, [`strategy`] says what a write of a custom object keeps and checks. To the engine a custom
-//! resource is then like any other. Chapter: book part 3, extending the API.
+//! resource is then like any other. Chapter: `book/src/inside/api-server.md`.
 
 pub mod controller;
 pub mod names;

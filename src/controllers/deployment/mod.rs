@@ -3,7 +3,7 @@
 //! Comes in: Deployments, their ReplicaSets, and Pods (for Recreate only). Goes out: ReplicaSets
 //! created, scaled and cleaned up; `status` with the conditions `Available` and `Progressing`.
 //! It never touches a Pod. Source: kube-controller-manager, pkg/controller/deployment.
-//! Chapter: workloads/deployment.
+//! Chapter: `book/src/control-plane/kube-controller-manager.md`.
 //!
 //! The files: `sets` (which ReplicaSet is new, revisions, annotations), `rollout` (how many replicas
 //! each gets), `status` (what the Deployment says about itself).

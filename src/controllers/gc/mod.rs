@@ -3,7 +3,7 @@
 //! Comes in: the metadata of every object of every resource that discovery names, custom ones as
 //! soon as they exist. Goes out: dependents deleted (background), owners held until their dependents
 //! are gone (foreground), dependents set free (orphan). Source: kube-controller-manager,
-//! pkg/controller/garbagecollector. Chapter: workloads/ownership.
+//! pkg/controller/garbagecollector. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 //!
 //! The files: `graph` (who owns whom), `decide` (what that means, pure).
 

@@ -4,7 +4,7 @@
 //! A Pod is counted exactly once, even across a crash: it keeps the finalizer
 //! `batch.kubernetes.io/job-tracking` until its uid is noted in `uncountedTerminatedPods`, and the
 //! note turns into a count once the finalizer is gone. Source: kube-controller-manager,
-//! pkg/controller/job. Chapter: workloads/jobs.
+//! pkg/controller/job. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 //!
 //! The files: `counting` (what the Pods add up to), `verdict` (whether it is over), and here the
 //! Pods that are missing or too many.

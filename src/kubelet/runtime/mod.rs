@@ -2,8 +2,8 @@
 //!
 //! A sandbox is what a Pod's containers share; containers are created in it, started, stopped; images
 //! are pulled; a process can be run beside them; their output is kept. The kubelet decides *what*,
-//! a runtime only *how*. Every runtime passes the same conformance test (`conformance`). Chapter:
-//! "Containers".
+//! a runtime only *how*. Every runtime passes the same conformance test (`conformance`).
+//! Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! InterPodAffinity: near these Pods, away from those.
 //!
 //! "Near" is a topology domain: nodes with an equal value of the term's label. Anti-affinity works both
-//! ways: a Pod that is already there can refuse the newcomer. Chapter: "affinity and anti-affinity".
+//! ways: a Pod that is already there can refuse the newcomer. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::HashMap;
 

@@ -2,7 +2,8 @@
 //!
 //! A rule is prepared once per Pod (what can be computed for all nodes at once is), then asked node by
 //! node. A rule that has nothing to say about a Pod answers [`Prepared::Skip`] and costs nothing.
-//! Source: kube-scheduler v1.37 `--write-config-to` (order and weights). Chapter: "kube-scheduler".
+//! Source: kube-scheduler v1.37 `--write-config-to` (order and weights).
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use super::decision::{Plugin, Reason, SCORER_COUNT};
 use super::node::NodeInfo;

@@ -1,6 +1,6 @@
 //! NodeAffinity: nodeSelector and node affinity, by the node's labels.
 //!
-//! Required terms refuse, preferred terms rank. Chapter: "required vs preferred".
+//! Required terms refuse, preferred terms rank. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use super::{Direction, Filter, Prepared, PreparedFilter, PreparedScorer, Rejection, Scorer, normalize_by_max};
 use crate::scheduler::node::NodeInfo;

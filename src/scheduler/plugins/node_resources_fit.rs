@@ -1,7 +1,7 @@
 //! NodeResourcesFit: what the Pod asks for must be free, and an emptier node is better.
 //!
 //! The filter compares requests, never use: a busy node with small requests takes more Pods. The score
-//! is LeastAllocated over CPU and memory. Chapter: "requests, limits, QoS".
+//! is LeastAllocated over CPU and memory. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::HashMap;
 

@@ -2,7 +2,7 @@
 //!
 //! DoNotSchedule refuses a node that would make the fullest domain exceed the emptiest by more than
 //! `maxSkew`; ScheduleAnyway only ranks. A Pod that brings no constraints is ranked by the defaults: away
-//! from the Pods of its own workload, over hosts and zones. Chapter: "spreading".
+//! from the Pods of its own workload, over hosts and zones. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

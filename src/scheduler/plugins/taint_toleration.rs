@@ -1,7 +1,7 @@
 //! TaintToleration: a taint keeps away every Pod that does not tolerate it.
 //!
-//! NoSchedule and NoExecute refuse; PreferNoSchedule only lowers the score. Chapter: "taints and
-//! tolerations".
+//! NoSchedule and NoExecute refuse; PreferNoSchedule only lowers the score.
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use super::{Direction, Filter, Prepared, PreparedFilter, PreparedScorer, Rejection, Scorer, normalize_by_max};
 use crate::scheduler::node::NodeInfo;

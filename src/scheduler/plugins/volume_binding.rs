@@ -1,7 +1,7 @@
 //! VolumeBinding: a Pod goes where its volumes can be reached, or be made.
 //!
-//! A claim that must be bound first, or does not exist, refuses all nodes at once. Chapter:
-//! "StatefulSets and volumes".
+//! A claim that must be bound first, or does not exist, refuses all nodes at once.
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use super::{Filter, Prepared, PreparedFilter, Rejection};
 use crate::scheduler::decision::Reason;

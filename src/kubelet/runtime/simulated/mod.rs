@@ -2,7 +2,8 @@
 //!
 //! Deterministic and instant: what a container has printed, which files it has, whether it has ended,
 //! all follow from its program and the time since its start, computed when somebody asks. What it
-//! does is decided by image, command and annotations ([`program`] has the table). Chapter: "Pods".
+//! does is decided by image, command and annotations ([`program`] has the table).
+//! Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

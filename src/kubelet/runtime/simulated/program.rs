@@ -11,7 +11,7 @@
 //! | `pull: fail` or `5s` | its image cannot be pulled, or takes so long |
 //! | `term-after: 5s` or `never` | needs so long to end after TERM |
 //!
-//! `simulated.tutor.dev/NAME.CONTAINER` means one container only. Pure. Chapter: "Pods".
+//! `simulated.tutor.dev/NAME.CONTAINER` means one container only. Pure. Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
