@@ -39,7 +39,7 @@ pub struct Playground {
     pub pid: u32,
     /// The version of tutor that serves it.
     pub version: String,
-    /// From process start to ready, in milliseconds.
+    /// From the start of `tutor serve` to ready, in milliseconds.
     pub start_ms: u64,
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Outcome, closed_output};
-use crate::clock::{Clock, Tick};
+use crate::clock::Clock;
 use crate::cluster::{self, Cluster, Runtime};
 use crate::error::{Error, Result};
 use crate::listen;
@@ -79,7 +79,7 @@ impl Serve {
         };
         let site = web::Site::new(cluster.clone(), &playground, clock, &tasks);
         web::serve(book, &site);
-        playground.start_ms = since_exec(clock, started).as_millis().try_into().unwrap_or(u64::MAX);
+        playground.start_ms = clock.since(started).as_millis().try_into().unwrap_or(u64::MAX);
         state.publish(&playground)?;
         self.say_ready(&playground, &cluster)?;
         site.prepare();
@@ -112,22 +112,6 @@ impl Serve {
             }
         }
         out.flush().map_err(closed_output)
-    }
-}
-
-/// The time since this process was started, as the kernel knows it; since `fallback` elsewhere.
-fn since_exec(clock: Clock, fallback: Tick) -> Duration {
-    fn started_after_boot() -> Option<Duration> {
-        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-        // The fields after the last `)`: state is the first, starttime (in ticks) the 20th.
-        let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
-        Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
-    }
-    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let now = Duration::new(up.tv_sec.unsigned_abs(), u32::try_from(up.tv_nsec).unwrap_or(0));
-    match started_after_boot() {
-        Some(start) if start <= now => now - start,
-        _ => clock.since(fallback),
     }
 }
 
