@@ -7,6 +7,7 @@ import { copyCommandsOnly } from "./console.js";
 import { dressExercises } from "./exercises.js";
 import { showProgress } from "./progress.js";
 import { showCluster } from "./cluster.js";
+import { showTraces } from "./trace.js";
 
 copyCommandsOnly();
 try {
@@ -14,6 +15,7 @@ try {
   showProgress(course);
   dressExercises(course);
   showCluster();
+  showTraces();
 } catch (error) {
   // No playground behind this copy of the book: it stays a book.
   console.info("tutor: no playground answers here", error.message);

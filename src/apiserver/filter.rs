@@ -22,7 +22,7 @@ use super::request::{self, RequestInfo};
 use super::verbs::{
     apply, ask, binding, connect, create, delete, deletecollection, eviction, get, list, patch, scale, update, watch,
 };
-use super::{paths, respond};
+use super::{etcd_view, paths, respond};
 use crate::api::status::{Reason, Status};
 
 /// The largest request body.
@@ -97,6 +97,9 @@ where
         Err(status) => return respond::error(&status, Accepted::JSON),
     };
     if !info.is_resource {
+        if info.verb == "get" && info.path == "/tutor/etcd" {
+            return etcd_view::answer(&engine, &query).await;
+        }
         return paths::answer(&engine, &info, &query, &request.headers);
     }
     match resource(engine, request, query, info, user, body).await {

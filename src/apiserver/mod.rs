@@ -15,6 +15,7 @@ mod catalog;
 mod convert;
 pub mod custom;
 mod engine;
+mod etcd_view;
 mod filter;
 pub mod journal;
 pub mod kinds;

@@ -27,6 +27,7 @@ const PATHS: &[&str] = &[
     "/openapi/v3",
     "/openid/v1/jwks",
     "/readyz",
+    "/tutor/etcd",
     "/tutor/writes",
     "/version",
 ];

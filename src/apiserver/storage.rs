@@ -16,7 +16,7 @@ use crate::api::resource::Resource;
 use crate::api::status::{Details, Reason, Status};
 use crate::etcd::{
     Compare, KeyValue, Keys, LeaseId, Op, OpResponse, RangeRequest, RangeResponse, Revision, Store, StoreError, Test,
-    Txn, Want,
+    Txn, Want, Watching,
 };
 
 /// Key prefixes that are not `/registry/<plural>/`, by group and plural.
@@ -97,6 +97,14 @@ impl Storage {
     pub async fn range(&self, keys: Keys, revision: Option<i64>) -> Result<RangeResponse, StoreError> {
         let revision = revision.map(Revision);
         self.store.range(RangeRequest { keys, limit: 0, revision, want: Want::Values }).await
+    }
+
+    /// Watches keys from a revision on (inclusive), or from now on.
+    ///
+    /// # Errors
+    /// When the store no longer has that revision, or does not answer.
+    pub async fn watch(&self, keys: Keys, from: Option<Revision>) -> Result<Box<dyn Watching>, StoreError> {
+        self.store.watch(keys, from).await
     }
 
     /// Writes a new object; [`Written::Changed`] when there is one already.

@@ -126,3 +126,24 @@ async fn a_write_is_in_the_journal_with_its_fields() {
     let last = &writes["items"][1];
     assert_eq!((&last["verb"], &last["fields"], &last["user"]), (&json!("patch"), &json!(["data.a"]), &json!("admin")));
 }
+
+#[tokio::test]
+async fn the_store_can_be_looked_into() {
+    let api = server().await;
+    call(&api, "POST", "/api/v1/namespaces/default/configmaps", config_map("seen", "1")).await;
+    let (code, one) = call(&api, "GET", "/tutor/etcd?key=/registry/configmaps/default/seen", Value::Null).await;
+    assert_eq!(code, 200, "{one}");
+    let kv = &one["kvs"][0];
+    assert_eq!((&kv["key"], &kv["version"]), (&json!("/registry/configmaps/default/seen"), &json!(1)));
+    assert!(kv["value"].as_str().unwrap().contains("\"seen\""), "{kv}");
+    let created = kv["create_revision"].as_i64().unwrap();
+    let (_, all) = call(&api, "GET", "/tutor/etcd?key=/registry/configmaps/&prefix=true", Value::Null).await;
+    assert!(all["count"].as_i64().unwrap() >= 1);
+    let earlier = format!("/tutor/etcd?key=/registry/configmaps/default/seen&rev={}", created - 1);
+    assert_eq!(call(&api, "GET", &earlier, Value::Null).await.1["count"], 0);
+    for wrong in
+        ["/tutor/etcd", "/tutor/etcd?key=/a&rev=0", "/tutor/etcd?key=/a&rev=x", "/tutor/etcd?key=/a&rev=999999"]
+    {
+        assert_eq!(call(&api, "GET", wrong, Value::Null).await.0, 400, "{wrong}");
+    }
+}

@@ -20,6 +20,7 @@ mod controllers;
 mod course;
 mod dev;
 mod doctor;
+mod etcd;
 mod hint;
 mod init;
 mod list;
@@ -29,6 +30,7 @@ mod serve;
 mod solution;
 mod start;
 mod status;
+mod trace;
 mod watch;
 
 /// How a command ended, when nothing was wrong.
@@ -77,6 +79,10 @@ enum Command {
     Doctor,
     /// Pause, step or resume one of the cluster's loops
     Controllers(controllers::Controllers),
+    /// From a command through every part's write that it caused
+    Trace(trace::Trace),
+    /// The store's keys, revisions and values
+    Etcd(etcd::Etcd),
     /// For authors: prove the exercises
     Dev(dev::Dev),
     /// Print a completion script for your shell
@@ -124,6 +130,8 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Some(Command::Status(status)) => one_thread()?.block_on(status.run(&state, &mut out)),
         Some(Command::Doctor) => doctor::run(&state, &mut out),
         Some(Command::Controllers(controllers)) => one_thread()?.block_on(controllers.run(&state, &mut out)),
+        Some(Command::Trace(trace)) => one_thread()?.block_on(trace.run(&state, &mut out)),
+        Some(Command::Etcd(etcd)) => one_thread()?.block_on(etcd.run(&state, &mut out)),
         Some(Command::Completions(completions)) => completions.run(&mut Arguments::command(), &mut out),
         None => one_thread()?.block_on(watch::here_or_next(&state, &mut out)),
     }

@@ -17,6 +17,7 @@ pub mod page;
 pub mod queue;
 pub mod store;
 pub mod switch;
+pub mod trace;
 pub mod views;
 
 pub use cause::Causes;

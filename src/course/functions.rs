@@ -8,7 +8,7 @@
 //! | `events(object)` | the Events about it |
 //! | `condition(object, type)` | the status of a condition: `"True"`, `"False"`, `"Unknown"`, `""` |
 //! | `owner(object)` | `"ReplicaSet/web-7d"`, or `""` |
-//! | `writes(object)` | who wrote it, oldest first: `{component, user, verb, revision, fields}` |
+//! | `writes(object)` | who wrote it, oldest first: `{who, component, user, verb, revision, fields}` |
 //! | `wrote(object, field)` | the last of them that wrote `field`; no value when nobody did |
 //! | `decision(pod)` | the scheduler's last record of it |
 //! | `logs(pod)`, `logs(pod, container)` | what it printed |

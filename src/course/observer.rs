@@ -21,6 +21,7 @@ use super::expression::{Expression, Variables};
 use super::target::Target;
 use super::world::{Question, Source, Wanted, World};
 use crate::api::cel::to_cel;
+use crate::client::trace;
 
 /// How often to look again at what no watch covers.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -186,6 +187,14 @@ async fn recorded(target: &Target, query: &str) -> Result<Vec<Value>, String> {
     }
 }
 
+/// A write with `who`: its writer, as a trace names it.
+fn with_writer(mut write: Value) -> Value {
+    if let Ok(known) = serde_json::from_value::<trace::Write>(write.clone()) {
+        write["who"] = known.who().into();
+    }
+    write
+}
+
 async fn ask(target: &Target, question: &Question) -> Result<Cel, String> {
     match question {
         Question::Writes { resource, namespace, name } => {
@@ -195,7 +204,7 @@ async fn ask(target: &Target, question: &Question) -> Result<Cel, String> {
             let born = recorded(target, &format!("resource=namespaces&name={namespace}")).await?;
             let born = born.iter().filter(|write| write["verb"] == "create").filter_map(revision).max().unwrap_or(0);
             let recent = writes.into_iter().filter(|write| revision(write).is_some_and(|at| at > born));
-            Ok(to_cel(&recent.collect()))
+            Ok(to_cel(&recent.map(with_writer).collect()))
         }
         Question::Decision { namespace, name } => {
             let decision = target.decision(namespace, name).await;

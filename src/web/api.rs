@@ -7,6 +7,7 @@
 //! | `GET decisions?namespace=&name=` | the scheduler's last record for a Pod |
 //! | `GET progress` | what was started and passed |
 //! | `GET cluster` | nodes and Pods as they change (`live`) |
+//! | `GET trace…` | see `trace` |
 //! | `exercises…` | see `exercises` |
 
 use http::{Method, StatusCode};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::guard::{self, Asked, answer};
-use super::{Site, exercises, live};
+use super::{Site, exercises, live, trace};
 use crate::error::{Error, Result};
 
 /// Answers `/api/{call}`.
@@ -27,6 +28,7 @@ pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
         (&Method::GET, "decisions") => decision(site, asked),
         (&Method::GET, "progress") => exercises::progress(site),
         (&Method::GET, "exercises") => exercises::list(site),
+        (&Method::GET, "trace") => trace::answer(site, asked).await,
         (&Method::GET, "cluster") => return live::watch_cluster(site),
         (method, call) => match exercises::Call::of(method, call) {
             Some(call) => return exercises::answer_call(site, call, asked).await,

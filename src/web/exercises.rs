@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use warp::Reply;
 use warp::reply::Response;
@@ -84,24 +84,20 @@ pub async fn answer_call(site: &Site, call: Call, asked: &Asked) -> Response {
     }
 }
 
-/// Starts, resets or hints in a task of the playground, as a check does: it ends also when the
-/// reader has gone. (And warp, which serves both the page and the cluster's API in process, cannot
-/// answer a request inside of answering another in the same task.)
+/// Starts, resets or hints apart from the request, as a check does: it ends also when the reader
+/// has gone.
 async fn apart(site: &Site, verb: Verb, exercise: &'static Exercise) -> Result<Value> {
-    let (tell, told) = oneshot::channel();
     let here = site.clone();
-    site.0.tasks.spawn("exercise", async move {
+    site.apart("exercise", async move {
         let _turn = here.0.desk.0.lock().await;
         let (target, file) = (target(&here), progress_file(&here));
-        let answer = match verb {
+        match verb {
             Verb::Start => session::begin(&target, exercise, &file).await.map(|started| begun(started, exercise)),
             Verb::Reset => session::reset(&target, exercise, &file).await.map(|started| begun(started, exercise)),
             _ => hint(&target, exercise, &file).await,
-        };
-        // A reader who has gone does not miss it.
-        drop(tell.send(answer));
-    });
-    told.await.unwrap_or_else(|_| Err(Error::new("the playground is stopping", "")))
+        }
+    })
+    .await
 }
 
 /// `{"current", "passed", "total", "exercises"}`.

@@ -10,6 +10,7 @@
 //! | `pages` | everything that is not `/api/`: the rendered book |
 //! | `api` | `/api/…`, except for |
 //! | `exercises` | `/api/exercises/…`: start, check, hint, reset, solution |
+//! | `trace` | `/api/trace`: who wrote what, because of what |
 //! | `live` | `/api/cluster`: nodes and their Pods, as they change |
 
 mod api;
@@ -17,6 +18,7 @@ mod exercises;
 pub mod guard;
 mod live;
 mod pages;
+mod trace;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -27,12 +29,14 @@ use futures::{Stream, StreamExt};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use warp::Filter;
 use warp::reply::Response;
 
 use crate::client::Informers;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::error::{Error, Result};
 use crate::state::Playground;
 use crate::tasks::TaskGroup;
 
@@ -102,6 +106,20 @@ impl Site {
             .unify()
     }
 
+    /// Runs `work` in a task of the playground and waits for it. It ends also when the reader has
+    /// gone; and warp, which serves both the page and the cluster's API in process, cannot answer a
+    /// request inside of answering another in the same task.
+    async fn apart<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (tell, told) = oneshot::channel();
+        // A reader who has gone does not miss the answer.
+        self.0.tasks.spawn(name, async move { drop(tell.send(work.await)) });
+        told.await.unwrap_or_else(|_| Err(Error::new("the playground is stopping", "")))
+    }
+
     async fn answer(&self, asked: &guard::Asked) -> Response {
         if let Some(why) = guard::refusal(asked, &self.0.playground) {
             return guard::refuse(http::StatusCode::FORBIDDEN, why);
@@ -125,7 +143,7 @@ pub fn new_token() -> String {
 }
 
 /// The body, if it came whole and is not too long.
-async fn whole(parts: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Option<Bytes> {
+async fn whole(parts: impl Stream<Item = std::result::Result<impl Buf, warp::Error>>) -> Option<Bytes> {
     let mut parts = pin!(parts);
     let mut body = BytesMut::new();
     while let Some(part) = parts.next().await {

@@ -138,3 +138,36 @@ fn malformed_yaml_is_told_with_its_place() {
     let refused = learner.types("check first-contact --file bad.yaml");
     assert!(refused.code == 2 && refused.err.contains("bad.yaml") && refused.err.contains("line"), "{}", refused.err);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_leads_from_the_command_to_the_running_pod_and_shows_what_each_write_changed() {
+    let learner = Learner::new();
+    learner.types("start order-the-trace");
+    let traced = learner.types("trace deployment/relay -n order-the-trace");
+    assert_eq!(traced.code, 0, "{}", traced.err);
+    let order = ["kubectl creates", "deployment-controller creates", "replicaset-controller creates", "kube-scheduler"];
+    let places: Vec<_> = order.iter().map(|part| traced.out.find(part).expect(part)).collect();
+    assert!(places.is_sorted(), "{}", traced.out);
+    let binding = traced.out.lines().find(|line| line.contains("kube-scheduler")).unwrap();
+    let revision = binding.split_whitespace().next().unwrap();
+    let change = learner.types(&format!("trace deployment/relay -n order-the-trace --at {revision}"));
+    assert!(change.out.contains("+ spec.nodeName: \"node-"), "{}{}", change.out, change.err);
+    let unknown = learner.types("trace deployment/nobody");
+    assert!(unknown.code == 2 && unknown.err.contains("nobody wrote deployments/nobody"), "{}", unknown.err);
+    assert_eq!(learner.types("trace nonsense").code, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stores_keys_are_read_as_they_lie_there() {
+    let learner = Learner::new();
+    let keys = learner.types("etcd get --prefix --keys-only /registry/minions/");
+    assert_eq!(
+        keys.out, "/registry/minions/node-1\n/registry/minions/node-2\n/registry/minions/node-3\n",
+        "{}",
+        keys.err
+    );
+    let one = learner.types("etcd get /registry/namespaces/default");
+    assert!(one.out.contains("created at revision") && one.out.contains("\"name\":\"default\""), "{}", one.out);
+    let none = learner.types("etcd get /registry/namespaces");
+    assert!(none.code == 2 && none.err.contains("did you mean --prefix?"), "{}", none.err);
+}
