@@ -102,12 +102,20 @@ fn amounts(holder: &Value, which: &str) -> Usage {
 /// together, or the largest init container with the sidecars before it where that is more; what
 /// the Pod says as a whole goes before that. Source: component-helpers/resource, PodRequests.
 pub fn pod_total(pod: &Value, which: &str) -> Usage {
+    let Some(spec) = get(pod, &["spec"]) else { return Usage::new() };
+    let mut total = containers_total(spec, which);
+    total.extend(amounts(spec, which));
+    total
+}
+
+/// As [`pod_total`], of the containers in a Pod's spec alone.
+pub fn containers_total(spec: &Value, which: &str) -> Usage {
     let mut total = Usage::new();
-    for container in list(pod, &["spec", "containers"]) {
+    for container in list(spec, &["containers"]) {
         add(&mut total, amounts(container, which));
     }
     let (mut sidecars, mut largest) = (Usage::new(), Usage::new());
-    for container in list(pod, &["spec", "initContainers"]) {
+    for container in list(spec, &["initContainers"]) {
         let own = amounts(container, which);
         let peak = if text(container, &["restartPolicy"]) == "Always" {
             add(&mut total, own.clone());
@@ -121,9 +129,6 @@ pub fn pod_total(pod: &Value, which: &str) -> Usage {
         raise(&mut largest, peak);
     }
     raise(&mut total, largest);
-    if let Some(spec) = get(pod, &["spec"]) {
-        total.extend(amounts(spec, which));
-    }
     total
 }
 

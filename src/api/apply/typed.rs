@@ -227,7 +227,8 @@ fn merge_lists(live: Option<&Value>, applied: Option<&Value>, list: Shape<'_>) -
     (!merged.is_empty()).then_some(Value::Array(merged))
 }
 
-/// The value without the fields of a set. What becomes empty by it goes too.
+/// The value without the fields of a set. What becomes empty by it is null afterwards: still there
+/// for whoever else owns it.
 pub(super) fn remove(value: &Value, doomed: &FieldSet, node: Node<'_>) -> Option<Value> {
     match (shape(node, [Some(value), None]), value) {
         (Shape::Map, Value::Object(map)) if !map.is_empty() => {
@@ -247,6 +248,7 @@ pub(super) fn remove(value: &Value, doomed: &FieldSet, node: Node<'_>) -> Option
             }
             (!kept.is_empty()).then_some(Value::Array(kept))
         }
+        (Shape::Map, Value::Object(_)) | (Shape::Set(..) | Shape::Keyed(..), Value::Array(_)) => None,
         _ => Some(value.clone()),
     }
 }
@@ -255,7 +257,7 @@ fn remove_child(child: &Value, doomed: Option<&FieldSet>, node: Node<'_>) -> Opt
     match doomed {
         None => Some(child.clone()),
         Some(set) if set.is_member() => None,
-        Some(set) => remove(child, set, node),
+        Some(set) => Some(remove(child, set, node).unwrap_or(Value::Null)),
     }
 }
 

@@ -10,6 +10,8 @@ use cel::Program;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SourceInfo};
 use std::rc::Rc;
 
+use super::signatures;
+
 /// A type, with the most elements or letters a value may have.
 #[derive(Clone, Debug)]
 pub enum Type {
@@ -48,6 +50,17 @@ impl Type {
 
     fn is(&self, name: &str) -> bool {
         matches!(self, Type::Dyn) || self.name() == name
+    }
+
+    /// The type without what is inside it; `None`: not known, or an object's.
+    fn family(&self) -> Option<&'static str> {
+        match self {
+            Type::Dyn | Type::Object(_) => None,
+            Type::Plain(name) => Some(name),
+            Type::Text(_) => Some("string"),
+            Type::List(..) => Some("list"),
+            Type::Map(..) => Some("map"),
+        }
     }
 
     fn size(&self) -> u64 {
@@ -174,6 +187,7 @@ impl Scope<'_> {
             cost = cost.saturating_add(inner.cost);
             kinds.push(inner.kind);
         }
+        self.declared(expr, call, &kinds)?;
         let letters: u64 = kinds.iter().filter(|kind| matches!(kind, Type::Text(_))).map(Type::size).max().unwrap_or(0);
         let scanned = |share: u64| letters.saturating_add(9) / share;
         let first = kinds.first().cloned().unwrap_or(Type::Dyn);
@@ -207,8 +221,8 @@ impl Scope<'_> {
                 if known
                     && first.name() != second.name()
                     && !matches!(first, Type::List(..))
-                    && matches!(first, Type::Plain("int" | "double") | Type::Text(_))
-                    && matches!(second, Type::Plain("int" | "double") | Type::Text(_))
+                    && matches!(first, Type::Plain("int" | "double" | "bool") | Type::Text(_))
+                    && matches!(second, Type::Plain("int" | "double" | "bool") | Type::Text(_))
                 {
                     return Err(self.no_overload(expr, &call.func_name, &kinds, &second));
                 }
@@ -220,8 +234,16 @@ impl Scope<'_> {
                 verdict(kind, plus(cost, scanned(10)))
             }
             "_?_:_" => {
+                let branches = (kinds.get(1).and_then(Type::family), kinds.get(2).and_then(Type::family));
+                let differ = matches!(branches, (Some(one), Some(other)) if one != other);
+                if differ || !first.is("bool") {
+                    return Err(self.no_overload(expr, "_?_:_", &kinds, &first));
+                }
                 let branch = kinds.into_iter().nth(1).unwrap_or(Type::Dyn);
                 verdict(branch, cost)
+            }
+            "_[_]" if matches!((first.family(), second.family()), (Some("list"), Some(at)) if !matches!(at, "int" | "uint" | "double")) => {
+                Err(self.no_overload(expr, "_[_]", &kinds, &second))
             }
             "_[_]" => verdict(
                 match first {
@@ -251,6 +273,45 @@ impl Scope<'_> {
         }
     }
 
+    /// Whether there is such a function, and one for these types.
+    fn declared(&self, expr: &IdedExpr, call: &CallExpr, kinds: &[Type]) -> Result<(), String> {
+        let name = call.func_name.as_str();
+        let qualified = matches!(call.target.as_deref().map(|target| &target.expr), Some(Expr::Ident(of)) if is_type_name(of));
+        if qualified || name.starts_with(['_', '@', '!', '-']) {
+            return Ok(());
+        }
+        let place = self.parenthesis(expr, name);
+        if !signatures::is_declared(name) {
+            return Err(self.fault(place, &format!("undeclared reference to '{name}' (in container '')")));
+        }
+        let plain: Vec<Option<&str>> = kinds.iter().map(Type::family).collect();
+        let (receiver, arguments) = match call.target {
+            Some(_) => (Some(plain[0]), &plain[1..]),
+            None => (None, &plain[..]),
+        };
+        if signatures::fits(name, receiver, arguments) {
+            return Ok(());
+        }
+        let shown: Vec<String> = kinds.iter().map(Type::name).collect();
+        let applied = match call.target {
+            Some(_) => format!("{}.({})", shown[0], shown[1..].join(", ")),
+            None => format!("({})", shown.join(", ")),
+        };
+        Err(self.fault(place, &format!("found no matching overload for '{name}' applied to '{applied}'")))
+    }
+
+    /// Where the parenthesis of a call opens: cel-go points at it.
+    fn parenthesis(&self, expr: &IdedExpr, name: &str) -> usize {
+        let (start, stop) = self.info.offset_for(expr.id).unwrap_or((0, 0));
+        let source = &self.info.source;
+        if source.get(start as usize..).is_some_and(|rest| rest.starts_with('(')) {
+            return start as usize;
+        }
+        let needle = format!("{name}(");
+        let inside = source.get(start as usize..(stop as usize + 1).min(source.len()));
+        inside.and_then(|text| text.find(&needle)).map_or(start as usize, |at| start as usize + at + name.len())
+    }
+
     fn no_overload(&self, expr: &IdedExpr, name: &str, kinds: &[Type], _: &Type) -> String {
         let shown: Vec<String> = kinds.iter().map(Type::name).collect();
         let message = format!("found no matching overload for '{name}' applied to '({})'", shown.join(", "));
@@ -259,7 +320,11 @@ impl Scope<'_> {
 
     /// Where an operator stands: cel-go points at it, not at its first operand.
     fn operator(&self, expr: &IdedExpr, name: &str) -> usize {
-        let symbol = name.trim_matches('_');
+        let symbol = match name {
+            "_?_:_" => "?",
+            "_[_]" => "[",
+            other => other.trim_matches('_'),
+        };
         let (start, stop) = self.info.offset_for(expr.id).unwrap_or((0, 0));
         let source = &self.info.source;
         if source.get(start as usize..).is_some_and(|rest| rest.starts_with(symbol)) {
@@ -270,6 +335,12 @@ impl Scope<'_> {
 
     fn comprehension(&mut self, each: &ComprehensionExpr) -> Result<Verdict, String> {
         let range = self.visit(&each.iter_range)?;
+        if matches!(range.kind.family(), Some(family) if !matches!(family, "list" | "map")) {
+            let kind = range.kind.name();
+            let message =
+                format!("expression of type '{kind}' cannot be range of a comprehension (must be list, map, or dynamic)");
+            return Err(self.fault(self.start(&each.iter_range), &message));
+        }
         let start = self.visit(&each.accu_init)?;
         let item = match &range.kind {
             Type::List(item, _) => (**item).clone(),

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod duration;
 pub mod functions;
+pub mod signatures;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

@@ -195,3 +195,8 @@ pub fn immutable(new: &Value, old: &Value, path: &str) -> Option<FieldError> {
     let (now, was) = (new.at(path), old.at(path));
     (now != was).then(|| FieldError::invalid(path, now.clone(), "field is immutable"))
 }
+
+/// As [`immutable`], for kinds whose rules are declared beside their types: the new value is not shown.
+pub fn declared_immutable(new: &Value, old: &Value, path: &str) -> Option<FieldError> {
+    (new.at(path) != old.at(path)).then(|| FieldError::invalid(path, Value::Null, "field is immutable"))
+}

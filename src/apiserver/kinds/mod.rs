@@ -11,6 +11,7 @@ pub mod apps;
 pub mod autoscaling;
 pub mod batch;
 pub mod certificates;
+pub mod check;
 pub mod core;
 pub mod json;
 pub mod lifecycle;

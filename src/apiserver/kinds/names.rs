@@ -3,9 +3,12 @@
 //! Each check returns what is wrong, in Kubernetes' words; an empty list is "nothing".
 //! Source: `k8s.io/apimachinery/pkg/util/validation`.
 
+use super::FieldError;
+
 const LABEL_TEXT: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN_TEXT: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const WILDCARD_TEXT: &str = r"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const UNDERSCORES_TEXT: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
 const LABEL_1035_TEXT: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED_TEXT: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE_TEXT: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
@@ -57,6 +60,23 @@ pub fn dns_subdomain(text: &str) -> Faults {
     }
     if !matches_subdomain(text) {
         faults.push(SUBDOMAIN_TEXT.to_string());
+    }
+    faults
+}
+
+/// A DNS-1123 subdomain that may have underscores, as DNS service records do.
+pub fn dns_subdomain_with_underscores(text: &str) -> Faults {
+    let mut faults = Vec::new();
+    if text.len() > 253 {
+        faults.push(max_length(253));
+    }
+    let part = |part: &str| {
+        let part = part.strip_prefix('_').unwrap_or(part).as_bytes();
+        let end = |c: Option<&u8>| c.is_some_and(|c| is_lower(*c));
+        end(part.first()) && end(part.last()) && part.iter().all(|c| is_lower(*c) || matches!(c, b'-' | b'_'))
+    };
+    if !text.split('.').all(part) {
+        faults.push(UNDERSCORES_TEXT.to_string());
     }
     faults
 }
@@ -168,6 +188,14 @@ pub fn env_var_name(text: &str) -> Faults {
     vec!["a valid environment variable name must consist only of printable ASCII characters other than '='".to_string()]
 }
 
+/// An HTTP header's name.
+pub fn http_header_name(text: &str) -> Faults {
+    if !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') {
+        return Vec::new();
+    }
+    vec!["a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')".to_string()]
+}
+
 /// A port number.
 pub fn port_number(port: i64) -> Faults {
     in_range(port, 1, 65535)
@@ -204,25 +232,70 @@ pub fn port_name(text: &str) -> Faults {
     faults
 }
 
-/// An IP address, as `net.ParseIP` with no leading zeros reads it.
+/// An IP address: readable, without leading zeros, not IPv4 dressed as IPv6.
 pub fn ip(text: &str) -> Faults {
-    if text.parse::<std::net::IpAddr>().is_ok() {
-        return Vec::new();
+    match text.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V6(address)) if address.to_ipv4_mapped().is_some() => {
+            vec!["must not be an IPv4-mapped IPv6 address".to_string()]
+        }
+        Ok(_) => Vec::new(),
+        Err(_) if without_zeros(text).parse::<std::net::Ipv4Addr>().is_ok() => {
+            vec!["must not have leading 0s".to_string()]
+        }
+        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_string()],
     }
-    vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_string()]
 }
 
-/// A CIDR block.
-pub fn cidr(text: &str) -> Faults {
-    let good = text.split_once('/').is_some_and(|(address, bits)| {
-        let max = match address.parse::<std::net::IpAddr>() {
-            Ok(std::net::IpAddr::V4(_)) => 32,
-            Ok(std::net::IpAddr::V6(_)) => 128,
-            Err(_) => return false,
-        };
-        bits.parse::<u8>().is_ok_and(|bits| bits <= max)
+/// Dotted numbers without their leading zeros, which Go once read as decimal.
+fn without_zeros(text: &str) -> String {
+    let parts = text.split('.').map(|part| match part.trim_start_matches('0') {
+        "" if !part.is_empty() => "0",
+        short => short,
     });
-    if good { Vec::new() } else { vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_string()] }
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// An IP address written the one way it should be.
+pub fn strict_ip(text: &str) -> Faults {
+    let faults = ip(text);
+    match text.parse::<std::net::IpAddr>() {
+        Ok(address) if faults.is_empty() && address.to_string() != text => {
+            vec![format!("must be in canonical form (\"{address}\")")]
+        }
+        _ => faults,
+    }
+}
+
+/// A CIDR block: readable, without leading zeros, and no bits beyond its length.
+pub fn cidr(text: &str) -> Faults {
+    const UNREADABLE: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    let Some((address, bits)) = text.split_once('/') else { return vec![UNREADABLE.to_string()] };
+    let plain = match address.parse::<std::net::IpAddr>() {
+        Ok(address) => Ok(address),
+        Err(_) => without_zeros(address).parse(),
+    };
+    let Ok(parsed) = plain else { return vec![UNREADABLE.to_string()] };
+    let most = if parsed.is_ipv4() { 32 } else { 128 };
+    let digits = !bits.is_empty() && bits.bytes().all(|c| c.is_ascii_digit());
+    let Some(length) = bits.parse::<u32>().ok().filter(|length| digits && *length <= most) else {
+        return vec![UNREADABLE.to_string()];
+    };
+    if address.parse::<std::net::IpAddr>().is_err() || bits.len() > 1 && bits.starts_with('0') {
+        return vec!["must not have leading 0s in IP or prefix length".to_string()];
+    }
+    let number = match parsed {
+        std::net::IpAddr::V4(address) => u128::from(u32::from(address)),
+        std::net::IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => {
+            return vec!["must not have an IPv4-mapped IPv6 address".to_string()];
+        }
+        std::net::IpAddr::V6(address) => u128::from(address),
+    };
+    let host_bits = most - length;
+    let beyond = if host_bits >= 128 { number } else { number & ((1 << host_bits) - 1) };
+    if beyond != 0 {
+        return vec!["must not have bits set beyond the prefix length".to_string()];
+    }
+    Vec::new()
 }
 
 /// `50%` or a number: the text form.
@@ -233,6 +306,24 @@ pub fn percent(text: &str) -> Faults {
         return Vec::new();
     }
     vec!["a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')".to_string()]
+}
+
+/// `example.com/path`: a domain, a slash, a path.
+pub fn domain_prefixed_path(text: &str, path: &str) -> Vec<FieldError> {
+    const PATH: &str = r"Invalid path (regex used for validation is '[A-Za-z0-9/\-._~%!$&'()*+,;=:]+')";
+    if text.is_empty() {
+        return vec![FieldError::required(path, "")];
+    }
+    let Some((host, rest)) = text.split_once('/').filter(|(host, rest)| !host.is_empty() && !rest.is_empty()) else {
+        let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+        return vec![FieldError::invalid(path, text, detail)];
+    };
+    let mut errors: Vec<FieldError> =
+        dns_subdomain(host).into_iter().map(|fault| FieldError::invalid(path, host, fault)).collect();
+    if !rest.bytes().all(|c| c.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&c)) {
+        errors.push(FieldError::invalid(path, rest, PATH));
+    }
+    errors
 }
 
 /// A relative path without `..`; the words for each way it is not.

@@ -102,7 +102,7 @@ fn hook_settings(hook: &Value, path: &str) -> Vec<FieldError> {
 }
 
 /// What is wrong with the URL of a server.
-fn client_url(url: &str, path: &str) -> Vec<FieldError> {
+pub fn client_url(url: &str, path: &str) -> Vec<FieldError> {
     const FORM: &str = "; desired format: https://host[/path]";
     let (scheme, rest) = url.split_once("://").unwrap_or(("", ""));
     let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
@@ -121,7 +121,7 @@ fn client_url(url: &str, path: &str) -> Vec<FieldError> {
 }
 
 /// What is wrong with a reference to the Service of a server.
-fn client_service(service: &Value, path: &str) -> Vec<FieldError> {
+pub fn client_service(service: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for field in ["name", "namespace"] {
         if service.text(field).is_empty() {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{openapi, rules, structural};
+use super::{conversion, openapi, rules, structural};
 use crate::apiserver::kinds::json::Fill::{Int, Text};
 use crate::apiserver::kinds::json::{Json, fill, object_mut, put};
 use crate::apiserver::kinds::metadata::immutable;
@@ -104,6 +104,7 @@ fn validate_spec(definition: &Value) -> Vec<FieldError> {
         other => errors.push(FieldError::not_supported("spec.scope", other, &["Cluster", "Namespaced"])),
     }
     errors.extend(versions(definition));
+    errors.extend(conversion::validate(spec.at("conversion")));
     errors
 }
 
@@ -129,10 +130,19 @@ fn kind_names(spec: &Value) -> Vec<FieldError> {
             continue;
         }
         let mixed = matches!(field, "kind" | "listKind");
-        for fault in names::dns_1035_label(&if mixed { text.to_lowercase() } else { text.to_string() }) {
-            let detail =
-                if mixed { format!("may have mixed case, but should otherwise match: {fault}") } else { fault };
-            errors.push(FieldError::invalid(path.clone(), text, detail));
+        let faults = names::dns_1035_label(&if mixed { text.to_lowercase() } else { text.to_string() });
+        if !faults.is_empty() {
+            let before = if mixed { "may have mixed case, but should otherwise match: " } else { "" };
+            errors.push(FieldError::invalid(path, text, format!("{before}{}", faults.join(","))));
+        }
+    }
+    for field in ["shortNames", "categories"] {
+        for (index, name) in spec.at("names").items(field).iter().filter_map(Value::as_str).enumerate() {
+            let faults = names::dns_1035_label(name);
+            if !faults.is_empty() {
+                let path = format!("spec.names.{field}[{index}]");
+                errors.push(FieldError::invalid(path, name, faults.join(",")));
+            }
         }
     }
     let (kind, list) = (spec.text("names.kind"), spec.text("names.listKind"));

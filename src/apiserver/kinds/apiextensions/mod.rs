@@ -1,5 +1,6 @@
 //! The `apiextensions.k8s.io` group.
 
+pub mod conversion;
 pub mod customresourcedefinition;
 mod openapi;
 mod rules;

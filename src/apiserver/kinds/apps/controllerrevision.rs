@@ -10,10 +10,16 @@ pub const STRATEGY: Strategy = Strategy {
         let mut errors: Vec<FieldError> = Vec::new();
         if !revision.has("data") {
             errors.push(FieldError::required("data", "data is mandatory"));
+        } else if !revision.at("data").is_object() {
+            errors.push(FieldError::required("data", "data must be a valid JSON object"));
         }
         errors.extend(non_negative(revision.int("revision").unwrap_or(0), "revision"));
         errors
     },
-    validate_update: |new, old, _| immutable(new, old, "data").into_iter().collect(),
+    validate_update: |new, old, _| {
+        let mut errors: Vec<FieldError> = immutable(new, old, "data").into_iter().collect();
+        errors.extend(non_negative(new.int("revision").unwrap_or(0), "revision"));
+        errors
+    },
     ..Strategy::PLAIN
 };

@@ -1,15 +1,16 @@
 //! DaemonSet: one Pod on every Node that fits.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::deployment::{at_most_all, int_or_percent};
+use super::deployment::{amount, at_most_all, int_or_percent};
+use super::status::Counts;
 use super::{go_strategy, template_defaults, validate_template};
 use crate::api::meta;
 use crate::apiserver::kinds::core::pod::warnings;
 use crate::apiserver::kinds::json::Fill::{Int, Text};
 use crate::apiserver::kinds::json::{Json, fill};
 use crate::apiserver::kinds::metadata::{immutable, non_negative};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, lifecycle, selectors};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, lifecycle, selectors};
 
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
@@ -33,7 +34,27 @@ pub const STRATEGY: Strategy = Strategy {
         errors
     },
     warnings: |new, old| warnings::template(new, old, "spec.template"),
+    subresources: &[Subresource {
+        validate: |new, old, _| super::status::validate(new, old, &COUNTS),
+        ..lifecycle::STATUS
+    }],
     ..Strategy::WITH_STATUS_AND_GENERATION
+};
+
+const COUNTS: Counts = Counts {
+    counts: &[
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    ],
+    parts: &[],
+    available: "",
 };
 
 fn defaults(set: &mut Value, _: &Context) {
@@ -67,7 +88,7 @@ fn validate(set: &Value) -> Vec<FieldError> {
                 errors.extend(int_or_percent(rolling.at(field), &format!("{path}.{field}")));
                 errors.extend(at_most_all(rolling.at(field), &format!("{path}.{field}")));
             }
-            let zero = |value: &Value| *value == json!(0) || *value == json!("0%");
+            let zero = |value: &Value| amount(value) == 0;
             match (zero(rolling.at("maxUnavailable")), zero(rolling.at("maxSurge"))) {
                 (true, true) => errors
                     .push(FieldError::required(format!("{path}.maxUnavailable"), "cannot be 0 when maxSurge is 0")),
@@ -85,7 +106,7 @@ fn validate(set: &Value) -> Vec<FieldError> {
                 kind: crate::apiserver::kinds::ErrorType::NotSupported,
                 field: "spec.updateStrategy".to_string(),
                 value: shown,
-                detail: "supported values: \"OnDelete\", \"RollingUpdate\"".to_string(),
+                detail: "supported values: \"RollingUpdate\", \"OnDelete\"".to_string(),
             });
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! Source: `k8s.io/kubernetes/pkg/apis/apps/{v1,validation}`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::status::Counts;
 use super::{go_strategy, template_defaults, validate_template};
 use crate::apiserver::kinds::core::pod::warnings;
 use crate::apiserver::kinds::json::Fill::{Int, Text};
@@ -26,14 +27,14 @@ pub const STRATEGY: Strategy = Strategy {
         errors.extend(immutable(new, old, "spec.selector"));
         errors
     },
-    warnings: |new, old| warnings::template(new, old, "spec.template"),
+    warnings: |new, old| warnings::named_template(new, old, "spec.template"),
     subresources: &[Subresource {
         name: "status",
         prepare: |new, old, context| {
             lifecycle::only_status(new, old, context);
             crate::apiserver::kinds::json::copy(new, old, "metadata.labels");
         },
-        validate: |new, _, _| validate_status(new),
+        validate: |new, old, _| super::status::validate(new, old, &COUNTS),
     }],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
@@ -134,44 +135,25 @@ pub fn at_most_all(value: &Value, path: &str) -> Option<FieldError> {
     (amount(value) > 100).then(|| FieldError::invalid(path, text, "must not be greater than 100%"))
 }
 
-/// The number, or the percentage's number; what is neither counts as not zero.
-fn amount(value: &Value) -> i64 {
+/// The number, or the percentage's number; what is neither counts as nothing.
+pub fn amount(value: &Value) -> i64 {
     match value {
-        Value::String(text) => text.trim_end_matches('%').parse().unwrap_or(1),
+        Value::String(text) => text.strip_suffix('%').unwrap_or(text).parse().unwrap_or(0),
         other => other.as_i64().unwrap_or(0),
     }
 }
 
-fn validate_status(deployment: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let status = deployment.at("status");
-    let fields = [
+const COUNTS: Counts = Counts {
+    counts: &[
         "observedGeneration",
         "replicas",
         "updatedReplicas",
         "readyReplicas",
         "availableReplicas",
         "unavailableReplicas",
-    ];
-    for field in fields {
-        errors.extend(non_negative(status.int(field).unwrap_or(0), &format!("status.{field}")));
-    }
-    let count = |field: &str| status.int(field).unwrap_or(0);
-    for field in ["updatedReplicas", "readyReplicas", "availableReplicas"] {
-        if count(field) > count("replicas") {
-            errors.push(FieldError::invalid(
-                format!("status.{field}"),
-                json!(count(field)),
-                "cannot be greater than status.replicas",
-            ));
-        }
-    }
-    if count("availableReplicas") > count("readyReplicas") {
-        errors.push(FieldError::invalid(
-            "status.availableReplicas",
-            count("availableReplicas"),
-            "cannot be greater than readyReplicas",
-        ));
-    }
-    errors
-}
+        "terminatingReplicas",
+        "collisionCount",
+    ],
+    parts: &["updatedReplicas", "readyReplicas", "availableReplicas"],
+    available: "cannot be greater than readyReplicas",
+};

@@ -5,6 +5,7 @@ pub mod daemonset;
 pub mod deployment;
 pub mod replicaset;
 pub mod statefulset;
+pub mod status;
 
 use serde_json::{Value, json};
 
@@ -36,7 +37,7 @@ pub fn validate_template(object: &Value, kind: &str) -> Vec<FieldError> {
     let template = object.at("spec.template");
     let mut errors = pod::validate_template(template, "spec.template");
     let restart = template.text("spec.restartPolicy");
-    if !["Always", ""].contains(&restart) && ["OnFailure", "Never"].contains(&restart) {
+    if restart != "Always" {
         errors.push(FieldError::not_supported("spec.template.spec.restartPolicy", restart, &["Always"]));
     }
     if template.has("spec.activeDeadlineSeconds") {

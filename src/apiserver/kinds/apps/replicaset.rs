@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::status::{Counts, validate as validate_status};
 use super::{template_defaults, validate_template};
 use crate::apiserver::kinds::core::pod::warnings;
 use crate::apiserver::kinds::json::Fill::Int;
 use crate::apiserver::kinds::json::{Json, fill};
 use crate::apiserver::kinds::metadata::{immutable, non_negative};
-use crate::apiserver::kinds::{FieldError, Strategy, selectors};
+use crate::apiserver::kinds::{FieldError, Strategy, Subresource, lifecycle, selectors};
 
 /// Of ReplicaSets.
 pub const STRATEGY: Strategy = Strategy {
@@ -21,8 +22,23 @@ pub const STRATEGY: Strategy = Strategy {
         errors.extend(immutable(new, old, "spec.selector"));
         errors
     },
-    warnings: |new, old| warnings::template(new, old, "spec.template"),
+    warnings: |new, old| warnings::named_template(new, old, "spec.template"),
+    subresources: &[Subresource { validate: |new, old, _| validate_status(new, old, &COUNTS), ..lifecycle::STATUS }],
     ..Strategy::WITH_STATUS_AND_GENERATION
+};
+
+/// Of ReplicaSets and, the same but for one, ReplicationControllers.
+pub const COUNTS: Counts = Counts {
+    counts: &[
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "terminatingReplicas",
+    ],
+    parts: &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+    available: "cannot be greater than readyReplicas",
 };
 
 fn validate(set: &Value) -> Vec<FieldError> {

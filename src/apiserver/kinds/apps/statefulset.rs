@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::deployment::{at_most_all, int_or_percent};
+use super::deployment::{amount, at_most_all, int_or_percent};
+use super::status::Counts;
 use super::{go_strategy, template_defaults, validate_template};
 use crate::apiserver::kinds::core::persistentvolumeclaim;
 use crate::apiserver::kinds::core::pod::warnings;
 use crate::apiserver::kinds::json::Fill::{Int, Text};
-use crate::apiserver::kinds::json::{Json, copy, fill, items_mut, put};
+use crate::apiserver::kinds::json::{Json, drop_at, fill, items_mut, put};
 use crate::apiserver::kinds::metadata::{immutable, non_negative};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, selectors};
+use crate::apiserver::kinds::{Context, FieldError, NameRule, Strategy, Subresource, check, lifecycle, names, selectors};
 
 /// Of StatefulSets.
 pub const STRATEGY: Strategy = Strategy {
@@ -17,7 +18,26 @@ pub const STRATEGY: Strategy = Strategy {
     validate: |set, _| validate(set),
     validate_update: |new, old, _| validate_update(new, old),
     warnings: |new, old| warnings::template(new, old, "spec.template"),
+    name: NameRule::Label,
+    subresources: &[Subresource {
+        validate: |new, old, _| super::status::validate(new, old, &COUNTS),
+        ..lifecycle::STATUS
+    }],
     ..Strategy::WITH_STATUS_AND_GENERATION
+};
+
+const COUNTS: Counts = Counts {
+    counts: &[
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "collisionCount",
+    ],
+    parts: &["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"],
+    available: "cannot be greater than status.readyReplicas",
 };
 
 fn defaults(set: &mut Value, _: &Context) {
@@ -66,9 +86,9 @@ fn validate(set: &Value) -> Vec<FieldError> {
     let path = "spec.updateStrategy";
     match strategy.text("type") {
         "" => errors.push(FieldError::required(path, "")),
-        "OnDelete" if strategy.has("rollingUpdate") => errors.push(FieldError::invalid(
+        "OnDelete" if strategy.has("rollingUpdate") => errors.push(FieldError::invalid_raw(
             format!("{path}.rollingUpdate"),
-            strategy.at("rollingUpdate").clone(),
+            check::go_struct(strategy.at("rollingUpdate"), &["Partition", "MaxUnavailable"]),
             "only allowed for updateStrategy 'RollingUpdate'",
         )),
         "OnDelete" => {}
@@ -83,7 +103,7 @@ fn validate(set: &Value) -> Vec<FieldError> {
             if !unavailable.is_null() {
                 errors.extend(int_or_percent(unavailable, &at));
                 errors.extend(at_most_all(unavailable, &at));
-                if *unavailable == json!(0) || *unavailable == json!("0%") {
+                if amount(unavailable) == 0 {
                     errors.push(FieldError::invalid(at, unavailable.clone(), "cannot be 0"));
                 }
             }
@@ -96,41 +116,53 @@ fn validate(set: &Value) -> Vec<FieldError> {
     }
     for field in ["whenDeleted", "whenScaled"] {
         let value = spec.at("persistentVolumeClaimRetentionPolicy").text(field);
-        if !value.is_empty() && !["Delete", "Retain"].contains(&value) {
+        if !["Retain", "Delete"].contains(&value) {
             let at = format!("spec.persistentVolumeClaimRetentionPolicy.{field}");
-            errors.push(FieldError::not_supported(at, value, &["Delete", "Retain"]));
+            errors.push(FieldError::not_supported(at, value, &["Retain", "Delete"]));
         }
+    }
+    for (index, claim) in spec.items("volumeClaimTemplates").iter().enumerate() {
+        let at = format!("spec.volumeClaimTemplates[{index}].spec");
+        errors.extend(persistentvolumeclaim::validate_spec(claim.at("spec"), &at));
     }
     for field in ["spec.replicas", "spec.minReadySeconds", "spec.ordinals.start"] {
         errors.extend(non_negative(set.int(field).unwrap_or(0), field));
     }
+    let service = spec.text("serviceName");
+    if !service.is_empty() {
+        errors.extend(check::faults("spec.serviceName", service, names::dns_label(service)));
+    }
     errors.extend(selectors::validate_workload(spec, "StatefulSet"));
-    errors.extend(validate_template(set, "StatefulSet"));
+    errors.extend(validate_template(&as_pods_are(set), "StatefulSet"));
     errors
+}
+
+/// The set as its Pods will be made: the host's names are theirs, and each claim template is a volume
+/// that goes before one of the same name.
+fn as_pods_are(set: &Value) -> Value {
+    let mut whole = set.clone();
+    for field in ["subdomain", "hostname"] {
+        drop_at(&mut whole, &format!("spec.template.spec.{field}"));
+    }
+    let claims: Vec<&str> =
+        set.items("spec.volumeClaimTemplates").iter().map(|claim| claim.text("metadata.name")).collect();
+    if claims.is_empty() {
+        return whole;
+    }
+    let mut volumes: Vec<Value> = Vec::new();
+    for (_, name) in claims.iter().enumerate().filter(|(index, name)| !claims[..*index].contains(name)) {
+        volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
+    }
+    let own = set.items("spec.template.spec.volumes").iter();
+    volumes.extend(own.filter(|volume| !claims.contains(&volume.text("name"))).cloned());
+    put(&mut whole, "spec.template.spec.volumes", volumes);
+    whole
 }
 
 fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = validate(new);
-    let before = errors.len();
-    errors.extend(immutable(new, old, "spec.serviceName"));
-    let mut allowed = new.clone();
-    for field in [
-        "replicas",
-        "template",
-        "updateStrategy",
-        "persistentVolumeClaimRetentionPolicy",
-        "minReadySeconds",
-        "ordinals",
-        "revisionHistoryLimit",
-        "serviceName",
-    ] {
-        copy(&mut allowed, old, &format!("spec.{field}"));
-    }
-    if errors.len() == before && allowed.at("spec") != old.at("spec") {
-        errors.push(FieldError::forbidden(
-            "spec",
-            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
-        ));
+    for field in ["selector", "volumeClaimTemplates", "serviceName", "podManagementPolicy"] {
+        errors.extend(immutable(new, old, &format!("spec.{field}")));
     }
     errors
 }

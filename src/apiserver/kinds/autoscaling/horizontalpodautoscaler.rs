@@ -2,16 +2,26 @@
 
 use serde_json::{Value, json};
 
+use super::metrics;
+use crate::apiserver::kinds::core::pod::spec::supported;
+use crate::apiserver::kinds::core::resources::quantity;
 use crate::apiserver::kinds::json::Fill::{Int, Text};
 use crate::apiserver::kinds::json::{Json, fill, put};
 use crate::apiserver::kinds::metadata::non_negative;
-use crate::apiserver::kinds::{Context, FieldError, Strategy, names};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, lifecycle, names};
 
 /// Of HorizontalPodAutoscalers.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
     validate: |autoscaler, _| validate(autoscaler),
     validate_update: |new, _, _| validate(new),
+    subresources: &[Subresource {
+        validate: |new, _, _| {
+            let fields = ["currentReplicas", "desiredReplicas"].map(|field| format!("status.{field}"));
+            fields.iter().filter_map(|path| non_negative(new.int(path).unwrap_or(0), path)).collect()
+        },
+        ..lifecycle::STATUS
+    }],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -49,33 +59,23 @@ fn defaults(autoscaler: &mut Value, context: &Context) {
     }
 }
 
-const METRICS: &[(&str, &str)] = &[
-    ("ContainerResource", "containerResource"),
-    ("External", "external"),
-    ("Object", "object"),
-    ("Pods", "pods"),
-    ("Resource", "resource"),
-];
-
 fn validate(autoscaler: &Value) -> Vec<FieldError> {
     let spec = autoscaler.at("spec");
-    let mut errors = target_reference(spec.at("scaleTargetRef"));
+    let mut errors = reference(spec.at("scaleTargetRef"), "spec.scaleTargetRef");
     let min = spec.int("minReplicas").unwrap_or(1);
     let max = spec.int("maxReplicas").unwrap_or(0);
     errors.extend(non_negative(min, "spec.minReplicas"));
-    if max < 1 {
-        if max == 0 {
-            errors.push(FieldError::required("spec.maxReplicas", ""));
-        } else {
-            errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than 0"));
-        }
+    if max == 0 {
+        errors.push(FieldError::required("spec.maxReplicas", ""));
+    } else if max < 0 {
+        errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than or equal to 1"));
     }
     if max < min {
         errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than or equal to `minReplicas`"));
     }
     let metrics = spec.items("metrics");
     for (index, metric) in metrics.iter().enumerate() {
-        errors.extend(validate_metric(metric, &format!("spec.metrics[{index}]")));
+        errors.extend(metrics::validate(metric, &format!("spec.metrics[{index}]")));
     }
     let counted = metrics.iter().any(|metric| matches!(metric.text("type"), "Object" | "External"));
     if min == 0 && !counted {
@@ -84,61 +84,73 @@ fn validate(autoscaler: &Value) -> Vec<FieldError> {
             "must specify at least one Object or External metric to support scaling to zero replicas",
         ));
     }
+    for which in ["scaleUp", "scaleDown"] {
+        errors.extend(scaling_rules(spec.at("behavior").at(which), &format!("spec.behavior.{which}")));
+    }
     errors
 }
 
-fn target_reference(reference: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
+/// What is wrong with a reference to an object of another version.
+pub fn reference(reference: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = check::required(reference, &["kind", "name"], path);
     for field in ["kind", "name"] {
         let text = reference.text(field);
-        let path = format!("spec.scaleTargetRef.{field}");
-        if text.is_empty() {
-            errors.push(FieldError::required(path, ""));
-        } else {
-            let faults = names::path_segment(text, false);
-            errors.extend(faults.into_iter().map(|fault| FieldError::invalid(path.clone(), text, fault)));
-        }
+        errors.extend(check::faults(format!("{path}.{field}"), text, names::path_segment(text, false)));
     }
     let version = reference.text("apiVersion");
-    if version.is_empty() {
-        errors.push(FieldError::invalid("spec.scaleTargetRef.apiVersion", "", "apiVersion must specify API group"));
+    let at = format!("{path}.apiVersion");
+    match version.matches('/').count() {
+        1 => {
+            if version.starts_with('/') {
+                errors.push(FieldError::invalid(at, version, "apiVersion must specify API group"));
+            }
+        }
+        0 => errors.push(FieldError::invalid(at, version, "apiVersion must specify API group")),
+        _ => {
+            let detail = format!("unexpected GroupVersion string: {version}");
+            errors.push(FieldError::invalid(at, version, detail));
+        }
     }
     errors
 }
 
-fn validate_metric(metric: &Value, path: &str) -> Vec<FieldError> {
-    let kind = metric.text("type");
-    if kind.is_empty() {
-        return vec![FieldError::required(format!("{path}.type"), "must specify a metric source type")];
-    }
-    let Some((_, field)) = METRICS.iter().find(|(name, _)| *name == kind) else {
-        let known: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
-        return vec![FieldError::not_supported(format!("{path}.type"), kind, &known)];
-    };
-    let source = metric.at(field);
-    if source.is_null() {
-        return vec![FieldError::required(
-            format!("{path}.{field}"),
-            "must populate information for the given metric source",
-        )];
+fn scaling_rules(rules: &Value, path: &str) -> Vec<FieldError> {
+    if rules.is_null() {
+        return Vec::new();
     }
     let mut errors = Vec::new();
-    if matches!(kind, "Resource" | "ContainerResource") && source.text("name").is_empty() {
-        errors.push(FieldError::required(format!("{path}.{field}.name"), "must specify a resource name"));
+    let window = rules.int("stabilizationWindowSeconds").unwrap_or(0);
+    let at = format!("{path}.stabilizationWindowSeconds");
+    if window < 0 {
+        errors.push(FieldError::invalid(at, window, "must be greater than or equal to zero"));
+    } else if window > 3600 {
+        errors.push(FieldError::invalid(at, window, "must be less than or equal to 3600"));
     }
-    let target = source.at("target");
-    let at = format!("{path}.{field}.target");
-    match target.int("averageUtilization") {
-        Some(percent) if percent < 1 => {
-            errors.push(FieldError::invalid(format!("{at}.averageUtilization"), percent, "must be greater than 0"));
-        }
-        None if matches!(kind, "Resource" | "ContainerResource") && !target.has("averageValue") => {
-            errors.push(FieldError::required(
-                format!("{at}.averageUtilization"),
-                "must set either a target raw value or a target utilization",
-            ));
-        }
-        _ => {}
+    errors.extend(supported(rules, "selectPolicy", path, &["Disabled", "Max", "Min"]));
+    let policies = rules.items("policies");
+    if policies.is_empty() {
+        errors.push(FieldError::required(format!("{path}.policies"), "must specify at least one Policy"));
     }
+    for (index, policy) in policies.iter().enumerate() {
+        let path = format!("{path}.policies[{index}]");
+        let kind = policy.text("type");
+        if !["Percent", "Pods"].contains(&kind) {
+            errors.push(FieldError::not_supported(format!("{path}.type"), kind, &["Percent", "Pods"]));
+        }
+        for field in ["value", "periodSeconds"] {
+            let number = policy.int(field).unwrap_or(0);
+            let at = format!("{path}.{field}");
+            if number <= 0 {
+                errors.push(FieldError::invalid(at, number, "must be greater than zero"));
+            } else if field == "periodSeconds" && number > 1800 {
+                errors.push(FieldError::invalid(at, number, "must be less than or equal to 1800"));
+            }
+        }
+    }
+    let tolerance = quantity(rules.at("tolerance")).filter(|tolerance| tolerance.signum() < 0);
+    errors.extend(tolerance.map(|tolerance| {
+        let detail = "must be greater than or equal to 0";
+        FieldError::invalid(format!("{path}.tolerance"), tolerance.to_string(), detail)
+    }));
     errors
 }

@@ -1,6 +1,7 @@
 //! The `autoscaling` group.
 
 pub mod horizontalpodautoscaler;
+pub mod metrics;
 
 use super::Strategy;
 

@@ -4,12 +4,13 @@
 
 use serde_json::{Value, json};
 
+use super::{job_policies, job_status};
 use crate::api::meta;
 use crate::apiserver::kinds::core::pod::{self, defaults, warnings};
 use crate::apiserver::kinds::json::Fill::{Flag, Int, Text};
 use crate::apiserver::kinds::json::{Json, at_mut, copy, fill, object_mut, put};
 use crate::apiserver::kinds::metadata::{immutable, non_negative};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, lifecycle, selectors};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, lifecycle, names, selectors};
 
 /// Of Jobs.
 pub const STRATEGY: Strategy = Strategy {
@@ -20,9 +21,10 @@ pub const STRATEGY: Strategy = Strategy {
     },
     validate: |job, _| validate(job),
     validate_update: |new, old, _| validate_update(new, old),
-    warnings: |new, old| warnings::template(new, old, "spec.template"),
+    warnings: |new, old| warnings::named_template(new, old, "spec.template"),
     selectable_fields: |job| vec![("status.successful", job.int("status.succeeded").unwrap_or(0).to_string())],
     selectable_names: &["status.successful"],
+    subresources: &[Subresource { validate: |new, old, _| job_status::validate(new, old), ..lifecycle::STATUS }],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -88,26 +90,32 @@ fn select_own_pods(job: &mut Value) {
 }
 
 fn validate(job: &Value) -> Vec<FieldError> {
-    let spec = job.at("spec");
     let mut errors = Vec::new();
+    if !job.flag("spec.manualSelector") && job.has("spec.selector") {
+        errors.extend(generated_selector(job));
+    }
+    errors.extend(validate_selected(job));
+    errors.extend(last_host_name(job));
+    errors
+}
+
+/// What is wrong with the spec and with how it selects its Pods.
+fn validate_selected(job: &Value) -> Vec<FieldError> {
+    let spec = job.at("spec");
     let selector = spec.at("selector");
-    if selector.is_null() {
+    let labels = spec.at("template.metadata.labels");
+    let mut errors = validate_spec(spec, "spec");
+    let fits = if selector.is_null() {
         errors.push(FieldError::required("spec.selector", ""));
+        false
     } else {
         errors.extend(selectors::validate(selector, "spec.selector"));
-        if !spec.flag("manualSelector") {
-            errors.extend(generated_selector(job));
-        }
-        let labels = spec.at("template.metadata.labels");
-        if !selectors::matches(selector, labels) {
-            errors.push(FieldError::invalid(
-                "spec.template.metadata.labels",
-                labels.clone(),
-                "`selector` does not match template `labels`",
-            ));
-        }
+        !selectors::is_usable(selector) || selectors::matches(selector, labels)
+    };
+    if !fits {
+        let detail = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid("spec.template.metadata.labels", labels.clone(), detail));
     }
-    errors.extend(validate_spec(spec, "spec"));
     errors
 }
 
@@ -137,20 +145,47 @@ pub fn validate_spec(spec: &Value, path: &str) -> Vec<FieldError> {
     ] {
         errors.extend(non_negative(spec.int(field).unwrap_or(0), &format!("{path}.{field}")));
     }
+    if spec.has("maxFailedIndexes") && !spec.has("backoffLimitPerIndex") {
+        let detail = "when maxFailedIndexes is specified";
+        errors.push(FieldError::required(format!("{path}.backoffLimitPerIndex"), detail));
+    }
+    errors.extend(managed_by(spec, path));
     let mode = spec.text("completionMode");
-    if !mode.is_empty() && !["NonIndexed", "Indexed"].contains(&mode) {
-        errors.push(FieldError::not_supported(format!("{path}.completionMode"), mode, &["Indexed", "NonIndexed"]));
+    if spec.has("completionMode") && !["NonIndexed", "Indexed"].contains(&mode) {
+        errors.push(FieldError::not_supported(format!("{path}.completionMode"), mode, &["NonIndexed", "Indexed"]));
     }
     if mode == "Indexed" {
-        if !spec.has("completions") {
-            errors.push(FieldError::required(format!("{path}.completions"), "when completion mode is Indexed"));
+        errors.extend(indexed(spec, path));
+    } else if mode == "NonIndexed" || !spec.has("completionMode") {
+        for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+            if let Some(number) = spec.int(field) {
+                let detail = "requires indexed completion mode";
+                errors.push(FieldError::invalid(format!("{path}.{field}"), number, detail));
+            }
         }
-    } else if spec.has("backoffLimitPerIndex") {
-        errors.push(FieldError::invalid(
-            format!("{path}.backoffLimitPerIndex"),
-            spec.at("backoffLimitPerIndex").clone(),
-            "requires indexed completion mode",
-        ));
+    }
+    if spec.has("podFailurePolicy") {
+        errors.extend(job_policies::failure(spec, path));
+    }
+    if spec.has("successPolicy") {
+        if mode == "Indexed" {
+            errors.extend(job_policies::success(spec, path));
+        } else {
+            let rules = spec.items("successPolicy.rules").iter();
+            let rules: Vec<String> =
+                rules.map(|rule| check::go_struct(rule, &["SucceededIndexes", "SucceededCount"])).collect();
+            let shown = format!("{{\"Rules\":[{}]}}", rules.join(","));
+            let detail = "requires indexed completion mode";
+            errors.push(FieldError::invalid_raw(format!("{path}.successPolicy"), shown, detail));
+        }
+    }
+    if spec.has("podReplacementPolicy") {
+        let policy = spec.text("podReplacementPolicy");
+        let known: &[&str] =
+            if spec.has("podFailurePolicy") { &["Failed"] } else { &["Failed", "TerminatingOrFailed"] };
+        if !known.contains(&policy) {
+            errors.push(FieldError::not_supported(format!("{path}.podReplacementPolicy"), policy, known));
+        }
     }
     let template = spec.at("template");
     errors.extend(pod::validate_template(template, &format!("{path}.template")));
@@ -167,13 +202,77 @@ pub fn validate_spec(spec: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
+fn managed_by(spec: &Value, path: &str) -> Vec<FieldError> {
+    if !spec.has("managedBy") {
+        return Vec::new();
+    }
+    let (name, at) = (spec.text("managedBy"), format!("{path}.managedBy"));
+    let mut errors = names::domain_prefixed_path(name, &at);
+    if name.len() > 63 {
+        errors.push(FieldError::too_long(at, 63));
+    }
+    errors
+}
+
+/// What is wrong with the numbers of a Job whose Pods are counted by index.
+fn indexed(spec: &Value, path: &str) -> Vec<FieldError> {
+    const MANY: i64 = 100_000;
+    const LESS: i64 = 10_000;
+    let mut errors = Vec::new();
+    let (completions, parallelism) = (spec.int("completions"), spec.int("parallelism"));
+    let failed = spec.int("maxFailedIndexes");
+    if completions.is_none() {
+        errors.push(FieldError::required(format!("{path}.completions"), "when completion mode is Indexed"));
+    }
+    let mut over = |field: &str, number: Option<i64>, most: i64, rest: &str| {
+        if let Some(number) = number.filter(|number| *number > most) {
+            let detail = format!("must be less than or equal to {rest}");
+            errors.push(FieldError::invalid(format!("{path}.{field}"), number, detail));
+        }
+    };
+    over("parallelism", parallelism, MANY, &format!("{MANY} when completion mode is Indexed"));
+    if let Some(completions) = completions {
+        over("maxFailedIndexes", failed, completions, "completions");
+    }
+    over("maxFailedIndexes", failed, MANY, &MANY.to_string());
+    if completions.is_some_and(|completions| completions > MANY) && spec.has("backoffLimitPerIndex") {
+        let rest = format!("{LESS} when completions are above {MANY} and used with backoff limit per index");
+        over("parallelism", parallelism, LESS, &rest);
+        over("maxFailedIndexes", failed, LESS, &rest);
+        if failed.is_none() {
+            let detail = format!("must be specified when completions is above {MANY}");
+            errors.push(FieldError::required(format!("{path}.maxFailedIndexes"), detail));
+        }
+    }
+    errors
+}
+
+/// The last Pod of an indexed Job has its index in its host name.
+fn last_host_name(job: &Value) -> Vec<FieldError> {
+    let last = job.int("spec.completions").unwrap_or(0) - 1;
+    if job.text("spec.completionMode") != "Indexed" || last < 0 {
+        return Vec::new();
+    }
+    let name = job.text("metadata.name");
+    let host = format!("{name}-{last}");
+    let detail = format!("will not able to create pod with invalid DNS label: {host}");
+    let bad = !names::dns_label(&host).is_empty();
+    bad.then(|| FieldError::invalid("metadata.name", name, detail)).into_iter().collect()
+}
+
 fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
-    let mut errors = validate_spec(new.at("spec"), "spec");
+    let mut errors = validate_selected(new);
+    errors.extend(last_host_name(new));
     let indexed = new.text("spec.completionMode") == "Indexed";
     if new.at("spec.completions") != old.at("spec.completions") {
-        let elastic = indexed && new.at("spec.completions") == new.at("spec.parallelism");
-        if !elastic {
+        if !indexed {
             errors.extend(immutable(new, old, "spec.completions"));
+        } else if new.has("spec.completions") && new.at("spec.completions") != new.at("spec.parallelism") {
+            errors.push(FieldError::invalid(
+                "spec.completions",
+                new.at("spec.completions").clone(),
+                "can only be modified in tandem with spec.parallelism",
+            ));
         }
     }
     errors.extend(immutable(new, old, "spec.selector"));

@@ -2,6 +2,8 @@
 
 pub mod cronjob;
 pub mod job;
+pub mod job_policies;
+pub mod job_status;
 
 use super::Strategy;
 

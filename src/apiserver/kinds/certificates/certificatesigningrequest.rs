@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::apiserver::kinds::core::pod::seconds;
 use crate::apiserver::kinds::json::{Json, at_mut, copy, drop_at, items_mut, put};
-use crate::apiserver::kinds::{Context, FieldError, NameRule, Strategy, Subresource, lifecycle};
+use crate::apiserver::kinds::{Context, FieldError, NameRule, Strategy, Subresource, check, lifecycle};
 
 /// Of CertificateSigningRequests. Who asks is written by the server, not by the client.
 pub const STRATEGY: Strategy = Strategy {
@@ -28,7 +28,7 @@ pub const STRATEGY: Strategy = Strategy {
                 keep_decisions(new, &was);
                 stamp(new, context);
             },
-            validate: |new, _, _| conditions(new),
+            validate: |new, old, _| condition_changes(new, old),
         },
         Subresource {
             name: "approval",
@@ -41,7 +41,7 @@ pub const STRATEGY: Strategy = Strategy {
                 }
                 stamp(new, context);
             },
-            validate: |new, _, _| conditions(new),
+            validate: |new, old, _| condition_changes(new, old),
         },
     ],
     ..Strategy::PLAIN
@@ -87,6 +87,62 @@ fn stamp(request: &mut Value, context: &Context) {
     }
 }
 
+/// What a certificate may be for.
+const USAGES: &[&str] = &[
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
+
+/// What is wrong with the conditions by themselves and beside the old ones.
+fn condition_changes(new: &Value, old: &Value) -> Vec<FieldError> {
+    let list = new.items("status.conditions");
+    let mut errors = conditions(new);
+    for (index, condition) in list.iter().enumerate() {
+        let path = format!("status.conditions[{index}]");
+        let (kind, status) = (condition.text("type"), condition.text("status"));
+        errors.extend(check::required(condition, &["type", "status"], &path));
+        let known: &[&str] =
+            if matches!(kind, "Approved" | "Denied" | "Failed") { &["True"] } else { &["False", "True", "Unknown"] };
+        if !status.is_empty() && !known.contains(&status) {
+            errors.push(FieldError::not_supported(format!("{path}.status"), status, known));
+        }
+        if list[..index].iter().any(|other| other.text("type") == kind) {
+            errors.push(FieldError::duplicate(format!("{path}.type"), kind));
+        }
+    }
+    for kind in ["Approved", "Denied", "Failed"] {
+        let count = |request: &Value| {
+            request.items("status.conditions").iter().filter(|condition| condition.text("type") == kind).count()
+        };
+        if count(new) < count(old) {
+            let detail = format!("updates may not remove a condition of type {kind:?}");
+            errors.push(FieldError::forbidden("status.conditions", detail));
+        }
+    }
+    errors
+}
+
 fn conditions(request: &Value) -> Vec<FieldError> {
     let has = |kind: &str| request.items("status.conditions").iter().any(|condition| condition.text("type") == kind);
     if has("Approved") && has("Denied") {
@@ -115,16 +171,16 @@ fn validate(request: &Value) -> Vec<FieldError> {
     if usages.is_empty() {
         errors.push(FieldError::required("spec.usages", ""));
     }
-    let signer = request.text("spec.signerName");
-    if signer.is_empty() {
-        errors.push(FieldError::required("spec.signerName", ""));
-    } else if !signer.contains('/') {
-        errors.push(FieldError::invalid(
-            "spec.signerName",
-            signer,
-            "must be a fully qualified domain and path of the form 'example.com/signer-name'",
-        ));
+    for (index, usage) in usages.iter().enumerate() {
+        let path = format!("spec.usages[{index}]");
+        if !USAGES.contains(&usage.as_str().unwrap_or("")) {
+            errors.push(FieldError::not_supported(path.as_str(), usage.clone(), USAGES));
+        }
+        if usages[..index].contains(usage) {
+            errors.push(FieldError::duplicate(path, usage.clone()));
+        }
     }
+    errors.extend(super::signer_name(request.text("spec.signerName"), "spec.signerName"));
     if let Some(seconds) = request.int("spec.expirationSeconds")
         && seconds < 600
     {

@@ -4,11 +4,12 @@
 use serde_json::Value;
 
 use crate::apiserver::kinds::json::Json;
-use crate::apiserver::kinds::{Context, FieldError, Strategy, names};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, check, names};
 
 /// Of Events.
 pub const STRATEGY: Strategy = Strategy {
     validate: |event, context| validate(event, context),
+    validate_update: |new, old, _| validate_update(new, old),
     selectable_fields,
     selectable_names: &[
         "involvedObject.kind",
@@ -48,29 +49,111 @@ fn selectable_fields(event: &Value) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// Fields of the newer API and what the errors call them: by the names of the older one.
+const NEW_NAMES: &[(&str, &str)] = &[
+    ("regarding", "involvedObject"),
+    ("reason", "reason"),
+    ("note", "message"),
+    ("deprecatedSource", "source"),
+    ("deprecatedFirstTimestamp", "firstTimestamp"),
+    ("deprecatedLastTimestamp", "lastTimestamp"),
+    ("deprecatedCount", "count"),
+    ("type", "type"),
+    ("eventTime", "eventTime"),
+    ("action", "action"),
+    ("related", "related"),
+    ("reportingController", "reportingController"),
+    ("reportingInstance", "reportingInstance"),
+];
+
+fn is_new_api(event: &Value) -> bool {
+    event.text("apiVersion") == "events.k8s.io/v1"
+}
+
 fn validate(event: &Value, _: &Context) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let is_new_api = event.text("apiVersion") == "events.k8s.io/v1";
-    let involved = if is_new_api { event.at("regarding") } else { event.at("involvedObject") };
-    let namespace = event.text("metadata.namespace");
-    let about = involved.text("namespace");
-    let cluster_wide = about.is_empty() && (namespace == "default" || namespace == "kube-system" || !is_new_api);
-    if about != namespace && !(cluster_wide && namespace == "default") && !(about.is_empty() && is_new_api) {
-        errors.push(FieldError::invalid("involvedObject.namespace", about, "does not match event.namespace"));
-    }
-    if !event.has("eventTime") {
-        if is_new_api {
-            errors.push(FieldError::required("eventTime", ""));
-        }
+    let mut errors = said(event);
+    if !is_new_api(event) {
         return errors;
     }
-    let controller = if is_new_api { event.text("reportingController") } else { event.text("reportingComponent") };
+    errors.extend(series(event));
+    if !event.has("eventTime") {
+        errors.push(FieldError::required("eventTime", ""));
+    }
+    let kind = event.text("type");
+    if !["Normal", "Warning"].contains(&kind) {
+        errors.push(FieldError::invalid("type", "", format!("has invalid value: {kind}")));
+    }
+    for (field, name) in NEW_NAMES.iter().filter(|(field, _)| field.starts_with("deprecated")) {
+        let set = match event.at(field) {
+            Value::Object(source) => source.values().any(|value| value.as_str().is_some_and(|text| !text.is_empty())),
+            Value::Number(count) => count.as_i64() != Some(0),
+            other => !other.is_null(),
+        };
+        if set {
+            errors.push(FieldError::invalid(*name, "", "needs to be unset"));
+        }
+    }
+    errors
+}
+
+/// Of a change: everything but the series stays.
+fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = said(new);
+    if !is_new_api(new) {
+        return errors;
+    }
+    if new.at("series") != old.at("series") {
+        errors.extend(series(new));
+    }
+    for (field, name) in NEW_NAMES.iter().filter(|(field, _)| new.at(field) != old.at(field)) {
+        let shown = match new.at(field) {
+            Value::Null => "".into(),
+            value => value.clone(),
+        };
+        errors.push(FieldError::invalid(*name, shown, "field is immutable"));
+    }
+    errors
+}
+
+fn series(event: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if !event.has("series") {
+        return errors;
+    }
+    if event.int("series.count").unwrap_or(0) < 2 {
+        errors.push(FieldError::invalid("series.count", "", "should be at least 2"));
+    }
+    if !event.has("series.lastObservedTime") {
+        errors.push(FieldError::required("series.lastObservedTime", ""));
+    }
+    errors
+}
+
+/// What both APIs ask of an Event: whose it is and, if it says when, who says so.
+fn said(event: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let newer = is_new_api(event);
+    let involved = if newer { event.at("regarding") } else { event.at("involvedObject") };
+    let (about, namespace) = (involved.text("namespace"), event.text("metadata.namespace"));
+    let timed = event.has("eventTime");
+    let fits = match (about.is_empty(), timed) {
+        (true, false) => namespace == "default",
+        (true, true) => matches!(namespace, "default" | "kube-system"),
+        (false, false) => about == namespace,
+        (false, true) => true,
+    };
+    if !fits {
+        errors.push(FieldError::invalid("involvedObject.namespace", about, "does not match event.namespace"));
+    }
+    if !timed {
+        return errors;
+    }
+    let field = if newer { "reportingController" } else { "reportingComponent" };
+    let controller = event.text(field);
     if controller.is_empty() {
-        errors.push(FieldError::required("reportingController", ""));
+        errors.push(FieldError::required(field, ""));
     }
-    for fault in names::qualified_name(controller) {
-        errors.push(FieldError::invalid("reportingController", controller, fault));
-    }
+    errors.extend(check::faults(field, controller, names::qualified_name(controller)));
     for field in ["reportingInstance", "action", "reason"] {
         let text = event.text(field);
         if text.is_empty() {
@@ -79,13 +162,9 @@ fn validate(event: &Value, _: &Context) -> Vec<FieldError> {
             errors.push(FieldError::invalid(field, "", "can have at most 128 characters"));
         }
     }
-    let note = if is_new_api { event.text("note") } else { event.text("message") };
+    let note = if newer { event.text("note") } else { event.text("message") };
     if note.len() > 1024 {
         errors.push(FieldError::invalid("message", "", "can have at most 1024 characters"));
-    }
-    let kind = event.text("type");
-    if !["Normal", "Warning"].contains(&kind) {
-        errors.push(FieldError::invalid("type", "", format!("has invalid value: {kind}")));
     }
     errors
 }

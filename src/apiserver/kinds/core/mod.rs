@@ -16,6 +16,7 @@ pub mod resources;
 pub mod secret;
 pub mod service;
 pub mod service_addresses;
+pub mod service_rules;
 pub mod serviceaccount;
 
 use super::Strategy;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::meta;
 use crate::apiserver::kinds::json::{Json, copy, put};
-use crate::apiserver::kinds::{Context, FieldError, NameRule, Strategy, Subresource, lifecycle, names};
+use crate::apiserver::kinds::{Context, FieldError, NameRule, Strategy, Subresource, check, lifecycle, names};
 
 /// Of Namespaces.
 pub const STRATEGY: Strategy = Strategy {
@@ -27,11 +27,14 @@ pub const STRATEGY: Strategy = Strategy {
     },
     selectable_names: &["status.phase", "name"],
     subresources: &[
-        Subresource { name: "status", prepare: lifecycle::only_status, validate: |_, _, _| Vec::new() },
+        Subresource { validate: |new, _, _| phase(new).into_iter().collect(), ..lifecycle::STATUS },
         Subresource {
             name: "finalize",
             prepare: |new, old, _| copy(new, old, "status"),
-            validate: |new, _, _| finalizers(new),
+            validate: |new, _, _| {
+                let list = new.items("spec.finalizers").iter().enumerate();
+                list.flat_map(|(index, name)| finalizer(name, &format!("spec.finalizers[{index}]"))).collect()
+            },
         },
     ],
     ..Strategy::PLAIN
@@ -46,20 +49,31 @@ fn prepare_create(namespace: &mut Value, _: &Context) {
     put(namespace, "spec.finalizers", list);
 }
 
+/// A Namespace is `Active` until it is being deleted, and `Terminating` from then on.
+fn phase(namespace: &Value) -> Option<FieldError> {
+    let (wanted, when) = if namespace.has("metadata.deletionTimestamp") {
+        ("Terminating", "is not empty")
+    } else {
+        ("Active", "is empty")
+    };
+    let phase = namespace.text("status.phase");
+    let detail = format!("may only be '{wanted}' if `deletionTimestamp` {when}");
+    (phase != wanted).then(|| FieldError::invalid("status.Phase", phase, detail))
+}
+
 fn finalizers(namespace: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    for name in namespace.items("spec.finalizers") {
-        let name = name.as_str().unwrap_or("");
-        for fault in names::qualified_name(name) {
-            errors.push(FieldError::invalid("spec.finalizers", name, fault));
-        }
-        if !name.contains('/') && name != "kubernetes" {
-            errors.push(FieldError::invalid(
-                "spec.finalizers",
-                name,
-                "name is neither a standard finalizer name nor is it fully qualified",
-            ));
-        }
+    namespace.items("spec.finalizers").iter().flat_map(|name| finalizer(name, "spec.finalizers")).collect()
+}
+
+fn finalizer(name: &Value, path: &str) -> Vec<FieldError> {
+    let name = name.as_str().unwrap_or("");
+    let mut errors: Vec<FieldError> = check::faults(path, name, names::qualified_name(name)).collect();
+    if !name.contains('/') && !["kubernetes", "orphan", "foregroundDeletion"].contains(&name) {
+        errors.push(FieldError::invalid(
+            path,
+            name,
+            "name is neither a standard finalizer name nor is it fully qualified",
+        ));
     }
     errors
 }

@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
+use super::resources;
 use crate::apiserver::kinds::json::{Json, copy, put};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, lifecycle};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, check, lifecycle, names};
 
 /// Of Nodes. Unlike most kinds, a client may create one with its status.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
     prepare_update: |new, old, _| copy(new, old, "status"),
-    validate: |node, _| taints(node),
+    validate: |node, _| validate(node),
     validate_update: |new, old, _| validate_update(new, old),
     selectable_fields: |node| vec![("spec.unschedulable", node.flag("spec.unschedulable").to_string())],
     selectable_names: &["spec.unschedulable"],
@@ -28,27 +29,55 @@ fn defaults(node: &mut Value, _: &Context) {
     }
 }
 
+fn validate(node: &Value) -> Vec<FieldError> {
+    let mut errors = taints(node);
+    errors.extend(amounts(node));
+    let list = node.items("spec.podCIDRs");
+    for (index, cidr) in list.iter().enumerate() {
+        let cidr = cidr.as_str().unwrap_or("");
+        errors.extend(check::faults(format!("spec.podCIDRs[{index}]"), cidr, names::cidr(cidr)));
+    }
+    if list.len() > 1 {
+        let six = |cidr: &Value| cidr.as_str().is_some_and(|cidr| cidr.contains(':'));
+        if list.len() > 2 || list.iter().all(|cidr| six(cidr) == six(&list[0])) {
+            let detail = "may specify no more than one CIDR for each IP family";
+            errors.push(FieldError::invalid("spec.podCIDRs", Value::Array(list.to_vec()), detail));
+        }
+    }
+    errors
+}
+
+fn amounts(node: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for list in ["status.capacity", "status.allocatable"] {
+        for (name, amount) in node.entries(list) {
+            errors.extend(resources::amount_of(name, amount, &format!("{list}.{name}")));
+        }
+    }
+    errors
+}
+
+/// Errors about taints name the metadata.
 fn taints(node: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let list = node.items("spec.taints");
     for (index, taint) in list.iter().enumerate() {
-        let path = format!("spec.taints[{index}]");
-        let key = taint.text("key");
-        for fault in crate::apiserver::kinds::names::qualified_name(key) {
-            errors.push(FieldError::invalid(format!("{path}.key"), key, fault));
+        let path = format!("metadata.taints[{index}]");
+        let (key, value, effect) = (taint.text("key"), taint.text("value"), taint.text("effect"));
+        errors.extend(check::faults(format!("{path}.key"), key, names::qualified_name(key)));
+        let faults = names::label_value(value);
+        if !faults.is_empty() {
+            errors.push(FieldError::invalid(format!("{path}.value"), value, faults.join(";")));
         }
-        for fault in crate::apiserver::kinds::names::label_value(taint.text("value")) {
-            errors.push(FieldError::invalid(format!("{path}.value"), taint.text("value"), fault));
-        }
-        let effect = taint.text("effect");
-        let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-        if effect.is_empty() {
-            errors.push(FieldError::required(format!("{path}.effect"), ""));
-        } else if !known.contains(&effect) {
-            errors.push(FieldError::not_supported(format!("{path}.effect"), effect, &known));
-        }
+        errors.extend(check::choice(taint, "effect", &path, &["NoSchedule", "PreferNoSchedule", "NoExecute"]));
         if list[..index].iter().any(|other| other.text("key") == key && other.text("effect") == effect) {
-            errors.push(FieldError::duplicate(path, taint.clone()));
+            let mut shown = json!({"Key": key, "Value": value, "Effect": effect, "TimeAdded": null});
+            if taint.has("timeAdded") {
+                shown["TimeAdded"] = taint.at("timeAdded").clone();
+            }
+            let mut error = FieldError::duplicate(path, shown);
+            error.detail = "taints must be unique by key and effect pair".to_string();
+            errors.push(error);
         }
     }
     errors
@@ -56,19 +85,23 @@ fn taints(node: &Value) -> Vec<FieldError> {
 
 fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = taints(new);
-    let was = old.items("spec.podCIDRs");
-    if !was.is_empty() && new.items("spec.podCIDRs") != was {
-        errors.push(FieldError::forbidden(
-            "spec.podCIDRs",
-            "node updates may not change podCIDR except from \"\" to valid",
-        ));
+    errors.extend(amounts(new));
+    let addresses = new.items("status.addresses");
+    for (index, address) in addresses.iter().enumerate().filter(|(index, one)| addresses[..*index].contains(one)) {
+        let shown = json!({"Type": address.text("type"), "Address": address.text("address")});
+        errors.push(FieldError::duplicate(format!("status.addresses[{index}]"), shown));
     }
-    let provider = old.text("spec.providerID");
-    if !provider.is_empty() && new.text("spec.providerID") != provider {
-        errors.push(FieldError::forbidden(
-            "spec.providerID",
-            "node updates may not change providerID except from \"\" to valid",
-        ));
+    let (now, was) = (new.items("spec.podCIDRs"), old.items("spec.podCIDRs"));
+    let changed = if now.len() == was.len() { now.iter().zip(was).filter(|(now, was)| now != was).count() } else { 1 };
+    for _ in (0..changed).filter(|_| !was.is_empty()) {
+        let detail = "node updates may not change podCIDR except from \"\" to valid";
+        errors.push(FieldError::forbidden("spec.podCIDRs", detail));
+    }
+    let (provider, known) = (new.text("spec.providerID"), old.text("spec.providerID"));
+    if !known.is_empty() && provider != known {
+        let what = if provider.is_empty() { "cleared" } else { "modified" };
+        let detail = format!("field cannot be {what} once set");
+        errors.push(FieldError::invalid("spec.providerID", Value::Null, detail));
     }
     errors
 }

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::persistentvolume::access_modes;
+use super::pod::spec::supported;
+use super::pod::warnings::fractions;
 use super::resources::quantity;
 use crate::apiserver::kinds::json::Fill::Text;
 use crate::apiserver::kinds::json::{Json, copy, drop_at, fill, put};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, lifecycle, names, selectors};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, check, lifecycle, names, selectors};
 
 /// Of PersistentVolumeClaims.
 pub const STRATEGY: Strategy = Strategy {
@@ -24,6 +26,18 @@ pub const STRATEGY: Strategy = Strategy {
     },
     validate: |claim, _| validate_spec(claim.at("spec"), "spec"),
     validate_update: |new, old, _| validate_update(new, old),
+    warnings: |claim, _| {
+        let mut warnings = Vec::new();
+        if claim.at("metadata.annotations").get(BETA_CLASS).is_some() {
+            let text = "deprecated since v1.8; use \"storageClassName\" attribute instead";
+            warnings.push(format!("metadata.annotations[{BETA_CLASS}]: {text}"));
+        }
+        for list in ["requests", "limits"] {
+            let path = format!("spec.resources.{list}");
+            warnings.extend(fractions(claim.at(&path), &path, &["storage"]));
+        }
+        warnings
+    },
     subresources: &[lifecycle::STATUS],
     ..Strategy::PLAIN
 };
@@ -51,31 +65,66 @@ fn same_source(claim: &mut Value) {
 
 /// What is wrong with a claim's spec, its own or a template's.
 pub fn validate_spec(spec: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = access_modes(spec, path);
+    let mut errors = access_modes(spec, path, "at least 1 access mode is required");
     if spec.has("selector") {
         errors.extend(selectors::validate(spec.at("selector"), &format!("{path}.selector")));
     }
+    let at = format!("{path}.resources[storage]");
     match spec.at("resources.requests").get("storage") {
-        None => errors.push(FieldError::required(format!("{path}.resources[storage]"), "")),
+        None => errors.push(FieldError::required(at, "")),
         Some(amount) => {
-            if quantity(amount).is_some_and(|amount| amount.signum() <= 0) {
-                let at = format!("{path}.resources[storage]");
-                errors.push(FieldError::invalid(at, amount.clone(), "must be greater than zero"));
+            if let Some(size) = quantity(amount).filter(|size| size.signum() <= 0) {
+                errors.push(FieldError::invalid(at, size.to_string(), "must be greater than zero"));
             }
         }
     }
-    let class = spec.text("storageClassName");
-    if !class.is_empty() {
-        for fault in names::dns_subdomain(class) {
-            errors.push(FieldError::invalid(format!("{path}.storageClassName"), class, fault));
+    for field in ["storageClassName", "volumeAttributesClassName"] {
+        let class = spec.text(field);
+        if !class.is_empty() {
+            errors.extend(check::faults(format!("{path}.{field}"), class, names::dns_subdomain(class)));
         }
     }
-    let mode = spec.text("volumeMode");
-    if spec.has("volumeMode") && !["Block", "Filesystem"].contains(&mode) {
-        errors.push(FieldError::not_supported(format!("{path}.volumeMode"), mode, &["Block", "Filesystem"]));
+    errors.extend(supported(spec, "volumeMode", path, &["Block", "Filesystem"]));
+    errors.extend(data_sources(spec, path));
+    errors
+}
+
+fn data_sources(spec: &Value, path: &str) -> Vec<FieldError> {
+    let (source, reference) = (spec.at("dataSource"), spec.at("dataSourceRef"));
+    let mut errors = Vec::new();
+    for (source, field) in [(source, "dataSource"), (reference, "dataSourceRef")] {
+        if source.is_null() {
+            continue;
+        }
+        let path = format!("{path}.{field}");
+        errors.extend(check::required(source, &["name", "kind"], &path));
+        let (group, kind) = (source.text("apiGroup"), source.text("kind"));
+        if group.is_empty() && kind != "PersistentVolumeClaim" {
+            let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            errors.push(FieldError::invalid(path.as_str(), kind, detail));
+        }
+        if !group.is_empty() {
+            errors.extend(check::faults(format!("{path}.apiGroup"), group, names::dns_subdomain(group)));
+        }
+        let namespace = source.text("namespace");
+        if !namespace.is_empty() {
+            errors.extend(check::faults(format!("{path}.namespace"), namespace, names::dns_label(namespace)));
+        }
+    }
+    // What is shown as the value is the path of the field, which Go writes as an empty struct.
+    let mut clash = |detail: &str| errors.push(FieldError::invalid_raw(path, "{}", detail));
+    if !source.is_null() && !reference.text("namespace").is_empty() {
+        clash("may not be specified when dataSourceRef.namespace is specified");
+    } else if !source.is_null()
+        && !reference.is_null()
+        && ["apiGroup", "kind", "name"].iter().any(|field| source.at(field) != reference.at(field))
+    {
+        clash("must match dataSourceRef");
     }
     errors
 }
+
+const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
 fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = validate_spec(new.at("spec"), "spec");
@@ -83,9 +132,27 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     if old.text("spec.volumeName").is_empty() {
         copy(&mut allowed, old, "spec.volumeName");
     }
+    let annotation = |claim: &Value| claim.at("metadata.annotations").get(BETA_CLASS).cloned();
+    let (class_now, class_was) = (annotation(new), annotation(old));
+    let set_class = new.has("spec.storageClassName") && !old.has("spec.storageClassName");
+    let named = |known: &Option<Value>| known.as_ref() == Some(new.at("spec.storageClassName"));
+    if set_class && named(&class_was) && (class_now.is_none() || class_now == class_was) {
+        copy(&mut allowed, old, "spec.storageClassName");
+    } else {
+        if class_now != class_was {
+            let path = format!("metadata.annotations.{BETA_CLASS}");
+            let shown = class_now.unwrap_or_else(|| "".into());
+            errors.push(FieldError::invalid(path, shown, "field is immutable"));
+        }
+        if set_class && (class_was.is_none() || named(&class_was)) {
+            copy(&mut allowed, old, "spec.storageClassName");
+        }
+    }
     let bound = old.text("status.phase") == "Bound";
     if bound {
-        copy(&mut allowed, old, "spec.resources.requests");
+        if allowed.has("spec.resources.requests") {
+            copy(&mut allowed, old, "spec.resources.requests.storage");
+        }
         copy(&mut allowed, old, "spec.volumeAttributesClassName");
     }
     if allowed.at("spec") != old.at("spec") {
@@ -94,17 +161,27 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n",
         ));
     }
-    let size = |claim: &Value| quantity(claim.at("spec.resources.requests.storage"));
-    let status = quantity(old.at("status.capacity.storage"));
-    if bound
-        && let (Some(now), Some(was)) = (size(new), size(old))
-        && now < was
-        && status.is_none_or(|status| now <= status)
-    {
-        errors.push(FieldError::forbidden(
-            "spec.resources.requests.storage",
-            "field can not be less than status.capacity",
-        ));
+    errors.extend(smaller(new, old));
+    if new.at("spec.volumeMode") != old.at("spec.volumeMode") {
+        errors.push(FieldError::invalid("volumeMode", new.at("spec.volumeMode").clone(), "field is immutable"));
+    }
+    if old.has("status.currentVolumeAttributesClassName") {
+        let (at, was) = ("spec.volumeAttributesClassName", "when status.currentVolumeAttributesClassName is not nil");
+        if old.at(at) != new.at(at) && new.text(at).is_empty() {
+            let what = if new.has(at) { "empty string" } else { "nil" };
+            errors.push(FieldError::forbidden(at, format!("update to {what} is forbidden {was}")));
+        }
     }
     errors
+}
+
+/// A claim shrinks no further than what it has.
+fn smaller(new: &Value, old: &Value) -> Option<FieldError> {
+    let zero = || quantity(&"0".into());
+    let size = |claim: &Value| quantity(claim.at("spec.resources.requests.storage")).or_else(zero);
+    let status = quantity(old.at("status.capacity.storage")).or_else(zero);
+    let (now, was) = (size(new)?, size(old)?);
+    (now < was && status.is_some_and(|status| now <= status)).then(|| {
+        FieldError::forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
+    })
 }

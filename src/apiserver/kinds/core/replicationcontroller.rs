@@ -6,16 +6,21 @@ use super::pod::{self, defaults, warnings};
 use crate::apiserver::kinds::json::Fill::Int;
 use crate::apiserver::kinds::json::{Json, at_mut, fill, put};
 use crate::apiserver::kinds::metadata::non_negative;
-use crate::apiserver::kinds::{Context, FieldError, Strategy};
+use crate::apiserver::kinds::apps::{replicaset, status};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, lifecycle};
 
 /// Of ReplicationControllers.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
     validate: |object, _| validate(object),
     validate_update: |new, _, _| validate(new),
-    warnings: |new, old| warnings::template(new, old, "spec.template"),
+    warnings: |new, old| warnings::named_template(new, old, "spec.template"),
     selectable_fields: |object| vec![("status.replicas", object.int("status.replicas").unwrap_or(0).to_string())],
     selectable_names: &["status.replicas"],
+    subresources: &[Subresource {
+        validate: |new, old, _| status::validate(new, old, &replicaset::COUNTS),
+        ..lifecycle::STATUS
+    }],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -57,6 +62,12 @@ fn validate(object: &Value) -> Vec<FieldError> {
     }
     errors.extend(pod::validate_template(object.at("spec.template"), "spec.template"));
     let restart = object.text("spec.template.spec.restartPolicy");
+    if object.has("spec.template.spec.activeDeadlineSeconds") {
+        errors.push(FieldError::forbidden(
+            "spec.template.spec.activeDeadlineSeconds",
+            "activeDeadlineSeconds in ReplicationController is not Supported",
+        ));
+    }
     if restart != "Always" {
         errors.push(FieldError::not_supported("spec.template.spec.restartPolicy", restart, &["Always"]));
     }

@@ -5,8 +5,9 @@
 use serde_json::Value;
 
 use crate::api::quantity::Quantity;
+use crate::api::quota::containers_total;
 use crate::apiserver::kinds::json::Json;
-use crate::apiserver::kinds::{FieldError, names};
+use crate::apiserver::kinds::{FieldError, check, names};
 
 const CONTAINER: &[&str] = &["cpu", "memory", "ephemeral-storage"];
 
@@ -19,42 +20,156 @@ pub fn quantity(value: &Value) -> Option<Quantity> {
     }
 }
 
-/// What is wrong with `resources` of a container or a Pod.
-pub fn requirements(resources: &Value, path: &str) -> Vec<FieldError> {
+/// What is wrong with `resources` of a container; `claims` are the names in the Pod's `resourceClaims`.
+pub fn requirements(resources: &Value, path: &str, claims: &[&str]) -> Vec<FieldError> {
+    let mut errors = amounts(resources, path, container_name);
+    errors.extend(claim_names(resources.items("claims"), &format!("{path}.claims"), claims));
+    errors
+}
+
+/// What is wrong with a Pod's own `resources`, alone and beside its containers'.
+pub fn of_pod(spec: &Value, path: &str) -> Vec<FieldError> {
+    let resources = spec.at("resources");
+    let path = format!("{path}.resources");
+    if resources.is_null() {
+        return Vec::new();
+    }
+    if spec.text("os.name") == "windows" {
+        return vec![FieldError::forbidden(path, "may not be set for a windows pod")];
+    }
+    let mut errors = amounts(resources, &path, pod_name);
+    if resources.has("claims") {
+        let detail = "claims may not be set for Resources at pod-level";
+        errors.push(FieldError::forbidden(format!("{path}.claims"), detail));
+    }
+    for which in ["requests", "limits"] {
+        for (name, sum) in containers_total(spec, which) {
+            let whole = resources.at(which).get(&name).and_then(quantity);
+            if let Some(whole) = whole.filter(|whole| sum > *whole && (which == "requests" || is_huge(&name))) {
+                let detail = format!("must be greater than or equal to aggregate container {which} of {sum}");
+                errors.push(FieldError::invalid(format!("{path}.{which}[{name}]"), whole.to_string(), detail));
+            }
+        }
+    }
+    for (index, container) in spec.items("containers").iter().enumerate() {
+        for (name, amount) in container.entries("resources.limits") {
+            let most = resources.at("limits").get(name).and_then(quantity);
+            if let (Some(own), Some(most)) = (quantity(amount), most)
+                && own > most
+            {
+                let at = format!("{path}.containers[{index}][{name}].limits");
+                let detail = format!("must be less than or equal to pod limits of {most}");
+                errors.push(FieldError::invalid(at, own.to_string(), detail));
+            }
+        }
+    }
+    errors
+}
+
+fn amounts(resources: &Value, path: &str, name_rule: fn(&str, &str) -> Vec<FieldError>) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for (name, amount) in resources.entries("limits") {
-        let at = format!("{path}.limits[{name}]");
-        errors.extend(container_name(name, &at));
-        errors.extend(amount_of(name, amount, &at));
+    let (mut huge, mut basic) = (false, false);
+    for list in ["limits", "requests"] {
+        for (name, amount) in resources.entries(list) {
+            let at = format!("{path}.{list}[{name}]");
+            errors.extend(name_rule(name, &at));
+            errors.extend(amount_of(name, amount, &at));
+            if is_huge(name) {
+                huge = true;
+                errors.extend(whole_pages(name, amount, &at));
+            }
+            basic |= matches!(name, "cpu" | "memory");
+        }
     }
     for (name, amount) in resources.entries("requests") {
-        let at = format!("{path}.requests[{name}]");
-        errors.extend(container_name(name, &at));
-        errors.extend(amount_of(name, amount, &at));
+        let overcommit = may_overcommit(name);
         let Some(limit) = resources.at("limits").get(name) else {
-            if is_extended(name) {
-                errors.push(FieldError::required(
-                    format!("{path}.limits"),
-                    "Limit must be set for non overcommitable resources",
-                ));
+            if !overcommit {
+                let detail = "Limit must be set for non overcommitable resources";
+                errors.push(FieldError::required(format!("{path}.limits"), detail));
             }
             continue;
         };
         let (Some(asked), Some(most)) = (quantity(amount), quantity(limit)) else { continue };
-        if is_extended(name) && asked != most {
-            errors.push(FieldError::invalid(
-                format!("{path}.requests"),
-                asked.to_string(),
-                format!("must be equal to {name} limit of {most}"),
-            ));
+        let at = format!("{path}.requests");
+        if !overcommit && asked != most {
+            let detail = format!("must be equal to {name} limit of {most}");
+            errors.push(FieldError::invalid(at, asked.to_string(), detail));
         } else if asked > most {
-            errors.push(FieldError::invalid(
-                format!("{path}.requests"),
-                asked.to_string(),
-                format!("must be less than or equal to {name} limit of {most}"),
-            ));
+            let detail = format!("must be less than or equal to {name} limit of {most}");
+            errors.push(FieldError::invalid(at, asked.to_string(), detail));
         }
     }
+    if huge && !basic {
+        errors.push(FieldError::forbidden(path, "HugePages require cpu or memory"));
+    }
+    errors
+}
+
+/// Whether more of it may be promised than there is.
+pub fn may_overcommit(name: &str) -> bool {
+    (!name.contains('/') || name.contains("kubernetes.io/")) && !is_huge(name)
+}
+
+fn is_huge(name: &str) -> bool {
+    name.starts_with("hugepages-")
+}
+
+fn whole_pages(name: &str, amount: &Value, path: &str) -> Option<FieldError> {
+    let number = quantity(amount)?;
+    let page = Quantity::parse(name.strip_prefix("hugepages-")?).ok().filter(|page| page.value() > 0);
+    let whole = page.is_some_and(|page| number.value() % page.value() == 0);
+    let shown = number.to_string();
+    (!whole).then(|| {
+        let detail = format!("{shown} is not positive integer multiple of {name}");
+        FieldError::invalid(path, shown.clone(), detail)
+    })
+}
+
+/// What is wrong with the claims that a container names.
+fn claim_names(list: &[Value], path: &str, known: &[&str]) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
+    for (index, claim) in list.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let (name, request) = (claim.text("name"), claim.text("request"));
+        if name.is_empty() {
+            errors.push(FieldError::required(path, ""));
+            continue;
+        }
+        if seen.iter().any(|key| key == name) {
+            errors.push(FieldError::duplicate(path.as_str(), name));
+        } else {
+            let mut key = name.to_string();
+            if !request.is_empty() {
+                errors.extend(check::faults(format!("{path}.request"), request, names::dns_label(request)));
+                key = format!("{name}/{request}");
+            }
+            if seen.contains(&key) {
+                errors.push(FieldError::duplicate(path.as_str(), key.as_str()));
+            } else if request.is_empty() {
+                let parts = seen.iter().filter(|key| key.split_once('/').is_some_and(|(whole, _)| whole == name));
+                errors.extend(parts.map(|_| FieldError::duplicate(path.as_str(), name)));
+            }
+            seen.push(key);
+        }
+        if !known.contains(&name) {
+            let mut sorted = known.to_vec();
+            sorted.sort_unstable();
+            let rest = if sorted.is_empty() { " which is empty".to_string() } else { format!(": {}", sorted.join(", ")) };
+            let mut error = FieldError::not_found(path, name);
+            error.detail = format!("must be one of the names in pod.spec.resourceClaims{rest}");
+            errors.push(error);
+        }
+    }
+    errors
+}
+
+/// What is wrong with one amount of a container, its name first.
+pub fn container_amount(name: &str, amount: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = container_name(name, path);
+    errors.extend(amount_of(name, amount, path));
+    errors.extend(is_huge(name).then(|| whole_pages(name, amount, path)).flatten());
     errors
 }
 
@@ -65,7 +180,7 @@ pub fn amount_of(name: &str, amount: &Value, path: &str) -> Vec<FieldError> {
     if number.signum() < 0 {
         errors.push(FieldError::invalid(path, number.to_string(), "must be greater than or equal to 0"));
     }
-    if is_extended(name) && number.milli_value() % 1000 != 0 {
+    if is_integer(name) && number.milli_value() % 1000 != 0 {
         errors.push(FieldError::invalid(path, number.to_string(), "must be an integer"));
     }
     errors
@@ -74,7 +189,7 @@ pub fn amount_of(name: &str, amount: &Value, path: &str) -> Vec<FieldError> {
 /// Whether it is a vendor's resource (`nvidia.com/gpu`), which is counted whole.
 pub fn is_extended(name: &str) -> bool {
     let native = !name.contains('/') || name.contains("kubernetes.io/");
-    !native && !name.starts_with("requests.")
+    !native && !name.starts_with("requests.") && names::qualified_name(&format!("requests.{name}")).is_empty()
 }
 
 /// What is wrong with a resource's name as such.
@@ -87,14 +202,23 @@ pub fn resource_name(name: &str, path: &str) -> Vec<FieldError> {
     errors
 }
 
-fn container_name(name: &str, path: &str) -> Vec<FieldError> {
+/// What is wrong with the name of a resource that a container asks for.
+pub fn container_name(name: &str, path: &str) -> Vec<FieldError> {
     let mut errors = resource_name(name, path);
     if !name.contains('/') {
-        if !CONTAINER.contains(&name) && !name.starts_with("hugepages-") {
+        if !CONTAINER.contains(&name) && !is_huge(name) {
             errors.push(FieldError::invalid(path, name, "must be a standard resource for containers"));
         }
-    } else if !is_extended(name) && !name.starts_with("kubernetes.io/") && !name.contains(".kubernetes.io/") {
+    } else if !name.contains("kubernetes.io/") && !is_extended(name) {
         errors.push(FieldError::invalid(path, name, "doesn't follow extended resource name standard"));
+    }
+    errors
+}
+
+fn pod_name(name: &str, path: &str) -> Vec<FieldError> {
+    let mut errors = resource_name(name, path);
+    if errors.is_empty() && !matches!(name, "cpu" | "memory") && !is_huge(name) {
+        errors.push(FieldError::not_supported(path, name, &["cpu", "hugepages-", "memory"]));
     }
     errors
 }
@@ -148,11 +272,15 @@ const QUOTA: &[&str] = &[
     "services.loadbalancers",
 ];
 
+/// Whether a quota counts it under a name of its own.
+pub fn is_standard_quota(name: &str) -> bool {
+    QUOTA.contains(&name) || name.starts_with("hugepages-") || name.starts_with("requests.hugepages-")
+}
+
 /// What is wrong with a resource's name in a ResourceQuota.
 pub fn quota_name(name: &str, path: &str) -> Vec<FieldError> {
     let mut errors = resource_name(name, path);
-    let known = QUOTA.contains(&name) || name.starts_with("hugepages-") || name.starts_with("requests.hugepages-");
-    if !name.contains('/') && !known {
+    if !name.contains('/') && !is_standard_quota(name) {
         errors.push(FieldError::invalid(path, name, "must be a standard resource for quota"));
     }
     errors

@@ -71,7 +71,10 @@ fn validate(secret: &Value) -> Vec<FieldError> {
                 errors.extend([user, password]);
             }
         }
-        "kubernetes.io/ssh-auth" => errors.extend(need("ssh-privatekey")),
+        "kubernetes.io/ssh-auth" => {
+            let empty = secret.at("data").get("ssh-privatekey").and_then(Value::as_str).unwrap_or("").is_empty();
+            errors.extend(empty.then(|| FieldError::required("data[ssh-privatekey]", "")));
+        }
         "kubernetes.io/tls" => errors.extend([need("tls.crt"), need("tls.key")].into_iter().flatten()),
         _ => {}
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::apiserver::kinds::json::{Json, put};
-use crate::apiserver::kinds::{FieldError, Strategy, lifecycle, names};
+use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, lifecycle, names};
 
 /// Of Ingresses.
 pub const STRATEGY: Strategy = Strategy {
@@ -11,16 +11,47 @@ pub const STRATEGY: Strategy = Strategy {
         lifecycle::first_generation(ingress, context);
         put(ingress, "status", json!({"loadBalancer": {}}));
     },
-    validate: |ingress, _| validate(ingress),
+    validate: |ingress, _| {
+        let mut errors = validate(ingress);
+        errors.extend(class_annotation(ingress));
+        errors
+    },
     validate_update: |new, _, _| validate(new),
+    warnings,
+    subresources: &[Subresource { validate: |new, _, _| load_balancer(new), ..lifecycle::STATUS }],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
+
+const CLASS: &str = "kubernetes.io/ingress.class";
+
+fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let has = |ingress: &Value| ingress.at("metadata.annotations").get(CLASS).is_some();
+    let annotated = has(new) && !old.is_some_and(has);
+    let text = "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead";
+    annotated.then(|| text.to_string()).into_iter().collect()
+}
+
+fn class_annotation(ingress: &Value) -> Option<FieldError> {
+    let annotation = ingress.at("metadata.annotations").get(CLASS)?.as_str()?;
+    let differs = ingress.has("spec.ingressClassName") && ingress.text("spec.ingressClassName") != annotation;
+    let detail = "must match `ingressClassName` when both are specified";
+    differs.then(|| FieldError::invalid(format!("annotations.{CLASS}"), annotation, detail))
+}
+
+fn host_faults(host: &str) -> Vec<String> {
+    if host.contains('*') { names::wildcard_subdomain(host) } else { names::dns_subdomain(host) }
+}
+
+fn is_ip(host: &str) -> bool {
+    names::ip(host).is_empty() || host.parse::<std::net::IpAddr>().is_ok()
+}
 
 fn validate(ingress: &Value) -> Vec<FieldError> {
     let spec = ingress.at("spec");
     let mut errors = Vec::new();
     if spec.items("rules").is_empty() && !spec.has("defaultBackend") {
-        errors.push(FieldError::invalid("spec", Value::Null, "either `defaultBackend` or `rules` must be specified"));
+        let shown = spec.at("rules").clone();
+        errors.push(FieldError::invalid("spec", shown, "either `defaultBackend` or `rules` must be specified"));
     }
     if spec.has("defaultBackend") {
         errors.extend(backend(spec.at("defaultBackend"), "spec.defaultBackend"));
@@ -28,14 +59,11 @@ fn validate(ingress: &Value) -> Vec<FieldError> {
     for (index, rule) in spec.items("rules").iter().enumerate() {
         let path = format!("spec.rules[{index}]");
         let host = rule.text("host");
+        if is_ip(host) {
+            errors.push(FieldError::invalid(format!("{path}.host"), host, "must be a DNS name, not an IP address"));
+        }
         if !host.is_empty() {
-            if host.parse::<std::net::IpAddr>().is_ok() {
-                errors.push(FieldError::invalid(format!("{path}.host"), host, "must be a DNS name, not an IP address"));
-            } else {
-                let faults =
-                    if host.contains('*') { names::wildcard_subdomain(host) } else { names::dns_subdomain(host) };
-                errors.extend(faults.into_iter().map(|fault| FieldError::invalid(format!("{path}.host"), host, fault)));
-            }
+            errors.extend(check::faults(format!("{path}.host"), host, host_faults(host)));
         }
         if rule.has("http") && rule.items("http.paths").is_empty() {
             errors.push(FieldError::required(format!("{path}.http.paths"), ""));
@@ -47,15 +75,34 @@ fn validate(ingress: &Value) -> Vec<FieldError> {
     for (index, tls) in spec.items("tls").iter().enumerate() {
         for (at, host) in tls.items("hosts").iter().enumerate() {
             let host = host.as_str().unwrap_or("");
-            let faults = if host.contains('*') { names::wildcard_subdomain(host) } else { names::dns_subdomain(host) };
-            let path = format!("spec.tls[{index}].hosts[{at}]");
-            errors.extend(faults.into_iter().map(|fault| FieldError::invalid(path.clone(), host, fault)));
+            errors.extend(check::faults(format!("spec.tls[{index}].hosts[{at}]"), host, host_faults(host)));
+        }
+        let secret = tls.text("secretName");
+        if !secret.is_empty() {
+            errors.extend(check::faults(format!("spec.tls[{index}].secretName"), secret, names::dns_subdomain(secret)));
         }
     }
-    let class = spec.text("ingressClassName");
-    if !class.is_empty() {
-        for fault in names::dns_subdomain(class) {
-            errors.push(FieldError::invalid("spec.ingressClassName", class, fault));
+    if spec.has("ingressClassName") {
+        let class = spec.text("ingressClassName");
+        errors.extend(check::faults("spec.ingressClassName", class, names::dns_subdomain(class)));
+    }
+    errors
+}
+
+fn load_balancer(ingress: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, point) in ingress.items("status.loadBalancer.ingress").iter().enumerate() {
+        let path = format!("status.loadBalancer.ingress[{index}]");
+        let (ip, host) = (point.text("ip"), point.text("hostname"));
+        if !ip.is_empty() {
+            errors.extend(check::faults(format!("{path}.ip"), ip, names::ip(ip)));
+        }
+        if !host.is_empty() {
+            let at = format!("{path}.hostname");
+            errors.extend(check::faults(at.as_str(), host, names::dns_subdomain(host)));
+            if is_ip(host) {
+                errors.push(FieldError::invalid(at, host, "must be a DNS name, not an IP address"));
+            }
         }
     }
     errors
@@ -67,7 +114,7 @@ fn http_path(entry: &Value, path: &str) -> Vec<FieldError> {
     let kinds = ["Exact", "ImplementationSpecific", "Prefix"];
     match entry.text("pathType") {
         "" if !entry.has("pathType") => {
-            errors.push(FieldError::required(format!("{path}.pathType"), "pathType must be specified"));
+            return vec![FieldError::required(format!("{path}.pathType"), "pathType must be specified")];
         }
         "Exact" | "Prefix" => {
             if !url.starts_with('/') {
@@ -99,7 +146,7 @@ fn backend(backend: &Value, path: &str) -> Vec<FieldError> {
     match (backend.has("service"), backend.has("resource")) {
         (false, false) => vec![FieldError::invalid(path, "", "resource or service backend is required")],
         (true, true) => vec![FieldError::invalid(path, "", "cannot set both resource and service backends")],
-        (false, true) => Vec::new(),
+        (false, true) => typed_reference(backend.at("resource"), &format!("{path}.resource")),
         (true, false) => service_backend(backend.at("service"), path),
     }
 }
@@ -126,6 +173,20 @@ fn service_backend(service: &Value, path: &str) -> Vec<FieldError> {
         }
     } else {
         errors.push(FieldError::required(path, "port name or number is required"));
+    }
+    errors
+}
+
+/// What is wrong with a reference to an object of any kind.
+pub fn typed_reference(reference: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = check::required(reference, &["kind", "name"], path);
+    if reference.has("apiGroup") {
+        let group = reference.text("apiGroup");
+        errors.extend(check::faults(format!("{path}.apiGroup"), group, names::dns_subdomain(group)));
+    }
+    for field in ["kind", "name"] {
+        let text = reference.text(field);
+        errors.extend(check::faults(format!("{path}.{field}"), text, names::path_segment(text, false)));
     }
     errors
 }

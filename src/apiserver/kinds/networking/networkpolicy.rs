@@ -6,7 +6,7 @@ use crate::apiserver::kinds::core::pod::probes::port_or_name;
 use crate::apiserver::kinds::core::pod::spec::supported;
 use crate::apiserver::kinds::json::Fill::Text;
 use crate::apiserver::kinds::json::{Json, fill, put};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, names, selectors};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, check, names, selectors};
 
 /// Of NetworkPolicies.
 pub const STRATEGY: Strategy = Strategy {
@@ -46,32 +46,31 @@ fn validate(policy: &Value) -> Vec<FieldError> {
     for (index, kind) in types.iter().enumerate() {
         let text = kind.as_str().unwrap_or("");
         if !["Ingress", "Egress"].contains(&text) {
-            errors.push(FieldError::not_supported(format!("spec.policyTypes[{index}]"), text, &["Egress", "Ingress"]));
+            errors.push(FieldError::not_supported(format!("spec.policyTypes[{index}]"), text, &["Ingress", "Egress"]));
         }
     }
     errors
 }
 
 fn validate_port(port: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors: Vec<FieldError> = supported(port, "protocol", path, &["SCTP", "TCP", "UDP"]).into_iter().collect();
+    let mut errors: Vec<FieldError> = supported(port, "protocol", path, &["TCP", "UDP", "SCTP"]).into_iter().collect();
     if port.has("port") {
         errors.extend(port_or_name(port.at("port"), &format!("{path}.port")));
     }
-    if let Some(end) = port.int("endPort") {
-        match port.int("port") {
-            None => errors.push(FieldError::invalid(
-                format!("{path}.endPort"),
-                end,
-                "may not be specified when `port` is not specified",
-            )),
-            Some(start) if end < start => errors.push(FieldError::invalid(
-                format!("{path}.endPort"),
-                end,
-                "must be greater than or equal to `port`",
-            )),
-            Some(_) => {}
+    let Some(end) = port.int("endPort") else { return errors };
+    let at = format!("{path}.endPort");
+    let detail = match (port.has("port"), port.int("port")) {
+        (false, _) => "may not be specified when `port` is not specified",
+        (true, None) => "may not be specified when `port` is non-numeric",
+        (true, Some(start)) => {
+            errors.extend(check::between(port, "endPort", path, 1, 65535));
+            if end >= start {
+                return errors;
+            }
+            "must be greater than or equal to `port`"
         }
-    }
+    };
+    errors.push(FieldError::invalid(at, end, detail));
     errors
 }
 
@@ -86,10 +85,7 @@ fn validate_peer(peer: &Value, path: &str) -> Vec<FieldError> {
     }
     if peer.has("ipBlock") {
         count += 1;
-        let cidr = peer.text("ipBlock.cidr");
-        for fault in names::cidr(cidr) {
-            errors.push(FieldError::invalid(format!("{path}.ipBlock.cidr"), cidr, fault));
-        }
+        errors.extend(ip_block(peer.at("ipBlock"), &format!("{path}.ipBlock")));
     }
     if count == 0 {
         errors.push(FieldError::required(path, "must specify a peer"));
@@ -97,4 +93,33 @@ fn validate_peer(peer: &Value, path: &str) -> Vec<FieldError> {
         errors.push(FieldError::forbidden(path, "may not specify both ipBlock and another peer"));
     }
     errors
+}
+
+fn ip_block(block: &Value, path: &str) -> Vec<FieldError> {
+    let cidr = block.text("cidr");
+    if cidr.is_empty() {
+        return vec![FieldError::required(format!("{path}.cidr"), "")];
+    }
+    let mut errors: Vec<FieldError> = check::faults(format!("{path}.cidr"), cidr, names::cidr(cidr)).collect();
+    let Some(whole) = network(cidr) else { return errors };
+    for (index, except) in block.items("except").iter().enumerate() {
+        let (except, at) = (except.as_str().unwrap_or(""), format!("{path}.except[{index}]"));
+        errors.extend(check::faults(at.as_str(), except, names::cidr(except)));
+        let Some(part) = network(except) else { continue };
+        let prefix = |number: u128| number.checked_shr(whole.0 - whole.2).unwrap_or(0);
+        if whole.0 != part.0 || part.2 <= whole.2 || prefix(part.1) != prefix(whole.1) {
+            errors.push(FieldError::invalid(at, except, "must be a strict subset of `cidr`"));
+        }
+    }
+    errors
+}
+
+/// The bits of the family's addresses, the address, the prefix's length.
+fn network(cidr: &str) -> Option<(u32, u128, u32)> {
+    let (address, length) = cidr.split_once('/')?;
+    let length = length.parse().ok()?;
+    Some(match address.parse().ok()? {
+        std::net::IpAddr::V4(address) => (32, u128::from(u32::from(address)), length),
+        std::net::IpAddr::V6(address) => (128, u128::from(address), length),
+    })
 }

@@ -4,12 +4,20 @@ use serde_json::Value;
 
 use crate::apiserver::kinds::apps::deployment::{at_most_all, int_or_percent};
 use crate::apiserver::kinds::json::Json;
-use crate::apiserver::kinds::{FieldError, Strategy, selectors};
+use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, lifecycle, metadata, selectors};
 
 /// Of PodDisruptionBudgets.
 pub const STRATEGY: Strategy = Strategy {
     validate: |budget, _| validate(budget),
     validate_update: |new, _, _| validate(new),
+    subresources: &[Subresource {
+        validate: |new, _, _| {
+            let fields = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"];
+            let counts = fields.into_iter().map(|field| format!("status.{field}"));
+            counts.filter_map(|path| metadata::non_negative(new.int(&path).unwrap_or(0), &path)).collect()
+        },
+        ..lifecycle::STATUS
+    }],
     unconditional_update: false,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
@@ -18,7 +26,9 @@ fn validate(budget: &Value) -> Vec<FieldError> {
     let spec = budget.at("spec");
     let mut errors = Vec::new();
     if spec.has("minAvailable") && spec.has("maxUnavailable") {
-        errors.push(FieldError::invalid("spec", spec.clone(), "minAvailable and maxUnavailable cannot be both set"));
+        let fields = ["MinAvailable", "Selector", "MaxUnavailable", "UnhealthyPodEvictionPolicy"];
+        let shown = check::go_struct(spec, &fields);
+        errors.push(FieldError::invalid_raw("spec", shown, "minAvailable and maxUnavailable cannot be both set"));
     }
     for field in ["minAvailable", "maxUnavailable"] {
         if spec.has(field) {
@@ -31,7 +41,7 @@ fn validate(budget: &Value) -> Vec<FieldError> {
         errors.extend(selectors::validate(spec.at("selector"), "spec.selector"));
     }
     let policy = spec.text("unhealthyPodEvictionPolicy");
-    if !policy.is_empty() && !["AlwaysAllow", "IfHealthyBudget"].contains(&policy) {
+    if spec.has("unhealthyPodEvictionPolicy") && !["AlwaysAllow", "IfHealthyBudget"].contains(&policy) {
         errors.push(FieldError::not_supported(
             "spec.unhealthyPodEvictionPolicy",
             policy,

@@ -6,7 +6,7 @@ use super::core::pod::seconds;
 use super::json::Fill::{Empty, Text};
 use super::json::{Json, at_mut, fill, items_mut, put};
 use super::metadata::immutable;
-use super::{Context, FieldError, Strategy, lifecycle};
+use super::{Context, FieldError, Strategy, check, lifecycle, names};
 
 /// The strategy of a kind of this group.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -92,16 +92,70 @@ fn device_request(request: &mut Value) {
 
 fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for (index, request) in spec.items("devices.requests").iter().enumerate() {
-        let path = format!("{path}.devices.requests[{index}]");
-        if request.text("name").is_empty() {
-            errors.push(FieldError::required(format!("{path}.name"), ""));
+    let requests = spec.items("devices.requests");
+    let path = format!("{path}.devices");
+    if requests.len() > 32 {
+        errors.push(FieldError::too_many(format!("{path}.requests"), requests.len(), 32));
+    }
+    for (index, request) in requests.iter().enumerate() {
+        let at = format!("{path}.requests[{index}]");
+        let name = request.text("name");
+        errors.extend(check::faults(format!("{at}.name"), name, names::dns_label(name)));
+        if requests[..index].iter().any(|other| other.text("name") == name) {
+            errors.push(FieldError::duplicate(at.as_str(), name));
         }
-        if request.has("exactly") && request.text("exactly.deviceClassName").is_empty() {
-            errors.push(FieldError::required(format!("{path}.exactly.deviceClassName"), ""));
+        let options = request.items("firstAvailable");
+        match (request.has("exactly"), options.is_empty()) {
+            (false, true) => {
+                errors.push(FieldError::required(at, "exactly one of `exactly` or `firstAvailable` is required"));
+            }
+            (true, false) => {
+                let detail =
+                    "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
+                errors.push(FieldError::invalid(at, Value::Null, detail));
+            }
+            (true, true) => errors.extend(one_request(request.at("exactly"), &format!("{at}.exactly"))),
+            (false, false) => {
+                for (place, option) in options.iter().enumerate() {
+                    let at = format!("{at}.firstAvailable[{place}]");
+                    let name = option.text("name");
+                    errors.extend(check::faults(format!("{at}.name"), name, names::dns_label(name)));
+                    if options[..place].iter().any(|other| other.text("name") == name) {
+                        errors.push(FieldError::duplicate(at.as_str(), name));
+                    }
+                    errors.extend(one_request(option, &at));
+                }
+            }
         }
-        if !request.has("exactly") && request.items("firstAvailable").is_empty() {
-            errors.push(FieldError::required(path, "exactly one of `exactly` or `firstAvailable` is required"));
+    }
+    errors
+}
+
+fn one_request(request: &Value, path: &str) -> Vec<FieldError> {
+    let class = request.text("deviceClassName");
+    let at = format!("{path}.deviceClassName");
+    let mut errors = Vec::new();
+    if class.is_empty() {
+        errors.push(FieldError::required(at, ""));
+    } else {
+        errors.extend(check::faults(at, class, names::dns_subdomain(class)));
+    }
+    for (index, selector) in request.items("selectors").iter().enumerate() {
+        if !selector.has("cel") {
+            errors.push(FieldError::required(format!("{path}.selectors[{index}].cel"), ""));
+        }
+    }
+    let count = request.int("count").unwrap_or(0);
+    let at = format!("{path}.count");
+    match request.text("allocationMode") {
+        "All" if count != 0 => {
+            errors.push(FieldError::invalid(at, count, "must not be specified when allocationMode is 'All'"));
+        }
+        "ExactCount" if count <= 0 => errors.push(FieldError::invalid(at, count, "must be greater than zero")),
+        "All" | "ExactCount" => {}
+        other => {
+            let modes = ["All", "ExactCount"];
+            errors.push(FieldError::not_supported(format!("{path}.allocationMode"), other, &modes));
         }
     }
     errors

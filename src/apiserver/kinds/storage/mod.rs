@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::json::Fill::{Flag, Text};
 use super::json::{Json, copy, fill, put};
-use super::metadata::immutable;
-use super::{FieldError, Strategy, names, selectors};
+use super::core::pod::volume_sources::csi_driver_name;
+use super::metadata::{declared_immutable, immutable};
+use super::{FieldError, Strategy, check, names, selectors};
 
 /// The strategy of a kind of this group.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -26,11 +27,11 @@ const STORAGE_CLASS: Strategy = Strategy {
     },
     validate: |class, _| validate_class(class),
     validate_update: |new, old, _| {
-        let mut errors = Vec::new();
-        for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
-            if new.at(field) != old.at(field) {
-                errors.push(FieldError::forbidden(field, format!("updates to {field} are forbidden.")));
-            }
+        let fields = ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"];
+        let mut errors: Vec<FieldError> =
+            fields.into_iter().filter_map(|field| declared_immutable(new, old, field)).collect();
+        if new.text("provisioner").is_empty() {
+            errors.push(FieldError::required("provisioner", ""));
         }
         errors
     },
@@ -38,22 +39,69 @@ const STORAGE_CLASS: Strategy = Strategy {
 };
 
 fn validate_class(class: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
     let provisioner = class.text("provisioner");
+    let mut errors = Vec::new();
     if provisioner.is_empty() {
         errors.push(FieldError::required("provisioner", ""));
+    } else {
+        let lower = provisioner.to_lowercase();
+        errors.extend(check::faults("provisioner", &lower, names::qualified_name(&lower)));
     }
-    for fault in names::qualified_name(&provisioner.to_lowercase()).into_iter().filter(|_| !provisioner.is_empty()) {
-        errors.push(FieldError::invalid("provisioner", provisioner, fault));
-    }
+    errors.extend(parameters(class, "parameters"));
     let policy = class.text("reclaimPolicy");
-    if !["Delete", "Retain"].contains(&policy) {
+    if !policy.is_empty() && !["Delete", "Retain"].contains(&policy) {
         errors.push(FieldError::not_supported("reclaimPolicy", policy, &["Delete", "Retain"]));
     }
     let mode = class.text("volumeBindingMode");
     let modes = ["Immediate", "WaitForFirstConsumer"];
     if !modes.contains(&mode) {
         errors.push(FieldError::not_supported("volumeBindingMode", mode, &modes));
+    }
+    errors.extend(topologies(class.items("allowedTopologies")));
+    errors
+}
+
+fn parameters(class: &Value, path: &str) -> Vec<FieldError> {
+    let entries = class.entries(path);
+    let mut errors = Vec::new();
+    if entries.len() > 512 {
+        errors.push(FieldError::too_long(path, 512));
+    }
+    let bytes: usize = entries.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    errors.extend(
+        entries
+            .iter()
+            .filter(|(key, _)| key.is_empty())
+            .map(|(key, _)| FieldError::invalid(path, *key, "field can not be empty.")),
+    );
+    if bytes > 256 * 1024 {
+        errors.push(FieldError::too_long(path, 256 * 1024));
+    }
+    errors
+}
+
+fn topologies(list: &[Value]) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, term) in list.iter().enumerate() {
+        let path = format!("allowedTopologies[{index}].matchLabelExpressions");
+        let rules = term.items("matchLabelExpressions");
+        for (at, rule) in rules.iter().enumerate() {
+            let here = format!("{path}[{at}]");
+            let (key, values) = (rule.text("key"), rule.items("values"));
+            if values.is_empty() {
+                errors.push(FieldError::required(format!("{here}.values"), ""));
+            }
+            for (place, value) in values.iter().enumerate().filter(|(place, value)| values[..*place].contains(value)) {
+                errors.push(FieldError::duplicate(format!("{here}.values[{place}]"), value.clone()));
+            }
+            errors.extend(check::faults(format!("{here}.key"), key, names::qualified_name(key)));
+            if rules[..at].iter().any(|other| other.text("key") == key) {
+                errors.push(FieldError::duplicate(format!("{here}.key"), key));
+            }
+        }
+        if list[..index].contains(term) {
+            errors.push(FieldError::duplicate(path, ""));
+        }
     }
     errors
 }
@@ -76,14 +124,7 @@ const CSI_DRIVER: Strategy = Strategy {
             put(driver, "spec.volumeLifecycleModes", serde_json::json!(["Persistent"]));
         }
     },
-    validate: |driver, _| {
-        let modes = ["Ephemeral", "Persistent"];
-        let wrong = driver
-            .items("spec.volumeLifecycleModes")
-            .iter()
-            .filter(|mode| !modes.contains(&mode.as_str().unwrap_or("")));
-        wrong.map(|mode| FieldError::not_supported("spec.volumeLifecycleModes", mode.clone(), &modes)).collect()
-    },
+    validate: |driver, _| validate_driver(driver),
     validate_update: |new, old, _| {
         let mut errors = Vec::new();
         if new.at("spec.attachRequired") != old.at("spec.attachRequired") {
@@ -91,20 +132,84 @@ const CSI_DRIVER: Strategy = Strategy {
             errors.push(FieldError::invalid("spec.attachedRequired", shown, "field is immutable"));
         }
         errors.extend(immutable(new, old, "spec.volumeLifecycleModes"));
+        errors.extend(validate_driver(new));
         errors
     },
     unconditional_update: false,
     ..Strategy::PLAIN
 };
 
+fn validate_driver(driver: &Value) -> Vec<FieldError> {
+    let mut errors = token_requests(driver);
+    let modes = ["Persistent", "Ephemeral"];
+    for mode in driver.items("spec.volumeLifecycleModes") {
+        if !modes.contains(&mode.as_str().unwrap_or("")) {
+            errors.push(FieldError::not_supported("spec.volumeLifecycleModes", mode.clone(), &modes));
+        }
+    }
+    let policies = ["File", "None", "ReadWriteOnceWithFSType"];
+    let policy = driver.text("spec.fsGroupPolicy");
+    if !policies.contains(&policy) {
+        errors.push(FieldError::not_supported("spec.fsGroupPolicy", policy, &policies));
+    }
+    let period = "spec.nodeAllocatableUpdatePeriodSeconds";
+    if let Some(seconds) = driver.int(period).filter(|seconds| *seconds < 10) {
+        errors.push(FieldError::invalid(period, seconds, "must be greater than or equal to 10 seconds"));
+    }
+    let secrets = "spec.serviceAccountTokenInSecrets";
+    if driver.has(secrets) && driver.items("spec.tokenRequests").is_empty() {
+        let detail = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+        errors.push(FieldError::invalid(secrets, driver.at(secrets).clone(), detail));
+    }
+    errors
+}
+
+fn token_requests(driver: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let list = driver.items("spec.tokenRequests");
+    for (index, request) in list.iter().enumerate() {
+        let path = format!("spec.tokenRequests[{index}]");
+        let audience = request.text("audience");
+        if list[..index].iter().any(|other| other.text("audience") == audience) {
+            errors.push(FieldError::duplicate(format!("{path}.audience"), audience));
+        }
+        let Some(seconds) = request.int("expirationSeconds") else { continue };
+        let at = format!("{path}.expirationSeconds");
+        if seconds < 600 {
+            errors.push(FieldError::invalid(at, seconds, "may not specify a duration less than 10 minutes"));
+        } else if seconds > 1 << 32 {
+            errors.push(FieldError::invalid(at, seconds, "may not specify a duration larger than 2^32 seconds"));
+        }
+    }
+    errors
+}
+
 const CSI_NODE: Strategy = Strategy {
     validate: |node, _| {
         let mut errors = Vec::new();
-        for (index, driver) in node.items("spec.drivers").iter().enumerate() {
-            for field in ["name", "nodeID"] {
-                if driver.text(field).is_empty() {
-                    errors.push(FieldError::required(format!("spec.drivers[{index}].{field}"), ""));
+        let list = node.items("spec.drivers");
+        for (index, driver) in list.iter().enumerate() {
+            let path = format!("spec.drivers[{index}]");
+            errors.extend(csi_driver_name(driver.text("name"), &format!("{path}.name")));
+            errors.extend(check::required(driver, &["nodeID"], &path));
+            if list[..index].iter().any(|other| other.text("name") == driver.text("name")) {
+                errors.push(FieldError::duplicate(format!("{path}.name"), driver.text("name")));
+            }
+            if let Some(count) = driver.int("allocatable.count").filter(|count| *count < 0) {
+                let detail = "must be greater than or equal to 0";
+                errors.push(FieldError::invalid(format!("{path}.allocatable.count"), count, detail));
+            }
+            let keys = driver.items("topologyKeys");
+            for (place, key) in keys.iter().enumerate() {
+                // Errors about a key name the driver.
+                let text = key.as_str().unwrap_or("");
+                if text.is_empty() {
+                    errors.push(FieldError::required(path.as_str(), ""));
                 }
+                if keys[..place].contains(key) {
+                    errors.push(FieldError::duplicate(path.as_str(), text));
+                }
+                errors.extend(check::faults(path.as_str(), text, names::qualified_name(text)));
             }
         }
         errors
@@ -138,9 +243,15 @@ const ATTACHMENT: Strategy = Strategy {
     prepare_update: |new, old, _| copy(new, old, "status"),
     validate: |attachment, _| {
         let mut errors = Vec::new();
-        for field in ["attacher", "nodeName"] {
-            if attachment.at("spec").text(field).is_empty() {
-                errors.push(FieldError::required(format!("spec.{field}"), ""));
+        errors.extend(csi_driver_name(attachment.text("spec.attacher"), "spec.attacher"));
+        let node = attachment.text("spec.nodeName");
+        errors.extend(check::faults("spec.nodeName", node, names::dns_subdomain(node)));
+        let volume = "spec.source.persistentVolumeName";
+        if attachment.has(volume) {
+            let name = attachment.text(volume);
+            errors.extend(check::faults(volume, name, names::dns_subdomain(name)));
+            if name.is_empty() && !attachment.has("spec.source.inlineVolumeSpec") {
+                errors.push(FieldError::required(volume, "must specify non empty persistentVolumeName"));
             }
         }
         let source = attachment.at("spec.source");
@@ -157,7 +268,7 @@ const ATTACHMENT: Strategy = Strategy {
         }
         errors
     },
-    validate_update: |new, old, _| immutable(new, old, "spec").into_iter().collect(),
+    validate_update: |new, old, _| declared_immutable(new, old, "spec").into_iter().collect(),
     unconditional_update: false,
     ..Strategy::WITH_STATUS
 };

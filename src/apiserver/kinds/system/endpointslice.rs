@@ -6,8 +6,9 @@ use crate::api::meta;
 use crate::apiserver::kinds::core::pod::spec::supported;
 use crate::apiserver::kinds::json::Fill::{Empty, Text};
 use crate::apiserver::kinds::json::{Json, fill};
-use crate::apiserver::kinds::metadata::immutable;
-use crate::apiserver::kinds::{FieldError, Strategy, lifecycle, names};
+use crate::apiserver::kinds::metadata::declared_immutable;
+use crate::apiserver::kinds::core::service_rules::endpoint_ip;
+use crate::apiserver::kinds::{FieldError, Strategy, check, lifecycle, metadata, names};
 
 /// Of EndpointSlices.
 pub const STRATEGY: Strategy = Strategy {
@@ -27,9 +28,7 @@ pub const STRATEGY: Strategy = Strategy {
     validate: |slice, _| validate(slice),
     validate_update: |new, old, _| {
         let mut errors = validate(new);
-        if immutable(new, old, "addressType").is_some() {
-            errors.push(FieldError::invalid("addressType", Value::Null, "field is immutable"));
-        }
+        errors.extend(declared_immutable(new, old, "addressType"));
         errors
     },
     ..Strategy::WITH_GENERATION
@@ -40,42 +39,98 @@ fn validate(slice: &Value) -> Vec<FieldError> {
     let kind = slice.text("addressType");
     if kind.is_empty() {
         errors.push(FieldError::required("addressType", ""));
-    } else {
-        errors.extend(supported(slice, "addressType", "", &["FQDN", "IPv4", "IPv6"]).map(|mut error| {
-            error.field = "addressType".to_string();
-            error
-        }));
+    } else if !["FQDN", "IPv4", "IPv6"].contains(&kind) {
+        errors.push(FieldError::not_supported("addressType", kind, &["FQDN", "IPv4", "IPv6"]));
     }
     let list = slice.items("endpoints");
     if list.len() > 1000 {
         errors.push(FieldError::too_many("endpoints", list.len(), 1000));
     }
     for (index, endpoint) in list.iter().enumerate() {
-        let path = format!("endpoints[{index}]");
-        let addresses = endpoint.items("addresses");
-        if addresses.is_empty() {
-            errors.push(FieldError::required(format!("{path}.addresses"), ""));
-        }
-        for (at, address) in addresses.iter().enumerate() {
-            let text = address.as_str().unwrap_or("");
-            let faults = match kind {
-                "IPv4" | "IPv6" => names::ip(text),
-                "FQDN" => names::dns_subdomain(text),
-                _ => Vec::new(),
-            };
-            let at = format!("{path}.addresses[{at}]");
-            errors.extend(faults.into_iter().map(|fault| FieldError::invalid(at.clone(), text, fault)));
-        }
+        errors.extend(validate_endpoint(endpoint, kind, &format!("endpoints[{index}]")));
     }
-    for (index, port) in slice.items("ports").iter().enumerate() {
+    let ports = slice.items("ports");
+    for (index, port) in ports.iter().enumerate() {
         let path = format!("ports[{index}]");
         let name = port.text("name");
         if !name.is_empty() {
-            for fault in names::dns_label(name) {
-                errors.push(FieldError::invalid(format!("{path}.name"), name, fault));
-            }
+            errors.extend(check::faults(format!("{path}.name"), name, names::dns_label(name)));
+        }
+        if ports[..index].iter().any(|other| other.text("name") == name) {
+            errors.push(FieldError::duplicate(format!("{path}.name"), name));
         }
         errors.extend(supported(port, "protocol", &path, &["SCTP", "TCP", "UDP"]));
+        if port.has("appProtocol") {
+            let protocol = port.text("appProtocol");
+            errors.extend(check::faults(format!("{path}.appProtocol"), protocol, names::qualified_name(protocol)));
+        }
     }
     errors
+}
+
+fn validate_endpoint(endpoint: &Value, kind: &str, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let addresses = endpoint.items("addresses");
+    let list = format!("{path}.addresses");
+    if addresses.is_empty() {
+        errors.push(FieldError::required(list.as_str(), ""));
+    } else if addresses.len() > 100 {
+        errors.push(FieldError::too_many(list.as_str(), addresses.len(), 100));
+    }
+    for (at, address) in addresses.iter().enumerate() {
+        let text = address.as_str().unwrap_or("");
+        let faults = match kind {
+            "IPv4" => names::ip(text),
+            "IPv6" => names::strict_ip(text),
+            "FQDN" => fully_qualified(text),
+            _ => continue,
+        };
+        let other = match text.parse::<std::net::IpAddr>() {
+            Ok(ip) if kind == "IPv4" && !ip.is_ipv4() => Some("must be an IPv4 address"),
+            Ok(ip) if kind == "IPv6" && !ip.is_ipv6() => Some("must be an IPv6 address"),
+            _ => None,
+        };
+        if let Some(detail) = other.filter(|_| faults.is_empty()) {
+            errors.push(FieldError::invalid(list.as_str(), text, detail));
+        }
+        let at = format!("{list}[{at}]");
+        let faults = if faults.is_empty() && kind != "FQDN" { endpoint_ip(text) } else { faults };
+        errors.extend(check::faults(at, text, faults));
+    }
+    if endpoint.has("nodeName") {
+        let node = endpoint.text("nodeName");
+        errors.extend(check::faults(format!("{path}.nodeName"), node, names::dns_subdomain(node)));
+    }
+    if endpoint.has("hostname") {
+        let host = endpoint.text("hostname");
+        errors.extend(check::faults(format!("{path}.hostname"), host, names::dns_label(host)));
+    }
+    errors.extend(metadata::labels(endpoint.at("deprecatedTopology"), &format!("{path}.deprecatedTopology")));
+    for (list, rule) in [("forZones", names::label_value as fn(&str) -> Vec<String>), ("forNodes", names::dns_subdomain)] {
+        let hints = endpoint.items(&format!("hints.{list}"));
+        if hints.len() > 8 {
+            errors.push(FieldError::too_many(format!("{path}.hints.{list}"), hints.len(), 8));
+        }
+        for (at, hint) in hints.iter().enumerate() {
+            let (name, at_name) = (hint.text("name"), format!("{path}.hints.{list}[{at}].name"));
+            if hints[..at].iter().any(|other| other.text("name") == name) {
+                errors.push(FieldError::duplicate(at_name.as_str(), name));
+            }
+            errors.extend(check::faults(at_name, name, rule(name)));
+        }
+    }
+    errors
+}
+
+/// A domain of at least two parts, with or without its last dot.
+fn fully_qualified(text: &str) -> Vec<String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if text.is_empty() {
+        return vec![String::new()];
+    }
+    let faults = names::dns_subdomain(name);
+    if faults.is_empty() && !name.contains('.') {
+        return vec!["should be a domain with at least two segments separated by dots".to_string()];
+    }
+    faults
 }

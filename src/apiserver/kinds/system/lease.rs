@@ -25,5 +25,16 @@ fn validate(lease: &Value) -> Vec<FieldError> {
     if let Some(transitions) = lease.int("spec.leaseTransitions") {
         errors.extend(non_negative(transitions, "spec.leaseTransitions"));
     }
+    let strategy = lease.text("spec.strategy");
+    if lease.has("spec.strategy") && strategy != "OldestEmulationVersion" {
+        let (prefix, _) = strategy.split_once('/').unwrap_or(("", ""));
+        if prefix.is_empty() {
+            errors.push(FieldError::not_supported("spec.strategy", strategy, &["OldestEmulationVersion"]));
+        }
+    }
+    if !lease.text("spec.preferredHolder").is_empty() && strategy.is_empty() {
+        let detail = "may only be specified if `strategy` is defined";
+        errors.push(FieldError::forbidden("spec.preferredHolder", detail));
+    }
     errors
 }

@@ -5,10 +5,12 @@ pub mod endpointslice;
 pub mod lease;
 pub mod priorityclass;
 
+use super::core::pod::scheduling;
+use super::core::resources;
 use super::json::Fill::{Int, NonZero};
 use super::json::{Json, fill};
-use super::metadata::immutable;
-use super::{FieldError, NameRule, Strategy, names};
+use super::metadata::declared_immutable;
+use super::{FieldError, NameRule, Strategy, check, metadata, names};
 
 /// The strategy of a kind of these groups.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -70,13 +72,33 @@ const PRIORITY_LEVEL: Strategy = Strategy {
 const RUNTIME_CLASS: Strategy = Strategy {
     validate: |class, _| {
         let handler = class.text("handler");
+        let mut errors = Vec::new();
         if handler.is_empty() {
-            return vec![FieldError::required("handler", "")];
+            errors.push(FieldError::required("handler", ""));
+        } else {
+            errors.extend(check::faults("handler", handler, names::dns_label(handler)));
         }
-        let faults = names::dns_label(handler);
-        faults.into_iter().map(|fault| FieldError::invalid("handler", handler, fault)).collect()
+        for (name, amount) in class.entries("overhead.podFixed") {
+            errors.extend(resources::container_amount(name, amount, &format!("overhead.limits[{name}]")));
+        }
+        errors.extend(metadata::labels(class.at("scheduling.nodeSelector"), "scheduling.nodeSelector"));
+        let tolerations = class.items("scheduling.tolerations");
+        let path = "scheduling.tolerations";
+        errors.extend(scheduling::tolerations(tolerations, path));
+        let same = |one: &serde_json::Value, other: &serde_json::Value| {
+            ["key", "operator", "value", "effect"].iter().all(|field| one.text(field) == other.text(field))
+        };
+        for (index, toleration) in tolerations.iter().enumerate() {
+            if tolerations[..index].iter().any(|other| same(other, toleration)) {
+                let fields = ["Key", "Operator", "Value", "Effect", "TolerationSeconds"];
+                let mut error = FieldError::duplicate(format!("{path}[{index}]"), "");
+                error.value = check::go_struct(toleration, &fields);
+                errors.push(error);
+            }
+        }
+        errors
     },
-    validate_update: |new, old, _| immutable(new, old, "handler").into_iter().collect(),
+    validate_update: |new, old, _| declared_immutable(new, old, "handler").into_iter().collect(),
     unconditional_update: false,
     ..Strategy::PLAIN
 };

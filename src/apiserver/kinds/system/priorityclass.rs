@@ -33,27 +33,40 @@ fn validate(class: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let name = class.text("metadata.name");
     let value = class.int("value").unwrap_or(0);
-    let system =
-        matches!((name, value), ("system-node-critical", 2_000_001_000) | ("system-cluster-critical", 2_000_000_000));
-    if system {
-        return errors;
-    }
     if name.starts_with("system-") {
-        errors.push(FieldError::forbidden(
-            "metadata.name",
-            "priority class names with 'system-' prefix are reserved for system use only. error: no system priority class exists",
-        ));
-    }
-    if value > HIGHEST_USER_PRIORITY {
+        if let Some(problem) = not_of_the_system(class) {
+            let detail = format!(
+                "priority class names with 'system-' prefix are reserved for system use only. error: {problem}"
+            );
+            errors.push(FieldError::forbidden("metadata.name", detail));
+        }
+    } else if value > HIGHEST_USER_PRIORITY {
         errors.push(FieldError::forbidden(
             "value",
             format!("maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"),
         ));
     }
-    let policy = class.text("preemptionPolicy");
-    let policies = ["Never", "PreemptLowerPriority"];
-    if !policy.is_empty() && !policies.contains(&policy) {
-        errors.push(FieldError::not_supported("preemptionPolicy", policy, &policies));
+    if class.has("preemptionPolicy") {
+        let policies = ["PreemptLowerPriority", "Never"];
+        match class.text("preemptionPolicy") {
+            "" => errors.push(FieldError::required("preemptionPolicy", "")),
+            policy if policies.contains(&policy) => {}
+            policy => errors.push(FieldError::not_supported("preemptionPolicy", policy, &policies)),
+        }
     }
     errors
+}
+
+/// Why a class is not the system's own of its name.
+fn not_of_the_system(class: &Value) -> Option<String> {
+    let name = class.text("metadata.name");
+    let wanted = match name {
+        "system-node-critical" => 2_000_001_000,
+        "system-cluster-critical" => 2_000_000_000,
+        _ => return Some(format!("{name} is not a known system priority class")),
+    };
+    if class.int("value").unwrap_or(0) != wanted {
+        return Some(format!("value of {name} PriorityClass must be {wanted}"));
+    }
+    class.flag("globalDefault").then(|| format!("globalDefault of {name} PriorityClass must be false"))
 }

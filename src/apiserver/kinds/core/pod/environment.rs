@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::containers::Pod;
+use super::volume_sources::backsteps;
+use crate::api::quantity::Quantity;
 use crate::apiserver::kinds::json::Json;
-use crate::apiserver::kinds::{FieldError, names};
+use crate::apiserver::kinds::{FieldError, NameRule, check, names};
 
 const ENV_FIELDS: &[&str] = &[
     "metadata.name",
@@ -29,17 +30,15 @@ const POD_FIELDS: &[&str] = &[
     "spec.restartPolicy",
     "spec.serviceAccountName",
     "spec.schedulerName",
-    "spec.hostNetwork",
     "status.phase",
     "status.hostIP",
     "status.hostIPs",
     "status.podIP",
     "status.podIPs",
-    "status.nominatedNodeName",
 ];
 
 /// What is wrong with `env`.
-pub fn env(list: &[Value], path: &str, pod: &Pod) -> Vec<FieldError> {
+pub fn env(list: &[Value], path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, variable) in list.iter().enumerate() {
         let path = format!("{path}[{index}]");
@@ -51,13 +50,13 @@ pub fn env(list: &[Value], path: &str, pod: &Pod) -> Vec<FieldError> {
             errors.extend(faults.into_iter().map(|fault| FieldError::invalid(format!("{path}.name"), name, fault)));
         }
         if variable.has("valueFrom") {
-            errors.extend(env_source(variable, &format!("{path}.valueFrom"), pod));
+            errors.extend(env_source(variable, &format!("{path}.valueFrom")));
         }
     }
     errors
 }
 
-fn env_source(variable: &Value, path: &str, pod: &Pod) -> Vec<FieldError> {
+fn env_source(variable: &Value, path: &str) -> Vec<FieldError> {
     let source = variable.at("valueFrom");
     let mut errors = Vec::new();
     let mut count = 0;
@@ -77,18 +76,7 @@ fn env_source(variable: &Value, path: &str, pod: &Pod) -> Vec<FieldError> {
     }
     if source.has("fileKeyRef") {
         count += 1;
-        let reference = source.at("fileKeyRef");
-        let volume = reference.text("volumeName");
-        if volume.is_empty() {
-            errors.push(FieldError::required(format!("{path}.fileKeyRef.volumeName"), ""));
-        } else if !pod.volumes.contains(volume) {
-            errors.push(FieldError::not_found(format!("{path}.fileKeyRef.volumeName"), volume));
-        }
-        for field in ["path", "key"] {
-            if reference.text(field).is_empty() {
-                errors.push(FieldError::required(format!("{path}.fileKeyRef.{field}"), ""));
-            }
-        }
+        errors.extend(file_key_ref(source.at("fileKeyRef"), &format!("{path}.fileKeyRef")));
     }
     if count == 0 {
         errors.push(FieldError::invalid(
@@ -104,31 +92,46 @@ fn env_source(variable: &Value, path: &str, pod: &Pod) -> Vec<FieldError> {
     errors
 }
 
+fn file_key_ref(reference: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = check::required(reference, &["key", "volumeName", "path"], path);
+    let named = |field: &str| (format!("{path}.{field}"), reference.text(field));
+    let (at, key) = named("key");
+    errors.extend((!key.is_empty()).then(|| check::faults(at, key, names::env_var_name(key))).into_iter().flatten());
+    let (at, volume) = named("volumeName");
+    errors.extend((!volume.is_empty()).then(|| check::faults(at, volume, names::dns_label(volume))).into_iter().flatten());
+    let (at, file) = named("path");
+    errors.extend(backsteps(file, &at));
+    errors
+}
+
 /// What is wrong with a `fieldRef`; `allowed` are the whole fields that may be named here.
 pub fn field_ref(reference: &Value, path: &str, allowed: &[&str]) -> Vec<FieldError> {
-    if reference.text("apiVersion").is_empty() {
-        return vec![FieldError::required(format!("{path}.apiVersion"), "")];
-    }
+    let version = reference.text("apiVersion");
     let field = reference.text("fieldPath");
     let at = format!("{path}.fieldPath");
+    if version.is_empty() {
+        return vec![FieldError::required(format!("{path}.apiVersion"), "")];
+    }
     if field.is_empty() {
         return vec![FieldError::required(at, "")];
     }
-    if let Some((whole, rest)) = field.split_once("['") {
-        let key = rest.strip_suffix("']").unwrap_or("");
+    let unknown = |why: String| vec![FieldError::invalid(at.as_str(), field, format!("error converting fieldPath: {why}"))];
+    if version != "v1" {
+        return unknown(format!("unsupported pod version: {version}"));
+    }
+    let subscript = field.strip_suffix("']").and_then(|rest| rest.split_once("['")).filter(|(whole, _)| !whole.is_empty());
+    if let Some((whole, key)) = subscript {
         return match whole {
-            "metadata.annotations" | "metadata.labels" => names::qualified_name(&key.to_lowercase())
-                .into_iter()
-                .map(|fault| FieldError::invalid(at.clone(), key, fault))
-                .collect(),
-            _ => vec![FieldError::invalid(at, field, format!("{whole:?} does not support subscript"))],
+            "metadata.annotations" => check::faults(path, &key.to_lowercase(), names::qualified_name(&key.to_lowercase())).collect(),
+            "metadata.labels" => check::faults(path, key, names::qualified_name(key)).collect(),
+            _ => unknown(format!("field label does not support subscript: {field}")),
         };
     }
-    if !POD_FIELDS.contains(&field) {
-        let detail = format!("error converting fieldPath: field label not supported: {field}");
-        return vec![FieldError::invalid(at, field, detail)];
+    let field_now = if field == "spec.host" { "spec.nodeName" } else { field };
+    if !POD_FIELDS.contains(&field_now) {
+        return unknown(format!("field label not supported: {field}"));
     }
-    if allowed.contains(&field) { Vec::new() } else { vec![FieldError::not_supported(at, field, allowed)] }
+    if allowed.contains(&field_now) { Vec::new() } else { vec![FieldError::not_supported(at, field_now, allowed)] }
 }
 
 const CONTAINER_RESOURCES: &[&str] = &[
@@ -142,62 +145,78 @@ const CONTAINER_RESOURCES: &[&str] = &[
 
 /// What is wrong with a `resourceFieldRef`; volumes must name the container.
 pub fn resource_field_ref(reference: &Value, path: &str, in_volume: bool) -> Vec<FieldError> {
+    let resource = reference.text("resource");
+    let huge = resource.starts_with("requests.hugepages-") || resource.starts_with("limits.hugepages-");
     let mut errors = Vec::new();
     if in_volume && reference.text("containerName").is_empty() {
         errors.push(FieldError::required(format!("{path}.containerName"), ""));
-    }
-    let resource = reference.text("resource");
-    if resource.is_empty() {
+    } else if resource.is_empty() {
         errors.push(FieldError::required(format!("{path}.resource"), ""));
-        return errors;
-    }
-    let huge = resource.contains("hugepages-");
-    if !huge && !CONTAINER_RESOURCES.contains(&resource) {
+    } else if !huge && !CONTAINER_RESOURCES.contains(&resource) {
         errors.push(FieldError::not_supported(format!("{path}.resource"), resource, CONTAINER_RESOURCES));
     }
-    let divisor = reference.text("divisor");
-    let allowed: &[&str] = if resource.ends_with(".cpu") {
-        &["0", "1m", "1"]
-    } else {
-        &["0", "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"]
-    };
-    if !divisor.is_empty() && !allowed.contains(&divisor) {
-        let unit = if resource.ends_with(".cpu") {
-            "only divisor's values 1m and 1 are supported with the cpu resource"
-        } else {
-            "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource"
-        };
-        errors.push(FieldError::invalid(format!("{path}.divisor"), divisor, unit));
-    }
+    errors.extend(divisor(reference, resource, path));
     errors
 }
 
-fn key_ref(reference: &Value, path: &str) -> Vec<FieldError> {
-    let key = reference.text("key");
-    if key.is_empty() {
-        return vec![FieldError::required(format!("{path}.key"), "")];
+fn divisor(reference: &Value, resource: &str, path: &str) -> Option<FieldError> {
+    let text = reference.text("divisor");
+    let unset = Quantity::parse(text).is_ok_and(|amount| amount.signum() == 0) || text.is_empty();
+    let what = match resource.split_once('.')?.1 {
+        "cpu" => "cpu",
+        "memory" => "memory",
+        "ephemeral-storage" => "local ephemeral storage",
+        huge if huge.starts_with("hugepages-") => "hugepages",
+        _ => return None,
+    };
+    let known: &[&str] = if what == "cpu" {
+        &["1m", "1"]
+    } else {
+        &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"]
+    };
+    if unset || known.contains(&text) {
+        return None;
     }
-    names::config_key(key).into_iter().map(|fault| FieldError::invalid(format!("{path}.key"), key, fault)).collect()
+    let list = if what == "cpu" { "1m and 1".to_string() } else { known.join(", ") };
+    let detail = format!("only divisor's values {list} are supported with the {what} resource");
+    Some(FieldError::invalid(format!("{path}.divisor"), resource, detail))
+}
+
+fn key_ref(reference: &Value, path: &str) -> Vec<FieldError> {
+    let (name, key) = (reference.text("name"), reference.text("key"));
+    let mut errors: Vec<FieldError> = check::faults(format!("{path}.name"), name, names::dns_subdomain(name)).collect();
+    if key.is_empty() {
+        errors.push(FieldError::required(format!("{path}.key"), ""));
+    } else {
+        errors.extend(check::faults(format!("{path}.key"), key, names::config_key(key)));
+    }
+    errors
 }
 
 /// What is wrong with `envFrom`.
 pub fn env_from(list: &[Value], path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, source) in list.iter().enumerate() {
-        let path = format!("{path}[{index}]");
+        let at = format!("{path}[{index}]");
         let prefix = source.text("prefix");
         if !prefix.is_empty() {
-            let faults = names::env_var_name(prefix);
-            errors.extend(faults.into_iter().map(|fault| FieldError::invalid(format!("{path}.prefix"), prefix, fault)));
+            errors.extend(check::faults(format!("{at}.prefix"), prefix, names::env_var_name(prefix)));
         }
-        match (source.has("configMapRef"), source.has("secretRef")) {
-            (false, false) => {
-                errors.push(FieldError::invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"));
+        let named: Vec<&str> = ["configMapRef", "secretRef"].into_iter().filter(|which| source.has(which)).collect();
+        for which in &named {
+            let name = source.at(which).text("name");
+            let at = format!("{at}.{which}.name");
+            if name.is_empty() {
+                errors.push(FieldError::required(at, ""));
+            } else {
+                let masked = NameRule::Subdomain.check(name, true);
+                errors.extend(check::faults(at, name, masked));
             }
-            (true, true) => {
-                errors.push(FieldError::invalid(path, "", "may not have more than one field specified at a time"));
-            }
-            _ => {}
+        }
+        match named.len() {
+            0 => errors.push(FieldError::invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")),
+            1 => {}
+            _ => errors.push(FieldError::invalid(path, "", "may not have more than one field specified at a time")),
         }
     }
     errors

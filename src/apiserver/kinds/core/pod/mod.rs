@@ -2,30 +2,38 @@
 //!
 //! Source: `k8s.io/kubernetes/pkg/registry/core/pod/strategy.go`.
 
+pub mod annotations;
+pub mod claims;
 pub mod containers;
 pub mod defaults;
 pub mod environment;
+pub mod gated;
+pub mod mounts;
+pub mod port_warnings;
 pub mod probes;
+pub mod projected;
 pub mod scheduling;
 pub mod security;
 pub mod spec;
 pub mod update;
+pub mod volume_sources;
 pub mod volumes;
 pub mod warnings;
+pub mod windows;
 
 use serde_json::{Value, json};
 
 use crate::api::meta;
 use crate::apiserver::kinds::json::{Json, copy, drop_at, items_mut, put};
 use crate::apiserver::kinds::lifecycle;
-use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, metadata};
 
 /// Of Pods.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
     prepare_create,
     prepare_update,
-    validate: |pod, _| spec::validate_pod(pod),
+    validate: |pod, _| spec::validate_new_pod(pod),
     validate_update: |new, old, _| update::validate_pod(new, old),
     warnings: |new, old| warnings::pod(new, old),
     selectable_fields,
@@ -156,13 +164,12 @@ pub use crate::api::quota::qos_class;
 
 /// What is wrong with a template's Pod (`spec.template`), and nothing about its restart policy.
 pub fn validate_template(template: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors =
-        crate::apiserver::kinds::metadata::labels(template.at("metadata.labels"), &format!("{path}.metadata.labels"));
-    errors.extend(crate::apiserver::kinds::metadata::annotations(
-        template.at("metadata.annotations"),
-        &format!("{path}.metadata.annotations"),
-    ));
-    errors.extend(spec::validate(template.at("spec"), &format!("{path}.spec")));
+    let meta = template.at("metadata");
+    let mut errors = metadata::labels(meta.at("labels"), &format!("{path}.labels"));
+    errors.extend(metadata::annotations(meta.at("annotations"), &format!("{path}.annotations")));
+    errors.extend(annotations::validate(template, &format!("{path}.annotations"), &format!("{path}.spec")));
+    errors.extend(spec::validate(template.at("spec"), &format!("{path}.spec"), None));
+    errors.extend(annotations::agree(template, &format!("{path}.spec")));
     if !template.items("spec.ephemeralContainers").is_empty() {
         errors.push(FieldError::forbidden(
             format!("{path}.spec.ephemeralContainers"),

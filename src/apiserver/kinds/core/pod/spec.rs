@@ -2,20 +2,44 @@
 //!
 //! Source: `k8s.io/kubernetes/pkg/apis/core/validation`, `ValidatePodSpec`.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
-use super::containers;
-use super::security::{id, seccomp};
-use super::{scheduling, volumes};
+use super::{annotations, claims, containers, scheduling, security, volumes, windows};
 use crate::apiserver::kinds::core::resources;
 use crate::apiserver::kinds::json::Json;
-use crate::apiserver::kinds::{FieldError, metadata, names};
+use crate::apiserver::kinds::{FieldError, check, metadata, names};
+
+/// What is wrong with a Pod, new or changed, besides what may not change.
+pub fn validate_pod(pod: &Value) -> Vec<FieldError> {
+    let spec = pod.at("spec");
+    let mut errors = annotations::validate(pod, "metadata.annotations", "spec");
+    errors.extend(validate(spec, "spec", Some(pod.at("metadata"))));
+    if let Some(grace) = spec.int("terminationGracePeriodSeconds") {
+        errors.extend(metadata::non_negative(grace, "spec.terminationGracePeriodSeconds"));
+    }
+    if spec.text("serviceAccountName").is_empty() {
+        for (index, volume) in spec.items("volumes").iter().enumerate() {
+            for (place, source) in volume.items("projected.sources").iter().enumerate() {
+                if source.has("serviceAccountToken") {
+                    errors.push(FieldError::forbidden(
+                        format!("spec.volumes[{index}].projected.sources[{place}].serviceAccountToken"),
+                        "must not be specified when serviceAccountName is not set",
+                    ));
+                }
+            }
+        }
+    }
+    for list in ["containers", "initContainers"] {
+        for (index, container) in spec.items(list).iter().enumerate() {
+            errors.extend(containers::padded_image(container, &format!("spec.{list}[{index}]")));
+        }
+    }
+    errors
+}
 
 /// What is wrong with a new Pod.
-pub fn validate_pod(pod: &Value) -> Vec<FieldError> {
-    let mut errors = validate(pod.at("spec"), "spec");
+pub fn validate_new_pod(pod: &Value) -> Vec<FieldError> {
+    let mut errors = validate_pod(pod);
     if !pod.items("spec.ephemeralContainers").is_empty() {
         errors.push(FieldError::forbidden("spec.ephemeralContainers", "cannot be set on create"));
     }
@@ -23,6 +47,7 @@ pub fn validate_pod(pod: &Value) -> Vec<FieldError> {
         errors
             .push(FieldError::forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared"));
     }
+    errors.extend(annotations::agree(pod, "spec"));
     errors
 }
 
@@ -33,177 +58,152 @@ pub fn supported(object: &Value, field: &str, path: &str, values: &[&str]) -> Op
         .then(|| FieldError::not_supported(format!("{path}.{field}"), value, values))
 }
 
-/// What is wrong with a Pod's spec at `path`.
-pub fn validate(spec: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = volumes::validate(spec.items("volumes"), &format!("{path}.volumes"));
-    errors.extend(all_containers(spec, path));
-    errors.extend(supported(spec, "restartPolicy", path, &["Always", "OnFailure", "Never"]));
-    errors.extend(dns(spec, path));
-    errors.extend(security_context(spec.at("securityContext"), &format!("{path}.securityContext")));
-    errors.extend(scheduling::affinity(spec.at("affinity"), &format!("{path}.affinity")));
-    errors.extend(scheduling::tolerations(spec.items("tolerations"), &format!("{path}.tolerations")));
-    errors.extend(scheduling::spread(
-        spec.items("topologySpreadConstraints"),
-        &format!("{path}.topologySpreadConstraints"),
-    ));
-    errors.extend(scheduling::gates(spec.items("schedulingGates"), &format!("{path}.schedulingGates")));
-    errors.extend(metadata::labels(spec.at("nodeSelector"), &format!("{path}.nodeSelector")));
-    errors.extend(named(spec, path));
-    errors.extend(seconds(spec, path));
-    errors.extend(host_aliases(spec.items("hostAliases"), &format!("{path}.hostAliases")));
-    errors.extend(resource_claims(spec, path));
-    if spec.has("resources") {
-        errors.extend(resources::requirements(spec.at("resources"), &format!("{path}.resources")));
-    }
-    for (index, gate) in spec.items("readinessGates").iter().enumerate() {
-        let kind = gate.text("conditionType");
-        for fault in names::qualified_name(kind) {
-            errors.push(FieldError::invalid(format!("{path}.readinessGates[{index}].conditionType"), kind, fault));
-        }
-    }
-    if spec.has("os") {
-        let name = spec.text("os.name");
-        if name.is_empty() {
-            errors.push(FieldError::required(format!("{path}.os.name"), "cannot be empty"));
-        } else if !["linux", "windows"].contains(&name) {
-            errors.push(FieldError::not_supported(format!("{path}.os"), name, &["linux", "windows"]));
-        }
-    }
-    errors
-}
-
-fn all_containers(spec: &Value, path: &str) -> Vec<FieldError> {
+/// What is wrong with a Pod's spec at `path`; `meta` is the Pod's own metadata, a template has none.
+pub fn validate(spec: &Value, path: &str, meta: Option<&Value>) -> Vec<FieldError> {
+    let pod_name = meta.map_or("", |meta| meta.text("name"));
+    let (good, mut errors) = volumes::validate(spec.items("volumes"), &format!("{path}.volumes"), pod_name);
+    let (claim_names, claim_errors) = claims::validate(spec, path, meta);
+    errors.extend(claim_errors);
     let pod = containers::Pod {
-        volumes: spec
-            .items("volumes")
-            .iter()
-            .map(|volume| volume.text("name"))
-            .filter(|name| !name.is_empty())
-            .collect(),
-        host_network: spec.flag("hostNetwork"),
+        volumes: good,
+        claims: claim_names,
         restart_policy: spec.text("restartPolicy"),
+        grace_seconds: spec.int("terminationGracePeriodSeconds"),
+        os: spec.text("os.name"),
+        host_users: spec.at("hostUsers") != &Value::Bool(false),
     };
-    let mut seen = HashSet::new();
-    let mut ports = HashSet::new();
-    let mut errors = Vec::new();
-    let regular = spec.items("containers");
-    if regular.is_empty() {
-        errors.push(FieldError::required(format!("{path}.containers"), ""));
+    errors.extend(containers::validate(spec, path, &pod));
+    errors.extend(resources::of_pod(spec, path));
+    errors.extend(containers::host_network(spec, path, meta.is_some()));
+    errors.extend(check::choice(spec, "restartPolicy", path, &["Always", "OnFailure", "Never"]));
+    errors.extend(dns(spec, path));
+    errors.extend(metadata::labels(spec.at("nodeSelector"), &format!("{path}.nodeSelector")));
+    errors.extend(security::pod(spec, path));
+    if spec.flag("shareProcessNamespace") && spec.flag("hostPID") {
+        let detail = "ShareProcessNamespace and HostPID cannot both be enabled";
+        errors.push(FieldError::invalid(format!("{path}.shareProcessNamespace"), true, detail));
     }
-    errors.extend(containers::validate(regular, &format!("{path}.containers"), &pod, &mut seen, &mut ports));
-    let init = spec.items("initContainers");
-    let init_path = format!("{path}.initContainers");
-    errors.extend(containers::validate(init, &init_path, &pod, &mut seen, &mut HashSet::new()));
-    for (index, container) in init.iter().enumerate() {
-        let at = format!("{init_path}[{index}]");
-        errors.extend(init_container(container, &at));
+    errors.extend(scheduling::affinity(spec.at("affinity"), &format!("{path}.affinity")));
+    errors.extend(readiness_gates(spec, path));
+    errors.extend(scheduling::gates(spec.items("schedulingGates"), &format!("{path}.schedulingGates")));
+    let spread = spec.items("topologySpreadConstraints");
+    errors.extend(scheduling::spread(spread, &format!("{path}.topologySpreadConstraints")));
+    errors.extend(windows::host_process(spec, path));
+    errors.extend(windows::host_users(spec, path));
+    errors.extend(host_name(spec, path));
+    errors.extend(named(spec, path));
+    errors.extend(check::between(spec, "activeDeadlineSeconds", path, 1, 2_147_483_647));
+    errors.extend(scheduling::tolerations(spec.items("tolerations"), &format!("{path}.tolerations")));
+    errors.extend(host_aliases(spec.items("hostAliases"), &format!("{path}.hostAliases")));
+    if spec.has("preemptionPolicy") {
+        errors.extend(check::choice(spec, "preemptionPolicy", path, &["PreemptLowerPriority", "Never"]));
     }
-    let ephemeral = spec.items("ephemeralContainers");
-    let ephemeral_path = format!("{path}.ephemeralContainers");
-    errors.extend(containers::validate(ephemeral, &ephemeral_path, &pod, &mut seen, &mut HashSet::new()));
-    for (index, container) in ephemeral.iter().enumerate() {
-        errors.extend(ephemeral_container(container, &format!("{ephemeral_path}[{index}]"), spec));
+    for (name, amount) in spec.entries("overhead") {
+        // Overhead is judged as a container's limits would be.
+        errors.extend(resources::container_amount(name, amount, &format!("{path}.overhead.limits[{name}]")));
     }
+    errors.extend(windows::validate_os(spec, path));
+    errors.extend(file_key_volumes(spec, path));
     errors
 }
 
-/// An init container that is not a sidecar has no probes and no hooks.
-fn init_container(container: &Value, path: &str) -> Vec<FieldError> {
-    if container.text("restartPolicy") == "Always" {
-        return Vec::new();
-    }
-    let fields = ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"];
-    fields
-        .into_iter()
-        .filter(|field| container.has(field))
-        .map(|field| {
-            FieldError::forbidden(
-                format!("{path}.{field}"),
-                "may not be set for init containers without restartPolicy=Always",
-            )
+fn readiness_gates(spec: &Value, path: &str) -> Vec<FieldError> {
+    let gates = spec.items("readinessGates").iter().enumerate();
+    gates
+        .flat_map(|(index, gate)| {
+            let kind = gate.text("conditionType");
+            check::faults(format!("{path}.readinessGates[{index}].conditionType"), kind, names::qualified_name(kind))
         })
         .collect()
 }
 
-fn ephemeral_container(container: &Value, path: &str, spec: &Value) -> Vec<FieldError> {
+fn host_name(spec: &Value, path: &str) -> Vec<FieldError> {
+    if !spec.has("hostnameOverride") {
+        return Vec::new();
+    }
+    let (name, at) = (spec.text("hostnameOverride"), format!("{path}.hostnameOverride"));
     let mut errors = Vec::new();
-    for field in ["ports", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
-        let set = match container.at(field) {
-            Value::Null => false,
-            Value::Array(list) => !list.is_empty(),
-            _ => true,
-        };
-        if set {
-            errors.push(FieldError::forbidden(format!("{path}.{field}"), "cannot be set for an Ephemeral Container"));
+    for field in ["setHostnameAsFQDN", "hostNetwork"] {
+        if spec.flag(field) {
+            errors.push(FieldError::forbidden(at.as_str(), format!("may not be specified when {field} is true")));
         }
     }
-    let target = container.text("targetContainerName");
-    let known = ["containers", "initContainers"]
-        .iter()
-        .any(|list| spec.items(list).iter().any(|other| other.text("name") == target));
-    if !target.is_empty() && !known {
-        errors.push(FieldError::not_found(format!("{path}.targetContainerName"), target));
+    if name.len() > 64 {
+        errors.push(FieldError::too_long(at.as_str(), 64));
+    }
+    errors.extend(check::faults(at, name, names::dns_subdomain(name)));
+    errors
+}
+
+/// Files of environment variables lie in an `emptyDir`.
+fn file_key_volumes(spec: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for list in super::defaults::CONTAINER_LISTS {
+        for (index, container) in spec.items(list).iter().enumerate() {
+            for (place, variable) in container.items("env").iter().enumerate() {
+                if !variable.has("valueFrom.fileKeyRef") {
+                    continue;
+                }
+                let name = variable.text("valueFrom.fileKeyRef.volumeName");
+                let at = format!("{path}.{list}[{index}].env[{place}].valueFrom.fileKeyRef.volumeName");
+                match spec.items("volumes").iter().rfind(|volume| volume.text("name") == name) {
+                    None => errors.push(FieldError::not_found(at, name)),
+                    Some(volume) if !volume.has("emptyDir") => {
+                        errors.push(FieldError::invalid(at, name, "referenced volume must be of type emptyDir"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
     }
     errors
 }
 
 fn dns(spec: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    errors.extend(supported(spec, "dnsPolicy", path, &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]));
+    let policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+    let mut errors: Vec<FieldError> = check::choice(spec, "dnsPolicy", path, &policies).into_iter().collect();
     let config = spec.at("dnsConfig");
+    let path = format!("{path}.dnsConfig");
     if spec.text("dnsPolicy") == "None" {
         if config.is_null() {
-            errors.push(FieldError::required(
-                format!("{path}.dnsConfig"),
-                "must provide `dnsConfig` when `dnsPolicy` is None",
-            ));
-        } else if config.items("nameservers").is_empty() {
-            errors.push(FieldError::required(
-                format!("{path}.dnsConfig.nameservers"),
-                "must provide at least one DNS nameserver when `dnsPolicy` is None",
-            ));
+            errors.push(FieldError::required(path, "must provide `dnsConfig` when `dnsPolicy` is None"));
+            return errors;
+        }
+        if config.items("nameservers").is_empty() {
+            let detail = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+            errors.push(FieldError::required(format!("{path}.nameservers"), detail));
+            return errors;
         }
     }
     let servers = config.items("nameservers");
     if servers.len() > 3 {
         let list = Value::Array(servers.to_vec());
-        errors.push(FieldError::invalid(
-            format!("{path}.dnsConfig.nameservers"),
-            list,
-            "must not have more than 3 nameservers",
-        ));
+        errors.push(FieldError::invalid(format!("{path}.nameservers"), list, "must not have more than 3 nameservers"));
     }
     for (index, server) in servers.iter().enumerate() {
         let server = server.as_str().unwrap_or("");
-        for fault in names::ip(server) {
-            errors.push(FieldError::invalid(format!("{path}.dnsConfig.nameservers[{index}]"), server, fault));
-        }
+        errors.extend(check::faults(format!("{path}.nameservers[{index}]"), server, names::ip(server)));
+    }
+    errors.extend(searches(config.items("searches"), &format!("{path}.searches")));
+    for (index, _) in config.items("options").iter().enumerate().filter(|(_, option)| option.text("name").is_empty()) {
+        errors.push(FieldError::required(format!("{path}.options[{index}]"), "must not be empty"));
     }
     errors
 }
 
-fn security_context(context: &Value, path: &str) -> Vec<FieldError> {
+fn searches(list: &[Value], path: &str) -> Vec<FieldError> {
+    let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
     let mut errors = Vec::new();
-    for field in ["runAsUser", "runAsGroup", "fsGroup"] {
-        errors.extend(id(context, field, path));
+    let mut wrong = |detail: &str| errors.push(FieldError::invalid(path, Value::Array(list.to_vec()), detail));
+    if list.len() > 32 {
+        wrong("must not have more than 32 search paths");
     }
-    for (index, group) in context.items("supplementalGroups").iter().enumerate() {
-        let number = group.as_i64().unwrap_or(0);
-        for fault in names::in_range(number, 0, 2_147_483_647) {
-            errors.push(FieldError::invalid(format!("{path}.supplementalGroups[{index}]"), number, fault));
-        }
+    if texts.join(" ").len() > 2048 {
+        wrong("must not have more than 2048 characters (including spaces) in the search list");
     }
-    errors.extend(seccomp(context.at("seccompProfile"), &format!("{path}.seccompProfile")));
-    errors.extend(supported(context, "fsGroupChangePolicy", path, &["OnRootMismatch", "Always"]));
-    let mut sysctls = HashSet::new();
-    for (index, sysctl) in context.items("sysctls").iter().enumerate() {
-        let name = sysctl.text("name");
-        let at = format!("{path}.sysctls[{index}].name");
-        if name.is_empty() {
-            errors.push(FieldError::required(at, ""));
-        } else if !sysctls.insert(name) {
-            errors.push(FieldError::duplicate(at, name));
-        }
+    for (index, search) in texts.into_iter().enumerate().filter(|(_, search)| *search != ".") {
+        let search = search.strip_suffix('.').unwrap_or(search);
+        errors.extend(check::faults(format!("{path}[{index}]"), search, names::dns_subdomain_with_underscores(search)));
     }
     errors
 }
@@ -213,9 +213,8 @@ fn named(spec: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut check = |field: &str, rule: fn(&str) -> Vec<String>| {
         let name = spec.text(field);
-        if !name.is_empty() {
-            let faults = rule(name);
-            errors.extend(faults.into_iter().map(|fault| FieldError::invalid(format!("{path}.{field}"), name, fault)));
+        if !name.is_empty() || field == "runtimeClassName" && spec.has(field) {
+            errors.extend(check::faults(format!("{path}.{field}"), name, rule(name)));
         }
     };
     check("serviceAccountName", names::dns_subdomain);
@@ -227,67 +226,14 @@ fn named(spec: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
-fn seconds(spec: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    if let Some(deadline) = spec.int("activeDeadlineSeconds") {
-        for fault in names::in_range(deadline, 1, 2_147_483_647) {
-            errors.push(FieldError::invalid(format!("{path}.activeDeadlineSeconds"), deadline, fault));
-        }
-    }
-    if let Some(grace) = spec.int("terminationGracePeriodSeconds") {
-        errors.extend(metadata::non_negative(grace, &format!("{path}.terminationGracePeriodSeconds")));
-    }
-    errors
-}
-
 fn host_aliases(list: &[Value], path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, alias) in list.iter().enumerate() {
         let path = format!("{path}[{index}]");
-        for fault in names::ip(alias.text("ip")) {
-            errors.push(FieldError::invalid(format!("{path}.ip"), alias.text("ip"), fault));
-        }
-        for name in alias.items("hostnames") {
+        errors.extend(check::faults(format!("{path}.ip"), alias.text("ip"), names::ip(alias.text("ip"))));
+        for (place, name) in alias.items("hostnames").iter().enumerate() {
             let name = name.as_str().unwrap_or("");
-            for fault in names::dns_subdomain(name) {
-                errors.push(FieldError::invalid(format!("{path}.hostnames"), name, fault));
-            }
-        }
-    }
-    errors
-}
-
-fn resource_claims(spec: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let mut seen = HashSet::new();
-    for (index, claim) in spec.items("resourceClaims").iter().enumerate() {
-        let path = format!("{path}.resourceClaims[{index}]");
-        let name = claim.text("name");
-        if name.is_empty() {
-            errors.push(FieldError::required(format!("{path}.name"), ""));
-        } else if !seen.insert(name) {
-            errors.push(FieldError::duplicate(format!("{path}.name"), name));
-        }
-        match (claim.has("resourceClaimName"), claim.has("resourceClaimTemplateName")) {
-            (true, true) => errors.push(FieldError::invalid(
-                path,
-                claim.clone(),
-                "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
-            )),
-            (false, false) => errors.push(FieldError::invalid(
-                path,
-                claim.clone(),
-                "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
-            )),
-            _ => {}
-        }
-    }
-    for (index, container) in spec.items("containers").iter().enumerate() {
-        for (at, claim) in container.items("resources.claims").iter().enumerate() {
-            let name = claim.text("name");
-            if !name.is_empty() && !seen.contains(name) {
-                errors.push(FieldError::not_found(format!("{path}.containers[{index}].resources.claims[{at}]"), name));
-            }
+            errors.extend(check::faults(format!("{path}.hostnames[{place}]"), name, names::dns_subdomain(name)));
         }
     }
     errors

@@ -4,32 +4,32 @@
 
 use serde_json::Value;
 
-use super::spec;
+use super::{containers, spec};
 use crate::apiserver::kinds::core::resources;
 use crate::apiserver::kinds::json::{Json, copy, items_mut, put};
-use crate::apiserver::kinds::{Context, FieldError};
+use crate::apiserver::kinds::{Context, FieldError, check};
 
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 /// What is wrong with an update of a Pod.
 pub fn validate_pod(new: &Value, old: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
+    let mut errors = spec::validate_pod(new);
+    errors.extend(annotation_changes(new, old));
     for list in ["containers", "initContainers"] {
         let path = format!("spec.{list}");
-        let (now, was) = (new.items(&path).len(), old.items(&path).len());
-        if now != was {
+        if new.items(&path).len() != old.items(&path).len() {
             errors.push(FieldError::forbidden(path.clone(), "pod updates may not add or remove containers"));
             return errors;
         }
         for (index, container) in new.items(&path).iter().enumerate() {
-            if container.text("image").is_empty() {
-                errors.push(FieldError::required(format!("{path}[{index}].image"), ""));
-            }
+            let at = format!("{path}[{index}]");
+            errors.extend(check::required(container, &["image"], &at));
+            errors.extend(containers::padded_image(container, &at));
         }
     }
     errors.extend(deadline(new, old));
-    errors.extend(super::scheduling::tolerations(new.items("spec.tolerations"), "spec.tolerations"));
     errors.extend(only_added(new, old));
+    errors.extend(super::scheduling::tolerations(new.items("spec.tolerations"), "spec.tolerations"));
     errors.extend(gates(new, old));
     let mut allowed = new.clone();
     for list in ["containers", "initContainers"] {
@@ -50,11 +50,34 @@ pub fn validate_pod(new: &Value, old: &Value) -> Vec<FieldError> {
         copy(&mut allowed, old, "spec.terminationGracePeriodSeconds");
     }
     if !old.items("spec.schedulingGates").is_empty() {
-        copy(&mut allowed, old, "spec.nodeSelector");
-        copy(&mut allowed, old, "spec.affinity.nodeAffinity");
+        errors.extend(super::gated::changes(&mut allowed, old));
     }
     if allowed.at("spec") != old.at("spec") {
         errors.push(FieldError::forbidden("spec", format!("{IMMUTABLE}\n")));
+    }
+    errors
+}
+
+/// Annotations that may not come, go or change.
+fn annotation_changes(new: &Value, old: &Value) -> Vec<FieldError> {
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+    let (now, was) = (new.at("metadata.annotations"), old.at("metadata.annotations"));
+    let mut errors = Vec::new();
+    let mut judge = |key: &str, what: &str| {
+        let path = format!("metadata.annotations[{key}]");
+        if key.starts_with(APP_ARMOR) {
+            errors.push(FieldError::forbidden(path.as_str(), format!("may not {what} AppArmor annotations")));
+        }
+        if key == MIRROR {
+            errors.push(FieldError::forbidden(path, format!("may not {what} mirror pod annotation")));
+        }
+    };
+    for (key, _) in was.as_object().into_iter().flatten().filter(|(key, value)| now.get(key) != Some(value)) {
+        judge(key, "remove or update");
+    }
+    for (key, _) in now.as_object().into_iter().flatten().filter(|(key, _)| was.get(key).is_none()) {
+        judge(key, "add");
     }
     errors
 }
@@ -92,24 +115,22 @@ fn only_added(new: &Value, old: &Value) -> Option<FieldError> {
 
 fn gates(new: &Value, old: &Value) -> Vec<FieldError> {
     let was = old.items("spec.schedulingGates");
-    let added: Vec<&str> = new
-        .items("spec.schedulingGates")
-        .iter()
-        .filter(|gate| !was.contains(gate))
-        .map(|gate| gate.text("name"))
-        .collect();
-    if added.is_empty() {
-        return Vec::new();
-    }
-    let detail = format!("only deletion is allowed, but found new scheduling gates '{}'", added.join(", "));
-    vec![FieldError::forbidden("spec.schedulingGates", detail)]
+    let now = new.items("spec.schedulingGates").iter().enumerate();
+    now.filter(|(_, gate)| !was.contains(gate))
+        .map(|(index, gate)| {
+            FieldError::forbidden(
+                format!("spec.schedulingGates[{index}].name"),
+                format!("only deletion is allowed, but found new scheduling gate '{}'", gate.text("name")),
+            )
+        })
+        .collect()
 }
 
 /// The `ephemeralcontainers` subresource only adds.
 pub fn ephemeral_containers(new: &Value, old: &Value, _: &Context) -> Vec<FieldError> {
     let path = "spec.ephemeralContainers";
     let mut errors: Vec<FieldError> =
-        spec::validate(new.at("spec"), "spec").into_iter().filter(|error| error.field.starts_with(path)).collect();
+        spec::validate(new.at("spec"), "spec", Some(new.at("metadata"))).into_iter().filter(|error| error.field.starts_with(path)).collect();
     for was in old.items(path) {
         match new.items(path).iter().find(|now| now.text("name") == was.text("name")) {
             None => {
@@ -140,9 +161,10 @@ pub fn resize(new: &Value, old: &Value, _: &Context) -> Vec<FieldError> {
             "Pod QOS Class may not change as a result of resizing",
         ));
     }
+    let claims: Vec<&str> = new.items("spec.resourceClaims").iter().map(|claim| claim.text("name")).collect();
     for (index, container) in new.items("spec.containers").iter().enumerate() {
         let path = format!("spec.containers[{index}].resources");
-        errors.extend(resources::requirements(container.at("resources"), &path));
+        errors.extend(resources::requirements(container.at("resources"), &path, &claims));
     }
     let other = |object: &Value| {
         let mut object = object.clone();

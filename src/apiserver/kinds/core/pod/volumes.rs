@@ -1,54 +1,109 @@
-//! Validation of a Pod's volumes and of the sources that PersistentVolumes share with them.
+//! Validation of a Pod's volumes.
 //!
-//! Source: `k8s.io/kubernetes/pkg/apis/core/validation`.
+//! Source: `k8s.io/kubernetes/pkg/apis/core/validation`, `ValidateVolumes`. What each source must hold is
+//! in [`super::volume_sources`] and [`super::projected`].
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::containers::descending_path;
-use super::environment::{field_ref, resource_field_ref};
+use super::{projected, volume_sources};
+use crate::apiserver::kinds::core::resources::quantity;
 use crate::apiserver::kinds::json::Json;
-use crate::apiserver::kinds::{FieldError, names};
+use crate::apiserver::kinds::{FieldError, check, names};
 
-const VOLUME_FIELDS: &[&str] =
-    &["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+/// Every source, in the order they are looked at: its field, and how errors about it spell the field.
+const SOURCES: &[(&str, &str)] = &[
+    ("emptyDir", "emptyDir"),
+    ("hostPath", "hostPath"),
+    ("gitRepo", "gitRepo"),
+    ("gcePersistentDisk", "gcePersistentDisk"),
+    ("awsElasticBlockStore", "awsElasticBlockStore"),
+    ("secret", "secret"),
+    ("nfs", "nfs"),
+    ("iscsi", "iscsi"),
+    ("glusterfs", "glusterfs"),
+    ("flocker", "flocker"),
+    ("persistentVolumeClaim", "persistentVolumeClaim"),
+    ("rbd", "rbd"),
+    ("cinder", "cinder"),
+    ("cephfs", "cephFS"),
+    ("quobyte", "quobyte"),
+    ("downwardAPI", "downwarAPI"),
+    ("fc", "fc"),
+    ("flexVolume", "flexVolume"),
+    ("configMap", "configMap"),
+    ("azureFile", "azureFile"),
+    ("vsphereVolume", "vsphereVolume"),
+    ("photonPersistentDisk", "photonPersistentDisk"),
+    ("portworxVolume", "portworxVolume"),
+    ("azureDisk", "azureDisk"),
+    ("storageos", "storageos"),
+    ("projected", "projected"),
+    ("scaleIO", "scaleIO"),
+    ("csi", "csi"),
+    ("ephemeral", "ephemeral"),
+    ("image", "image"),
+];
 
-/// What is wrong with `spec.volumes`.
-pub fn validate(volumes: &[Value], path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let mut seen = HashSet::new();
+/// What is wrong with `volumes`, and those that are good, by name: only they can be mounted.
+/// `pod` is the Pod's name where it has one.
+pub fn validate<'a>(volumes: &'a [Value], path: &str, pod: &str) -> (Vec<(&'a str, &'a Value)>, Vec<FieldError>) {
+    let claims: HashSet<String> = volumes
+        .iter()
+        .filter(|volume| !pod.is_empty() && volume.has("ephemeral"))
+        .map(|volume| format!("{pod}-{}", volume.text("name")))
+        .collect();
+    let (mut good, mut errors): (Vec<(&str, &Value)>, Vec<FieldError>) = (Vec::new(), Vec::new());
     for (index, volume) in volumes.iter().enumerate() {
         let path = format!("{path}[{index}]");
         let name = volume.text("name");
+        let at = format!("{path}.name");
+        let mut own = sources(volume, &path, pod);
         if name.is_empty() {
-            errors.push(FieldError::required(format!("{path}.name"), ""));
+            own.push(FieldError::required(at.as_str(), ""));
         } else {
-            let faults = names::dns_label(name);
-            errors.extend(faults.into_iter().map(|fault| FieldError::invalid(format!("{path}.name"), name, fault)));
-            if !seen.insert(name) {
-                errors.push(FieldError::duplicate(format!("{path}.name"), name));
-            }
+            own.extend(check::faults(at.as_str(), name, names::dns_label(name)));
         }
-        errors.extend(sources(volume, &path));
+        if good.iter().any(|(known, _)| *known == name) {
+            own.push(FieldError::duplicate(at, name));
+        }
+        if own.is_empty() {
+            good.push((name, volume));
+        }
+        errors.extend(own);
+        let claim = volume.text("persistentVolumeClaim.claimName");
+        if volume.has("persistentVolumeClaim") && claims.contains(claim) {
+            errors.push(FieldError::invalid(
+                format!("{path}.persistentVolumeClaim.claimName"),
+                claim,
+                "must not reference a PVC that gets created for an ephemeral volume",
+            ));
+        }
     }
-    errors
+    (good, errors)
 }
 
-fn sources(volume: &Value, path: &str) -> Vec<FieldError> {
+fn sources(volume: &Value, path: &str, pod: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut count = 0;
-    for (kind, source) in volume.as_object().into_iter().flatten() {
-        if kind == "name" || source.is_null() {
-            continue;
-        }
+    let name = volume.text("name");
+    for (kind, spelled) in SOURCES.iter().filter(|(kind, _)| volume.has(kind)) {
         count += 1;
-        let path = format!("{path}.{kind}");
+        let source = volume.at(kind);
         if count > 1 {
-            errors.push(FieldError::forbidden(path, "may not specify more than 1 volume type"));
-            continue;
+            errors.push(FieldError::forbidden(format!("{path}.{spelled}"), "may not specify more than 1 volume type"));
+        } else {
+            errors.extend(source_of(kind, source, path));
         }
-        errors.extend(source_of(kind, source, &path));
+        if *kind == "iscsi" {
+            errors.extend(long_initiator(name, source, &format!("{path}.name"), name));
+        }
+        if *kind == "ephemeral" && count == 1 && !pod.is_empty() && !name.is_empty() {
+            let claim = format!("{pod}-{name}");
+            let faults = names::dns_subdomain(&claim).into_iter().map(|fault| format!("PVC name {claim:?}: {fault}"));
+            errors.extend(check::faults(format!("{path}.name"), name, faults.collect()));
+        }
     }
     if count == 0 {
         errors.push(FieldError::required(path, "must specify a volume type"));
@@ -56,230 +111,81 @@ fn sources(volume: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
-/// Fields that a source of this kind must have, as text.
-const REQUIRED_TEXT: &[(&str, &[&str])] = &[
-    ("nfs", &["server", "path"]),
-    ("secret", &["secretName"]),
-    ("persistentVolumeClaim", &["claimName"]),
-    ("configMap", &["name"]),
-    ("glusterfs", &["endpoints", "path"]),
-    ("csi", &["driver"]),
-    ("flexVolume", &["driver"]),
-    ("azureFile", &["secretName", "shareName"]),
-    ("awsElasticBlockStore", &["volumeID"]),
-    ("gcePersistentDisk", &["pdName"]),
-    ("cinder", &["volumeID"]),
-    ("vsphereVolume", &["volumePath"]),
-    ("iscsi", &["targetPortal", "iqn"]),
-    ("quobyte", &["registry", "volume"]),
-    ("portworxVolume", &["volumeID"]),
-    ("scaleIO", &["gateway", "system", "volumeName"]),
-    ("rbd", &["image"]),
-    ("image", &["reference"]),
-    ("hostPath", &["path"]),
-    ("local", &["path"]),
-];
-
-/// What is wrong with one source, of a Pod or of a PersistentVolume.
-pub fn source_of(kind: &str, source: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let required = REQUIRED_TEXT.iter().find(|(name, _)| *name == kind).map_or(&[][..], |(_, fields)| *fields);
-    for field in required {
-        if source.text(field).is_empty() {
-            errors.push(FieldError::required(format!("{path}.{field}"), ""));
-        }
-    }
-    match kind {
-        "hostPath" => errors.extend(host_path(source, path)),
-        "nfs" if !source.text("path").is_empty() && !source.text("path").starts_with('/') => {
-            errors.push(FieldError::invalid(format!("{path}.path"), source.text("path"), "must be an absolute path"));
-        }
-        "secret" | "configMap" => {
-            errors.extend(mode(source, "defaultMode", path));
-            errors.extend(items(source.items("items"), &format!("{path}.items")));
-        }
-        "downwardAPI" => {
-            errors.extend(mode(source, "defaultMode", path));
-            errors.extend(downward_items(source.items("items"), &format!("{path}.items")));
-        }
-        "projected" => {
-            errors.extend(mode(source, "defaultMode", path));
-            errors.extend(projections(source.items("sources"), &format!("{path}.sources")));
-        }
-        "emptyDir" => errors.extend(empty_dir(source, path)),
-        "ephemeral" => errors.extend(ephemeral(source, path)),
-        "image" => {
-            errors.extend(super::spec::supported(source, "pullPolicy", path, &["Always", "IfNotPresent", "Never"]));
-        }
-        _ => {}
-    }
-    errors
+/// The initiator's name is made of the volume's and the portal's.
+pub fn long_initiator(volume: &str, source: &Value, at: &str, shown: &str) -> Option<FieldError> {
+    let long = source.has("initiatorName") && volume.len() + 1 + source.text("targetPortal").len() > 64;
+    let detail = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+    long.then(|| FieldError::invalid(at, shown, detail))
 }
 
-fn host_path(source: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let host = source.text("path");
-    if !names::no_backsteps(host) {
-        errors.push(FieldError::invalid(format!("{path}.path"), host, "must not contain '..'"));
+fn source_of(kind: &str, source: &Value, path: &str) -> Vec<FieldError> {
+    let at = format!("{path}.{}", if kind == "gcePersistentDisk" { "persistentDisk" } else { kind });
+    match kind {
+        "emptyDir" => empty_dir(source, &at),
+        "secret" => projected::files(source, "secretName", &at),
+        "configMap" => projected::files(source, "name", &at),
+        "downwardAPI" => projected::downward_api(source, &at),
+        "projected" => projected::validate(source, &at),
+        "ephemeral" => ephemeral(source, &at),
+        "image" => {
+            let policies = ["Always", "IfNotPresent", "Never"];
+            let mut errors = check::required(source, &["reference"], &at);
+            errors.extend(check::choice(source, "pullPolicy", &at, &policies));
+            errors
+        }
+        "csi" => volume_sources::inline_csi(source, &at),
+        _ => volume_sources::validate(kind, source, &at),
     }
-    let kinds = ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-    let kind = source.text("type");
-    if !kinds.contains(&kind) {
-        errors.push(FieldError::not_supported(format!("{path}.type"), kind, &kinds));
-    }
-    errors
 }
 
 fn empty_dir(source: &Value, path: &str) -> Vec<FieldError> {
-    let limit = crate::apiserver::kinds::core::resources::quantity(source.at("sizeLimit"));
-    if limit.is_some_and(|limit| limit.signum() < 0) {
-        return vec![FieldError::forbidden(
-            format!("{path}.sizeLimit"),
-            "SizeLimit field must be a valid resource quantity",
-        )];
+    let mut errors = Vec::new();
+    if quantity(source.at("sizeLimit")).is_some_and(|limit| limit.signum() < 0) {
+        let detail = "SizeLimit field must be a valid resource quantity";
+        errors.push(FieldError::forbidden(format!("{path}.sizeLimit"), detail));
     }
-    Vec::new()
+    if let Some(bits) = source.int("mode").filter(|bits| !(0..=0o1777).contains(bits)) {
+        let detail = "must be a number between 0 and 01777 (octal), both inclusive";
+        errors.push(FieldError::invalid(format!("{path}.mode"), bits, detail));
+    }
+    errors
 }
 
 fn ephemeral(source: &Value, path: &str) -> Vec<FieldError> {
+    let path = format!("{path}.volumeClaimTemplate");
     if !source.has("volumeClaimTemplate") {
-        return vec![FieldError::required(format!("{path}.volumeClaimTemplate"), "")];
+        return vec![FieldError::required(path, "")];
     }
-    crate::apiserver::kinds::core::persistentvolumeclaim::validate_spec(
-        source.at("volumeClaimTemplate.spec"),
-        &format!("{path}.volumeClaimTemplate.spec"),
-    )
-}
-
-fn mode(source: &Value, field: &str, path: &str) -> Vec<FieldError> {
-    match source.int(field) {
-        Some(bits) if !(0..=0o777).contains(&bits) => vec![FieldError::invalid(
-            format!("{path}.{field}"),
-            bits,
-            "must be a number between 0 and 0777 (octal), both inclusive",
-        )],
-        _ => Vec::new(),
-    }
-}
-
-fn items(list: &[Value], path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    for (index, item) in list.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        if item.text("key").is_empty() {
-            errors.push(FieldError::required(format!("{path}.key"), ""));
+    let meta = source.at("volumeClaimTemplate.metadata");
+    let mut errors = crate::apiserver::kinds::metadata::labels(meta.at("labels"), &format!("{path}.metadata.labels"));
+    let annotations = format!("{path}.metadata.annotations");
+    errors.extend(crate::apiserver::kinds::metadata::annotations(meta.at("annotations"), &annotations));
+    for (field, _) in meta.as_object().into_iter().flatten().filter(|(_, value)| !empty(value)) {
+        if !["labels", "annotations"].contains(&field.as_str()) {
+            errors.push(FieldError::forbidden(format!("{path}.metadata.{}", go_name(field)), "cannot be set"));
         }
-        errors.extend(file_path(item.text("path"), &format!("{path}.path")));
-        errors.extend(mode(item, "mode", &path));
     }
+    let spec = source.at("volumeClaimTemplate.spec");
+    errors.extend(crate::apiserver::kinds::core::persistentvolumeclaim::validate_spec(spec, &format!("{path}.spec")));
     errors
 }
 
-/// A relative path that does not begin with `..`.
-fn file_path(path: &str, at: &str) -> Vec<FieldError> {
-    if path.is_empty() {
-        return vec![FieldError::required(at, "")];
+/// A JSON field as the Go field of the same name reads with a small first letter (`uid` is `UID`).
+fn go_name(field: &str) -> &str {
+    match field {
+        "uid" => "uID",
+        "selfLink" => "selfLink",
+        other => other,
     }
-    let mut errors = descending_path(path, at);
-    if path.starts_with("..") && !path.starts_with("../") && path != ".." {
-        errors.push(FieldError::invalid(at, path, "must not start with '..'"));
-    }
-    errors
 }
 
-fn downward_items(list: &[Value], path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    for (index, item) in list.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        errors.extend(file_path(item.text("path"), &format!("{path}.path")));
-        match (item.has("fieldRef"), item.has("resourceFieldRef")) {
-            (true, true) => {
-                errors.push(FieldError::invalid(
-                    path.clone(),
-                    "resource",
-                    "fieldRef and resourceFieldRef can not be specified simultaneously",
-                ));
-            }
-            (true, false) => {
-                errors.extend(field_ref(item.at("fieldRef"), &format!("{path}.fieldRef"), VOLUME_FIELDS));
-            }
-            (false, true) => {
-                errors.extend(resource_field_ref(
-                    item.at("resourceFieldRef"),
-                    &format!("{path}.resourceFieldRef"),
-                    true,
-                ));
-            }
-            (false, false) => {
-                errors.push(FieldError::required(path.clone(), "one of fieldRef and resourceFieldRef is required"));
-            }
-        }
-        errors.extend(mode(item, "mode", &path));
+/// Whether Go has nothing there: no value, or a list or map that is not even empty.
+fn empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::Bool(flag) => !flag,
+        _ => false,
     }
-    errors
-}
-
-fn projections(list: &[Value], path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let mut paths = HashSet::new();
-    for (index, source) in list.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        let mut count = 0;
-        for kind in
-            ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"]
-        {
-            if !source.has(kind) {
-                continue;
-            }
-            count += 1;
-            let at = format!("{path}.{kind}");
-            if count > 1 {
-                errors.push(FieldError::forbidden(at, "may not specify more than 1 volume type"));
-                continue;
-            }
-            errors.extend(projection(kind, source.at(kind), &at, &mut paths));
-        }
-        if count == 0 {
-            errors.push(FieldError::required(path, "must specify a projected volume type"));
-        }
-    }
-    errors
-}
-
-fn projection(kind: &str, source: &Value, path: &str, paths: &mut HashSet<String>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    match kind {
-        "secret" | "configMap" => {
-            if source.text("name").is_empty() {
-                errors.push(FieldError::required(format!("{path}.name"), ""));
-            }
-            errors.extend(items(source.items("items"), &format!("{path}.items")));
-        }
-        "downwardAPI" => errors.extend(downward_items(source.items("items"), &format!("{path}.items"))),
-        "serviceAccountToken" => {
-            let seconds = source.int("expirationSeconds").unwrap_or(3600);
-            let at = format!("{path}.expirationSeconds");
-            if seconds < 600 {
-                errors.push(FieldError::invalid(at, seconds, "may not specify a duration less than 10 minutes"));
-            } else if seconds > 1 << 32 {
-                errors.push(FieldError::invalid(at, seconds, "may not specify a duration larger than 2^32 seconds"));
-            }
-            if source.text("path").is_empty() {
-                errors.push(FieldError::required(format!("{path}.path"), ""));
-            } else {
-                errors.extend(file_path(source.text("path"), &format!("{path}.path")));
-            }
-        }
-        _ => {}
-    }
-    let own: Vec<&str> = match kind {
-        "serviceAccountToken" => vec![source.text("path")],
-        _ => source.items("items").iter().map(|item| item.text("path")).collect(),
-    };
-    for used in own.into_iter().filter(|used| !used.is_empty()) {
-        if !paths.insert(used.to_string()) {
-            errors.push(FieldError::invalid(path, source.text("name"), "conflicting duplicate paths"));
-        }
-    }
-    errors
 }

@@ -1,0 +1,119 @@
+//! What is wrong with annotations that mean something for Pods, and where they contradict the fields that replaced them.
+//!
+//! Source: `k8s.io/kubernetes/pkg/apis/core/validation`, `ValidatePodSpecificAnnotations`.
+
+use serde_json::Value;
+
+use super::containers::descending_path;
+use super::defaults::CONTAINER_LISTS;
+use crate::apiserver::kinds::FieldError;
+use crate::apiserver::kinds::json::Json;
+
+const MIRROR: &str = "kubernetes.io/config.mirror";
+const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// What is wrong with the annotations at `path` of a Pod or template whose spec is at `spec_path`.
+pub fn validate(pod: &Value, path: &str, spec_path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let spec = pod.at(spec_path.rsplit('.').next().unwrap_or(spec_path));
+    for (key, value) in pod.entries("metadata.annotations") {
+        let text = value.as_str().unwrap_or("");
+        let at = format!("{path}[{key}]");
+        match key {
+            MIRROR if spec.text("nodeName").is_empty() => {
+                let detail = "must set spec.nodeName if mirror pod annotation is set";
+                errors.push(FieldError::invalid(at, text, detail));
+            }
+            DELETION_COST if !is_deletion_cost(text) => {
+                errors.push(FieldError::invalid(at, text, "must be a 32bit integer"));
+            }
+            SECCOMP_POD => errors.extend(seccomp(text, &format!("{path}.{key}"))),
+            _ if key.starts_with(SECCOMP_CONTAINER) => errors.extend(seccomp(text, &format!("{path}.{key}"))),
+            _ => {
+                if let Some(container) = key.strip_prefix(APP_ARMOR) {
+                    errors.extend(app_armor(spec, container, text, &at));
+                }
+            }
+        }
+    }
+    errors
+}
+
+/// A whole number of 32 bits, written without a plus and without leading zeros.
+fn is_deletion_cost(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = text == "0" || !digits.starts_with('0');
+    plain && !text.starts_with('+') && text.parse::<i32>().is_ok()
+}
+
+fn seccomp(profile: &str, at: &str) -> Vec<FieldError> {
+    match profile {
+        "runtime/default" | "docker/default" | "unconfined" => Vec::new(),
+        other => match other.strip_prefix("localhost/") {
+            Some(file) => descending_path(file, at),
+            None => vec![FieldError::invalid(at, other, "must be a valid seccomp profile")],
+        },
+    }
+}
+
+fn app_armor(spec: &Value, container: &str, profile: &str, at: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if !CONTAINER_LISTS.iter().any(|list| spec.items(list).iter().any(|own| own.text("name") == container)) {
+        errors.push(FieldError::invalid(at, container, "container not found"));
+    }
+    if !matches!(profile, "" | "runtime/default" | "unconfined") && !profile.starts_with("localhost/") {
+        let detail = format!("invalid AppArmor profile name: {profile:?}");
+        errors.push(FieldError::invalid(at, profile, detail));
+    }
+    errors
+}
+
+/// Where the annotations and fields of a new Pod, or of a template whose spec is at `path`, say different things.
+pub fn agree(pod: &Value, path: &str) -> Vec<FieldError> {
+    let annotations = pod.at("metadata.annotations");
+    let text = |key: &str| annotations.get(key).and_then(Value::as_str);
+    let own = pod.at("spec.securityContext");
+    let mut errors = Vec::new();
+    if let Some(said) = text(SECCOMP_POD) {
+        errors.extend(same(said, own.at("seccompProfile"), "seccomp", &format!("{path}.securityContext.seccompProfile")));
+    }
+    for list in CONTAINER_LISTS {
+        for (index, container) in pod.items(&format!("spec.{list}")).iter().enumerate() {
+            let at = format!("{path}.{list}[{index}].securityContext");
+            let name = container.text("name");
+            if let Some(said) = text(&format!("{SECCOMP_CONTAINER}{name}")) {
+                let field = container.at("securityContext.seccompProfile");
+                errors.extend(same(said, field, "seccomp", &format!("{at}.seccompProfile")));
+            }
+            let field = match container.at("securityContext.appArmorProfile") {
+                Value::Null => own.at("appArmorProfile"),
+                field => field,
+            };
+            if let Some(said) = text(&format!("{APP_ARMOR}{name}")).filter(|_| pod.text("spec.os.name") != "windows") {
+                errors.extend(same(said, field, "apparmor", &format!("{at}.appArmorProfile")));
+            }
+        }
+    }
+    errors
+}
+
+fn same(said: &str, field: &Value, what: &str, path: &str) -> Option<FieldError> {
+    let differs = |part: &str, name: &str| {
+        Some(FieldError::forbidden(format!("{path}.{part}"), format!("{what} {name} in annotation and field must match")))
+    };
+    match field.text("type") {
+        "Unconfined" if said != "unconfined" => differs("type", "type"),
+        "RuntimeDefault" if said != "runtime/default" && (what != "seccomp" || said != "docker/default") => {
+            differs("type", "type")
+        }
+        "Localhost" => match said.strip_prefix("localhost/") {
+            None => differs("type", "type"),
+            Some(file) if file != field.text("localhostProfile") => differs("localhostProfile", "profile"),
+            Some(_) => None,
+        },
+        _ => None,
+    }
+}
