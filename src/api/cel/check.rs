@@ -276,7 +276,8 @@ impl Scope<'_> {
     /// Whether there is such a function, and one for these types.
     fn declared(&self, expr: &IdedExpr, call: &CallExpr, kinds: &[Type]) -> Result<(), String> {
         let name = call.func_name.as_str();
-        let qualified = matches!(call.target.as_deref().map(|target| &target.expr), Some(Expr::Ident(of)) if is_type_name(of));
+        let qualified =
+            matches!(call.target.as_deref().map(|target| &target.expr), Some(Expr::Ident(of)) if is_type_name(of));
         if qualified || name.starts_with(['_', '@', '!', '-']) {
             return Ok(());
         }
@@ -337,8 +338,9 @@ impl Scope<'_> {
         let range = self.visit(&each.iter_range)?;
         if matches!(range.kind.family(), Some(family) if !matches!(family, "list" | "map")) {
             let kind = range.kind.name();
-            let message =
-                format!("expression of type '{kind}' cannot be range of a comprehension (must be list, map, or dynamic)");
+            let message = format!(
+                "expression of type '{kind}' cannot be range of a comprehension (must be list, map, or dynamic)"
+            );
             return Err(self.fault(self.start(&each.iter_range), &message));
         }
         let start = self.visit(&each.accu_init)?;

@@ -10,7 +10,9 @@ use crate::apiserver::kinds::core::pod::warnings;
 use crate::apiserver::kinds::json::Fill::{Int, Text};
 use crate::apiserver::kinds::json::{Json, drop_at, fill, items_mut, put};
 use crate::apiserver::kinds::metadata::{immutable, non_negative};
-use crate::apiserver::kinds::{Context, FieldError, NameRule, Strategy, Subresource, check, lifecycle, names, selectors};
+use crate::apiserver::kinds::{
+    Context, FieldError, NameRule, Strategy, Subresource, check, lifecycle, names, selectors,
+};
 
 /// Of StatefulSets.
 pub const STRATEGY: Strategy = Strategy {

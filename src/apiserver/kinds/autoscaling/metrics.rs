@@ -131,9 +131,9 @@ fn validate_target(target: &Value, path: &str) -> Vec<FieldError> {
     }
     for field in ["value", "averageValue"] {
         let amount = quantity(target.at(field)).filter(|amount| amount.signum() != 1);
-        errors.extend(amount.map(|amount| {
-            FieldError::invalid(format!("{path}.{field}"), amount.to_string(), "must be positive")
-        }));
+        errors.extend(
+            amount.map(|amount| FieldError::invalid(format!("{path}.{field}"), amount.to_string(), "must be positive")),
+        );
     }
     if let Some(share) = target.int("averageUtilization").filter(|share| *share < 1) {
         errors.push(FieldError::invalid(format!("{path}.averageUtilization"), share, "must be greater than 0"));

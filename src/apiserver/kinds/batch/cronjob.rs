@@ -81,7 +81,10 @@ fn time_zone(spec: &Value) -> Vec<FieldError> {
     let unknown = || wrong(format!("unknown time zone {zone}"));
     let letters = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b'+');
     let bad = |part: &&str| {
-        matches!(*part, "." | "..") || part.starts_with('-') || !(1..=14).contains(&part.len()) || !part.bytes().all(letters)
+        matches!(*part, "." | "..")
+            || part.starts_with('-')
+            || !(1..=14).contains(&part.len())
+            || !part.bytes().all(letters)
     };
     let mut errors: Vec<FieldError> = zone.split('/').filter(bad).map(|_| unknown()).collect();
     if zone.eq_ignore_ascii_case("local") {
@@ -100,8 +103,11 @@ fn schedule(schedule: &str, old_style: bool, zoned: bool) -> Vec<FieldError> {
     }
     let wrong = |detail: String| FieldError::invalid("spec.schedule", schedule, detail);
     let own = schedule.split_once(' ').filter(|(zone, _)| zone.starts_with("TZ=") || zone.starts_with("CRON_TZ="));
-    let mut errors: Vec<FieldError> =
-        Schedule::parse(own.map_or(schedule, |(_, rest)| rest.trim())).err().map(|problem| wrong(problem)).into_iter().collect();
+    let mut errors: Vec<FieldError> = Schedule::parse(own.map_or(schedule, |(_, rest)| rest.trim()))
+        .err()
+        .map(|problem| wrong(problem))
+        .into_iter()
+        .collect();
     if schedule.contains("TZ") {
         if !old_style {
             errors.push(wrong("cannot use TZ or CRON_TZ in schedule, use timeZone field instead".to_string()));

@@ -157,7 +157,9 @@ pub fn indexes(text: &str, completions: i64) -> Result<i64, String> {
     for part in text.split(',') {
         let ends: Vec<&str> = part.split('-').collect();
         if ends.len() > 2 {
-            return Err(format!("the fragment {part:?} violates the requirement that an index interval can have at most two parts separated by '-'"));
+            return Err(format!(
+                "the fragment {part:?} violates the requirement that an index interval can have at most two parts separated by '-'"
+            ));
         }
         let number = |text: &str| {
             text.parse::<i64>().map_err(|_| format!("cannot convert string to integer for index: {text:?}"))

@@ -121,7 +121,9 @@ fn validate_item(item: &Value, path: &str) -> Vec<FieldError> {
         ordered(default, max, "default", max, "default", "max");
         if let Some(ratio) = amount("maxLimitRequestRatio") {
             let at = format!("{path}.maxLimitRequestRatio[{name}]");
-            errors.extend(ratio_faults(ratio, min, max).map(|fault| FieldError::invalid(at.as_str(), ratio.to_string(), fault)));
+            errors.extend(
+                ratio_faults(ratio, min, max).map(|fault| FieldError::invalid(at.as_str(), ratio.to_string(), fault)),
+            );
         }
         if let (Some(default), Some(request)) = (default, request)
             && !resources::may_overcommit(name)

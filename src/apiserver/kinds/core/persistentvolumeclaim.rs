@@ -181,7 +181,6 @@ fn smaller(new: &Value, old: &Value) -> Option<FieldError> {
     let size = |claim: &Value| quantity(claim.at("spec.resources.requests.storage")).or_else(zero);
     let status = quantity(old.at("status.capacity.storage")).or_else(zero);
     let (now, was) = (size(new)?, size(old)?);
-    (now < was && status.is_some_and(|status| now <= status)).then(|| {
-        FieldError::forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
-    })
+    (now < was && status.is_some_and(|status| now <= status))
+        .then(|| FieldError::forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"))
 }

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::pod::{self, defaults, warnings};
+use crate::apiserver::kinds::apps::{replicaset, status};
 use crate::apiserver::kinds::json::Fill::Int;
 use crate::apiserver::kinds::json::{Json, at_mut, fill, put};
 use crate::apiserver::kinds::metadata::non_negative;
-use crate::apiserver::kinds::apps::{replicaset, status};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, lifecycle};
 
 /// Of ReplicationControllers.

@@ -156,7 +156,8 @@ fn claim_names(list: &[Value], path: &str, known: &[&str]) -> Vec<FieldError> {
         if !known.contains(&name) {
             let mut sorted = known.to_vec();
             sorted.sort_unstable();
-            let rest = if sorted.is_empty() { " which is empty".to_string() } else { format!(": {}", sorted.join(", ")) };
+            let rest =
+                if sorted.is_empty() { " which is empty".to_string() } else { format!(": {}", sorted.join(", ")) };
             let mut error = FieldError::not_found(path, name);
             error.detail = format!("must be one of the names in pod.spec.resourceClaims{rest}");
             errors.push(error);

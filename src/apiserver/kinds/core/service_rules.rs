@@ -116,9 +116,8 @@ fn ports(spec: &Value) -> Vec<FieldError> {
             errors.push(FieldError::forbidden(format!("{path}.nodePort"), detail));
         }
         let twin = |field: &str| {
-            let same = |other: &&Value| {
-                other.int(field) == port.int(field) && other.text("protocol") == port.text("protocol")
-            };
+            let same =
+                |other: &&Value| other.int(field) == port.int(field) && other.text("protocol") == port.text("protocol");
             list[..index].iter().any(|other| same(&other))
         };
         if twin("port") {
@@ -294,8 +293,7 @@ fn traffic_policies(service: &Value) -> Vec<FieldError> {
     let at = "spec.healthCheckNodePort";
     if !needs_health_check(service) {
         if health != 0 {
-            let detail =
-                "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
             errors.push(FieldError::invalid(at, health, detail));
         }
     } else if health == 0 {

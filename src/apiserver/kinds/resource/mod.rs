@@ -110,8 +110,7 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
                 errors.push(FieldError::required(at, "exactly one of `exactly` or `firstAvailable` is required"));
             }
             (true, false) => {
-                let detail =
-                    "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
+                let detail = "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
                 errors.push(FieldError::invalid(at, Value::Null, detail));
             }
             (true, true) => errors.extend(one_request(request.at("exactly"), &format!("{at}.exactly"))),

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::core::pod::volume_sources::csi_driver_name;
 use super::json::Fill::{Flag, Text};
 use super::json::{Json, copy, fill, put};
-use super::core::pod::volume_sources::csi_driver_name;
 use super::metadata::{declared_immutable, immutable};
 use super::{FieldError, Strategy, check, names, selectors};
 

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use crate::api::meta;
 use crate::apiserver::kinds::core::pod::spec::supported;
+use crate::apiserver::kinds::core::service_rules::endpoint_ip;
 use crate::apiserver::kinds::json::Fill::{Empty, Text};
 use crate::apiserver::kinds::json::{Json, fill};
 use crate::apiserver::kinds::metadata::declared_immutable;
-use crate::apiserver::kinds::core::service_rules::endpoint_ip;
 use crate::apiserver::kinds::{FieldError, Strategy, check, lifecycle, metadata, names};
 
 /// Of EndpointSlices.
@@ -106,7 +106,9 @@ fn validate_endpoint(endpoint: &Value, kind: &str, path: &str) -> Vec<FieldError
         errors.extend(check::faults(format!("{path}.hostname"), host, names::dns_label(host)));
     }
     errors.extend(metadata::labels(endpoint.at("deprecatedTopology"), &format!("{path}.deprecatedTopology")));
-    for (list, rule) in [("forZones", names::label_value as fn(&str) -> Vec<String>), ("forNodes", names::dns_subdomain)] {
+    for (list, rule) in
+        [("forZones", names::label_value as fn(&str) -> Vec<String>), ("forNodes", names::dns_subdomain)]
+    {
         let hints = endpoint.items(&format!("hints.{list}"));
         if hints.len() > 8 {
             errors.push(FieldError::too_many(format!("{path}.hints.{list}"), hints.len(), 8));

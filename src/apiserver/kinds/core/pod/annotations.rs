@@ -78,7 +78,12 @@ pub fn agree(pod: &Value, path: &str) -> Vec<FieldError> {
     let own = pod.at("spec.securityContext");
     let mut errors = Vec::new();
     if let Some(said) = text(SECCOMP_POD) {
-        errors.extend(same(said, own.at("seccompProfile"), "seccomp", &format!("{path}.securityContext.seccompProfile")));
+        errors.extend(same(
+            said,
+            own.at("seccompProfile"),
+            "seccomp",
+            &format!("{path}.securityContext.seccompProfile"),
+        ));
     }
     for list in CONTAINER_LISTS {
         for (index, container) in pod.items(&format!("spec.{list}")).iter().enumerate() {
@@ -102,7 +107,10 @@ pub fn agree(pod: &Value, path: &str) -> Vec<FieldError> {
 
 fn same(said: &str, field: &Value, what: &str, path: &str) -> Option<FieldError> {
     let differs = |part: &str, name: &str| {
-        Some(FieldError::forbidden(format!("{path}.{part}"), format!("{what} {name} in annotation and field must match")))
+        Some(FieldError::forbidden(
+            format!("{path}.{part}"),
+            format!("{what} {name} in annotation and field must match"),
+        ))
     };
     match field.text("type") {
         "Unconfined" if said != "unconfined" => differs("type", "type"),

@@ -139,7 +139,8 @@ fn ephemeral<'a>(list: &'a [Value], path: &str, pod: &Pod, seen: &mut HashSet<&'
         }
         for (place, mount) in container.items("volumeMounts").iter().enumerate() {
             let set = ["subPath", "subPathExpr"].into_iter().filter(|field| !mount.text(field).is_empty());
-            errors.extend(set.map(|field| FieldError::forbidden(format!("{at}.volumeMounts[{place}].{field}"), detail)));
+            errors
+                .extend(set.map(|field| FieldError::forbidden(format!("{at}.volumeMounts[{place}].{field}"), detail)));
         }
     }
     errors

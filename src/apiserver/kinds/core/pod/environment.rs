@@ -98,7 +98,9 @@ fn file_key_ref(reference: &Value, path: &str) -> Vec<FieldError> {
     let (at, key) = named("key");
     errors.extend((!key.is_empty()).then(|| check::faults(at, key, names::env_var_name(key))).into_iter().flatten());
     let (at, volume) = named("volumeName");
-    errors.extend((!volume.is_empty()).then(|| check::faults(at, volume, names::dns_label(volume))).into_iter().flatten());
+    errors.extend(
+        (!volume.is_empty()).then(|| check::faults(at, volume, names::dns_label(volume))).into_iter().flatten(),
+    );
     let (at, file) = named("path");
     errors.extend(backsteps(file, &at));
     errors
@@ -115,14 +117,18 @@ pub fn field_ref(reference: &Value, path: &str, allowed: &[&str]) -> Vec<FieldEr
     if field.is_empty() {
         return vec![FieldError::required(at, "")];
     }
-    let unknown = |why: String| vec![FieldError::invalid(at.as_str(), field, format!("error converting fieldPath: {why}"))];
+    let unknown =
+        |why: String| vec![FieldError::invalid(at.as_str(), field, format!("error converting fieldPath: {why}"))];
     if version != "v1" {
         return unknown(format!("unsupported pod version: {version}"));
     }
-    let subscript = field.strip_suffix("']").and_then(|rest| rest.split_once("['")).filter(|(whole, _)| !whole.is_empty());
+    let subscript =
+        field.strip_suffix("']").and_then(|rest| rest.split_once("['")).filter(|(whole, _)| !whole.is_empty());
     if let Some((whole, key)) = subscript {
         return match whole {
-            "metadata.annotations" => check::faults(path, &key.to_lowercase(), names::qualified_name(&key.to_lowercase())).collect(),
+            "metadata.annotations" => {
+                check::faults(path, &key.to_lowercase(), names::qualified_name(&key.to_lowercase())).collect()
+            }
             "metadata.labels" => check::faults(path, key, names::qualified_name(key)).collect(),
             _ => unknown(format!("field label does not support subscript: {field}")),
         };

@@ -14,8 +14,7 @@ pub fn of(spec: &Value, path: &str) -> Vec<String> {
         if !port.text("hostIP").is_empty() && host(port) == 0 {
             warnings.push(format!("{at}: hostIP set without hostPort: {}", go_port(port)));
         }
-        let same =
-            |other: &Value| ["containerPort", "protocol"].iter().all(|field| other.at(field) == port.at(field));
+        let same = |other: &Value| ["containerPort", "protocol"].iter().all(|field| other.at(field) == port.at(field));
         for (other_at, other) in seen.iter().filter(|(_, other)| same(other)) {
             let (one, two) = (port.text("hostIP"), other.text("hostIP"));
             let what = if one == two && host(port) == host(other) {

@@ -210,7 +210,9 @@ pub fn tolerations(list: &[Value], path: &str) -> Vec<FieldError> {
                     wrong("operator", value, &faults.join(";"));
                 }
             }
-            "Exists" if !value.is_empty() => wrong("operator", value, "value must be empty when `operator` is 'Exists'"),
+            "Exists" if !value.is_empty() => {
+                wrong("operator", value, "value must be empty when `operator` is 'Exists'")
+            }
             "Exists" => {}
             "Lt" | "Gt" => {
                 let known = ["Equal", "Exists", "Lt", "Gt"];

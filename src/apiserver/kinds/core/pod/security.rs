@@ -112,8 +112,7 @@ pub fn seccomp(profile: &Value, path: &str) -> Vec<FieldError> {
     let kind = profile.text("type");
     let mut errors = Vec::new();
     match kind {
-        "" => errors
-            .push(FieldError::required(format!("{path}.type"), "type is required when seccompProfile is set")),
+        "" => errors.push(FieldError::required(format!("{path}.type"), "type is required when seccompProfile is set")),
         "Localhost" | "RuntimeDefault" | "Unconfined" => {}
         other => {
             let kinds = ["Localhost", "RuntimeDefault", "Unconfined"];

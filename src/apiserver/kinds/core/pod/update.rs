@@ -129,8 +129,10 @@ fn gates(new: &Value, old: &Value) -> Vec<FieldError> {
 /// The `ephemeralcontainers` subresource only adds.
 pub fn ephemeral_containers(new: &Value, old: &Value, _: &Context) -> Vec<FieldError> {
     let path = "spec.ephemeralContainers";
-    let mut errors: Vec<FieldError> =
-        spec::validate(new.at("spec"), "spec", Some(new.at("metadata"))).into_iter().filter(|error| error.field.starts_with(path)).collect();
+    let mut errors: Vec<FieldError> = spec::validate(new.at("spec"), "spec", Some(new.at("metadata")))
+        .into_iter()
+        .filter(|error| error.field.starts_with(path))
+        .collect();
     for was in old.items(path) {
         match new.items(path).iter().find(|now| now.text("name") == was.text("name")) {
             None => {

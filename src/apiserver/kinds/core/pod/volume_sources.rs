@@ -159,11 +159,7 @@ fn quobyte(source: &Value, path: &str) -> Vec<FieldError> {
         Some((host, _)) => host.starts_with('[') && host.ends_with(']') || !host.contains(':'),
         None => false,
     };
-    registry
-        .split(',')
-        .filter(|text| !pair(text))
-        .map(|_| FieldError::invalid(at.as_str(), registry, PAIRS))
-        .collect()
+    registry.split(',').filter(|text| !pair(text)).map(|_| FieldError::invalid(at.as_str(), registry, PAIRS)).collect()
 }
 
 fn fibre_channel(source: &Value, path: &str) -> Vec<FieldError> {
@@ -204,7 +200,8 @@ fn azure_disk(source: &Value, path: &str) -> Vec<FieldError> {
     let (uri, at) = (source.text("diskURI"), format!("{path}.diskURI"));
     if source.text("kind") == "Managed" {
         if !uri.starts_with("/subscriptions/") {
-            let form = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}";
+            let form =
+                "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}";
             errors.push(FieldError::not_supported(at, uri, &[form]));
         }
     } else if source.has("kind") && !uri.starts_with("https://") {

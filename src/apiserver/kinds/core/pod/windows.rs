@@ -49,7 +49,8 @@ fn user_name(name: &str) -> Vec<String> {
             faults.extend(one("'s Domain length must be under 256 characters"));
         }
         let letters = |c: char| !"\\/:*?\"<>|".contains(c);
-        let net_bios = (1..=15).contains(&domain.chars().count()) && !domain.starts_with('.') && domain.chars().all(letters);
+        let net_bios =
+            (1..=15).contains(&domain.chars().count()) && !domain.starts_with('.') && domain.chars().all(letters);
         if !net_bios && !names::dns_subdomain(&domain.to_lowercase()).is_empty() {
             faults.extend(one("'s Domain doesn't match the NetBios nor the DNS format"));
         }
@@ -94,7 +95,8 @@ pub fn host_process(spec: &Value, path: &str) -> Vec<FieldError> {
     }
     if on_host > 0 {
         if on_host != all {
-            let detail = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
+            let detail =
+                "If pod contains any hostProcess containers then all containers must be HostProcess containers";
             errors.push(FieldError::invalid(path, "", detail));
         }
         if !spec.flag("hostNetwork") {
@@ -158,7 +160,9 @@ fn of_windows(spec: &Value, path: &str) -> Vec<FieldError> {
     let mut forbid = |holder: &Value, fields: &[&str], at: &str| {
         for field in fields {
             let set = match holder.at(field) {
-                Value::Null | Value::Bool(false) if field.starts_with("hostPID") || field.starts_with("hostIPC") => false,
+                Value::Null | Value::Bool(false) if field.starts_with("hostPID") || field.starts_with("hostIPC") => {
+                    false
+                }
                 Value::Null => false,
                 Value::Array(list) => !list.is_empty() || *field == "supplementalGroups",
                 _ => true,
