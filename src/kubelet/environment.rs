@@ -1,33 +1,34 @@
-//! What a container sees of the cluster: variables and files from ConfigMaps, Secrets and the Pod itself.
+//! What a container sees of the cluster: variables from ConfigMaps, Secrets and the Pod itself.
 //!
-//! In: the Pod, through `client/` its ConfigMaps and Secrets. Out: resolved variables and files. A
-//! missing source is an error in Kubernetes' words, and the start is tried again later.
+//! In: the Pod, through `client/` its ConfigMaps and Secrets. Out: resolved variables (files are in `volumes`).
+//! A missing source is an error in Kubernetes' words, and the start is tried again later.
 //! Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, Secret, Volume};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, ResourceFieldSelector, Secret};
 use kube::Api;
 
 use super::pod::PodView;
+use crate::api::quantity::Quantity;
 
 /// Reads a Pod's sources, each at most once.
 pub struct Sources<'a> {
-    client: &'a kube::Client,
-    pod: &'a PodView,
+    pub(super) client: &'a kube::Client,
+    pub(super) pod: &'a PodView,
     ip: &'a str,
     host_ip: &'a str,
     read: BTreeMap<(Kind, String), Option<Data>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     ConfigMap,
     Secret,
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Kind::ConfigMap => "configmap",
             Kind::Secret => "secret",
@@ -35,7 +36,8 @@ impl Kind {
     }
 }
 
-type Data = BTreeMap<String, Vec<u8>>;
+/// Bytes by key.
+pub(super) type Data = BTreeMap<String, Vec<u8>>;
 
 impl<'a> Sources<'a> {
     /// The sources of a Pod with this address, on a node with that one.
@@ -80,7 +82,7 @@ impl<'a> Sources<'a> {
             (None, None) => {
                 let field = source.field_ref.as_ref().map(|field| self.field(&field.field_path));
                 let resource = source.resource_field_ref.as_ref();
-                return Ok(field.or_else(|| resource.map(|it| resource_field(container, &it.resource))));
+                return Ok(field.or_else(|| resource.map(|it| resource_field(container, it))));
             }
         };
         let optional = optional == Some(true);
@@ -96,52 +98,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The files that ConfigMap, Secret, projected and downward volumes put into the container.
-    ///
-    /// # Errors
-    /// The words of the event FailedMount.
-    pub async fn files(&mut self, container: &Container) -> Result<BTreeMap<String, Vec<u8>>, String> {
-        let mut files = BTreeMap::new();
-        for mount in container.volume_mounts.iter().flatten() {
-            let volumes = self.pod.spec.volumes.iter().flatten();
-            let Some(volume) = volumes.into_iter().find(|volume| volume.name == mount.name) else { continue };
-            let failed = |why: String| format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name);
-            for (key, bytes) in self.volume(volume).await.map_err(failed)? {
-                let folder = mount.mount_path.trim_end_matches('/');
-                let path = match mount.sub_path.as_deref() {
-                    Some(part) if part == key => folder.to_owned(),
-                    Some(_) => continue,
-                    None => format!("{folder}/{key}"),
-                };
-                files.insert(path, bytes);
-            }
-        }
-        Ok(files)
-    }
-
-    async fn volume(&mut self, volume: &Volume) -> Result<Data, String> {
-        let (kind, name, items, optional) = match (&volume.config_map, &volume.secret) {
-            (Some(source), _) => (Kind::ConfigMap, source.name.clone(), &source.items, source.optional),
-            (None, Some(source)) => {
-                (Kind::Secret, source.secret_name.clone().unwrap_or_default(), &source.items, source.optional)
-            }
-            (None, None) => return Ok(Data::new()),
-        };
-        let optional = optional == Some(true);
-        let data = self.get(kind, &name, optional).await?.unwrap_or_default();
-        let Some(items) = items else { return Ok(data) };
-        let mut chosen = Data::new();
-        for item in items {
-            match data.get(&item.key) {
-                Some(value) => _ = chosen.insert(item.path.clone(), value.clone()),
-                None if optional => {}
-                None => return Err(format!("references non-existent {} key: {}", config_word(kind), item.key)),
-            }
-        }
-        Ok(chosen)
-    }
-
-    async fn get(&mut self, kind: Kind, name: &str, optional: bool) -> Result<Option<Data>, String> {
+    /// A ConfigMap's or Secret's data; `None` when it is missing and may be.
+    pub(super) async fn get(&mut self, kind: Kind, name: &str, optional: bool) -> Result<Option<Data>, String> {
         let key = (kind, name.to_owned());
         if !self.read.contains_key(&key) {
             let data = self.fetch(kind, name).await?;
@@ -172,7 +130,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn field(&self, path: &str) -> String {
+    /// What the downward API says of a field.
+    pub(super) fn field(&self, path: &str) -> String {
         let meta = &self.pod.metadata;
         let entry = |map: &Option<BTreeMap<String, String>>, key: &str| {
             map.as_ref().and_then(|map| map.get(key)).cloned().unwrap_or_default()
@@ -184,7 +143,14 @@ impl<'a> Sources<'a> {
         if let Some(key) = inside("metadata.annotations['") {
             return entry(&meta.annotations, key);
         }
+        let all = |map: &Option<BTreeMap<String, String>>| {
+            let lines =
+                map.iter().flatten().map(|(key, value)| format!("{key}={}", serde_json::Value::from(value.as_str())));
+            lines.collect::<Vec<_>>().join("\n")
+        };
         match path {
+            "metadata.labels" => all(&meta.labels),
+            "metadata.annotations" => all(&meta.annotations),
             "metadata.name" => self.pod.name().to_owned(),
             "metadata.namespace" => self.pod.namespace().to_owned(),
             "metadata.uid" => self.pod.uid().to_owned(),
@@ -197,23 +163,20 @@ impl<'a> Sources<'a> {
     }
 }
 
-fn config_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::ConfigMap => "config",
-        Kind::Secret => "secret",
-    }
-}
-
-fn resource_field(container: &Container, path: &str) -> String {
+/// What the downward API says of a container's resources, in units of the divisor, rounded up.
+pub(super) fn resource_field(container: &Container, field: &ResourceFieldSelector) -> String {
     let resources = container.resources.as_ref();
-    let list = if path.starts_with("limits.") {
+    let list = if field.resource.starts_with("limits.") {
         resources.and_then(|resources| resources.limits.as_ref())
     } else {
         resources.and_then(|resources| resources.requests.as_ref())
     };
-    let name = path.split_once('.').map_or("", |(_, name)| name);
-    let value = list.and_then(|list| list.get(name)).and_then(|it| crate::api::quantity::Quantity::parse(&it.0).ok());
-    value.map_or(0, |quantity| quantity.value()).to_string()
+    let name = field.resource.split_once('.').map_or("", |(_, name)| name);
+    let millis = |text: &str| Quantity::parse(text).map_or(0, |quantity| quantity.milli_value());
+    let value = list.and_then(|list| list.get(name)).map_or(0, |amount| millis(&amount.0));
+    let divisor = field.divisor.as_ref().map_or(0, |divisor| millis(&divisor.0));
+    let divisor = if divisor <= 0 { 1000 } else { divisor };
+    ((value + divisor - 1) / divisor).to_string()
 }
 
 /// Puts `$(NAME)` in; `$$(NAME)` and unknown names stay as they are.

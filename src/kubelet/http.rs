@@ -138,8 +138,12 @@ impl<T> Stream for Guarded<T> {
 }
 
 fn written(line: &LogLine, timestamps: bool) -> Vec<u8> {
-    let text = if timestamps { format!("{:.9} {}\n", line.at, line.text) } else { format!("{}\n", line.text) };
-    text.into_bytes()
+    let mut bytes = if timestamps { format!("{:.9} ", line.at).into_bytes() } else { Vec::new() };
+    bytes.extend_from_slice(&line.bytes);
+    if !line.partial {
+        bytes.push(b'\n');
+    }
+    bytes
 }
 
 /// The runtime's id of the container whose output is wanted. Source of the words: kubelet

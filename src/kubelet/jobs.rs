@@ -10,14 +10,15 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, LifecycleHandler, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::admission::amount;
-use super::environment::{Sources, put_in};
+use super::config;
+use super::environment::Sources;
 use super::pod::PodView;
 use super::probes::{Answer, ProbeKind};
 use super::run::Node;
-use super::runtime::{ContainerConfig, Dial, Exit, Image, RuntimeError, SandboxConfig};
+use super::runtime::{Dial, Exit, Image, RuntimeError};
 use super::state::{Exited, Failure, Running, Sandbox};
 use super::status::WAITS_FOR_VOLUMES;
+use super::volumes::Tokens;
 use super::worker::reference;
 use crate::client::Causes;
 use crate::client::events::Type;
@@ -66,15 +67,7 @@ pub async fn sandbox(node: Arc<Node>, pod: PodView) -> Outcome {
     let Some(ip) = ip else {
         return Outcome::Sandbox(Err("failed to allocate for range 0: no IP addresses available in range".to_owned()));
     };
-    let config = SandboxConfig {
-        namespace: pod.namespace().to_owned(),
-        name: pod.name().to_owned(),
-        uid: pod.uid().to_owned(),
-        hostname: pod.spec.hostname.clone().unwrap_or_else(|| pod.name().to_owned()),
-        ip: ip.clone(),
-        labels: pod.metadata.labels.clone().unwrap_or_default(),
-        annotations: pod.metadata.annotations.clone().unwrap_or_default(),
-    };
+    let config = config::sandbox(&pod, &ip, &node.config.dns);
     let made = node.runtime.run_sandbox(config).await;
     Outcome::Sandbox(made.map(|id| Sandbox { id, ip }).map_err(|error| error.message))
 }
@@ -127,28 +120,23 @@ async fn try_start(
 ) -> Result<Running, NotStarted> {
     let image = image(node, pod, sandbox, spec).await.map_err(NotStarted::Refused)?;
     let mut sources = Sources::new(&node.client, pod, &sandbox.ip, &node.config.address);
-    let files = sources.files(spec).await.map_err(|why| {
+    let tokens = if node.runtime.has_processes() { Tokens::Made } else { Tokens::Later };
+    let refused = |why: String| {
         tell(node, pod, "", Type::Warning, "FailedMount", why.clone());
         NotStarted::Refused(fail(node, WAITS_FOR_VOLUMES, why))
-    })?;
-    let env = sources.variables(spec).await.map_err(|why| {
+    };
+    for volume in sources.volumes(spec, &sandbox.ip, tokens).await.map_err(&refused)? {
+        let name = volume.name.clone();
+        let set = node.runtime.set_volume(&sandbox.id, volume).await;
+        set.map_err(|error| refused(format!("MountVolume.SetUp failed for volume \"{name}\" : {error}")))?;
+    }
+    let config_error = |why: String| {
         tell(node, pod, &spec.name, Type::Warning, "Failed", format!("Error: {why}"));
         NotStarted::Refused(fail(node, "CreateContainerConfigError", why))
-    })?;
-    let words = |list: &Option<Vec<String>>| list.iter().flatten().map(|word| put_in(word, &env)).collect();
-    let limit = spec.resources.as_ref().and_then(|resources| resources.limits.as_ref()?.get("memory"));
-    let ports = spec.ports.iter().flatten().filter_map(|port| u16::try_from(port.container_port).ok());
-    let config = ContainerConfig {
-        name: spec.name.clone(),
-        image: image.name.clone(),
-        command: words(&spec.command),
-        args: words(&spec.args),
-        attempt,
-        ports: ports.collect(),
-        memory_limit_bytes: limit.map(|limit| amount("memory", &limit.0)),
-        files,
-        env,
     };
+    let env = sources.variables(spec).await.map_err(&config_error)?;
+    config::check_non_root(pod, spec, &image).map_err(&config_error)?;
+    let config = config::container(pod, spec, &image, env, attempt);
     let id = match node.runtime.create_container(&sandbox.id, config).await {
         Ok(id) => id,
         Err(error) => return Err(NotStarted::Crashed(error)),
@@ -199,7 +187,7 @@ async fn image(node: &Node, pod: &PodView, sandbox: &Sandbox, spec: &Container) 
     }
     say(Type::Normal, "Pulling", format!("Pulling image \"{name}\""));
     let tick = node.clock.tick();
-    match node.runtime.pull_image(&sandbox.id, name).await {
+    match node.runtime.pull_image(&sandbox.id, name, None).await {
         Ok(image) => {
             let took = format!("{}ms", node.clock.since(tick).as_millis());
             let size = image.size_bytes;
@@ -246,7 +234,7 @@ pub async fn stop(
 async fn run_hook(node: &Node, sandbox: Option<&Sandbox>, spec: &Container, id: &str, hook: &LifecycleHandler) -> bool {
     if let Some(exec) = &hook.exec {
         let command = exec.command.clone().unwrap_or_default();
-        return node.runtime.exec(id, &command).await.is_ok_and(|done| done.code == 0);
+        return node.runtime.exec_sync(id, &command).await.is_ok_and(|done| done.code == 0);
     }
     if let Some(sleep) = &hook.sleep {
         node.clock.sleep(Duration::from_secs(sleep.seconds.max(0) as u64)).await;
@@ -283,7 +271,7 @@ pub async fn probe(
 async fn ask(node: &Node, sandbox: &Sandbox, spec: &Container, probe: &Probe, id: &str) -> Result<(), String> {
     if let Some(exec) = &probe.exec {
         let command = exec.command.clone().unwrap_or_default();
-        let done = node.runtime.exec(id, &command).await.map_err(|error| error.message)?;
+        let done = node.runtime.exec_sync(id, &command).await.map_err(|error| error.message)?;
         return match done.code {
             0 => Ok(()),
             _ => Err(String::from_utf8_lossy(&done.output).into_owned()),

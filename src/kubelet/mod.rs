@@ -7,6 +7,7 @@
 //! Chapter: `book/src/control-plane/kubelet.md`.
 
 pub mod admission;
+pub mod config;
 pub mod environment;
 pub mod http;
 mod jobs;
@@ -18,6 +19,7 @@ pub mod runtime;
 pub mod state;
 pub mod status;
 pub mod sync;
+pub mod volumes;
 pub mod worker;
 
 pub use node::NodeConfig;

@@ -17,6 +17,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 
 use super::admission::{Amounts, amount};
+use super::config::ClusterDns;
 use super::run::Node;
 use crate::client::Causes;
 use crate::client::events::Type;
@@ -49,6 +50,8 @@ pub struct NodeConfig {
     pub zone: String,
     /// Further labels.
     pub labels: BTreeMap<String, String>,
+    /// How its Pods look names up.
+    pub dns: ClusterDns,
     /// What it has: `cpu`, `memory`, `pods`, `ephemeral-storage`, `nvidia.com/gpu` …
     pub capacity: BTreeMap<String, String>,
 }
@@ -64,6 +67,7 @@ impl NodeConfig {
             pod_cidr: format!("10.{}.{}.0/24", 244 + number / 256, number % 256),
             zone: format!("zone-{}", ["a", "b", "c"][index % 3]),
             labels: BTreeMap::new(),
+            dns: ClusterDns::default(),
             capacity: capacity.map(|(name, amount)| (name.to_owned(), amount.to_owned())).into(),
         }
     }

@@ -223,10 +223,11 @@ impl Worker {
         if running.id != id {
             return;
         }
-        let lost = Exit { code: 137, reason: "ContainerStatusUnknown", at: self.node.clock.now() };
+        let now = self.node.clock.now();
+        let lost = Exit { code: 137, reason: "ContainerStatusUnknown", at: now, message: String::new() };
         let exit = exit.unwrap_or(lost);
         let (code, reason) = (exit.code, exit.reason.to_owned());
-        let exited = Exited { was: running.clone(), finished: exit.at, code, reason, message: String::new() };
+        let exited = Exited { was: running.clone(), finished: exit.at, code, reason, message: exit.message };
         self.state.exited(container, exited);
     }
 

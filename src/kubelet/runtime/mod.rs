@@ -1,11 +1,11 @@
 //! What the kubelet asks of a container runtime, shaped as CRI (the Container Runtime Interface).
 //!
-//! A sandbox is what a Pod's containers share; containers are created in it, started, stopped; images
-//! are pulled; a process can be run beside them; their output is kept. The kubelet decides *what*,
-//! a runtime only *how*. Every runtime passes the same conformance test (`conformance`).
+//! A sandbox is what a Pod's containers share; volumes are put into it, containers are created in it,
+//! started, stopped; images are pulled; a process can be run beside them; their output is kept. The
+//! kubelet decides *what* ([`config`] is the whole of it), a runtime only *how*. Every runtime passes the
+//! same conformance test (`conformance`). A runtime never asks the API server anything.
 //! Chapter: `book/src/control-plane/kubelet.md`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,46 +13,14 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
+pub mod config;
 #[cfg(test)]
 pub mod conformance;
+pub mod session;
 pub mod simulated;
 
-/// A Pod's sandbox to be.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "the names are those of the Pod's fields")]
-pub struct SandboxConfig {
-    pub namespace: String,
-    pub name: String,
-    pub uid: String,
-    pub hostname: String,
-    /// The address the node's IPAM gave it.
-    pub ip: String,
-    pub labels: BTreeMap<String, String>,
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// A container to be.
-#[derive(Clone, Debug, Default)]
-pub struct ContainerConfig {
-    /// Its name in the Pod.
-    pub name: String,
-    /// Its image, as pulled.
-    pub image: String,
-    /// Replaces the image's entry point when not empty.
-    pub command: Vec<String>,
-    /// Replaces the image's arguments when not empty.
-    pub args: Vec<String>,
-    /// The environment, resolved.
-    pub env: Vec<(String, String)>,
-    /// How often it was started before: 0 the first time.
-    pub attempt: u32,
-    /// The ports it says it listens on.
-    pub ports: Vec<u16>,
-    /// Above this it is killed.
-    pub memory_limit_bytes: Option<i64>,
-    /// Files that volumes put into it, by absolute path.
-    pub files: BTreeMap<String, Vec<u8>>,
-}
+pub use config::{ContainerConfig, Mount, Resources, SandboxConfig, Security, Volume, VolumeFile, VolumeSource};
+pub use session::{Connection, Exec, Session, Streams};
 
 /// An image on the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +31,17 @@ pub struct Image {
     pub id: String,
     /// Its size in bytes.
     pub size_bytes: i64,
+    /// Whom its process runs as, as the image says it: a number, a name, either with a group after a
+    /// colon; empty: root.
+    pub user: String,
+}
+
+/// Who pulls. CRI: `AuthConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Credentials {
+    pub username: String,
+    pub password: String,
 }
 
 /// Why the runtime could not do it, in its own words; `reason` is what the Pod's status shows.
@@ -93,14 +72,19 @@ pub struct Exit {
     pub reason: &'static str,
     /// When it ended.
     pub at: Timestamp,
+    /// What it left in its termination message file: at most 4096 bytes.
+    pub message: String,
 }
+
+/// More output of a command is dropped. Source: kubelet `maxReadLength` of exec probes, and CRI's own limit.
+pub const MAX_EXEC_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a command run inside a container did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executed {
     /// Its exit code.
     pub code: i32,
-    /// What it printed, both streams.
+    /// What it printed, both streams as they came; at most [`MAX_EXEC_OUTPUT_BYTES`].
     pub output: Bytes,
 }
 
@@ -136,22 +120,52 @@ pub struct LogOptions {
     pub since: Option<Timestamp>,
 }
 
+/// Which stream a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
 /// A line of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// When it was printed.
     pub at: Timestamp,
-    /// The line, without its end.
-    pub text: String,
+    /// Where.
+    pub stream: Stream,
+    /// The line, without its end. Not always text.
+    pub bytes: Bytes,
+    /// True when it has no end: the line goes on in the next one, or the process ended within it.
+    pub partial: bool,
 }
 
-/// What a container uses now.
+impl LogLine {
+    /// A whole line on stdout.
+    pub fn new(at: Timestamp, text: impl Into<String>) -> Self {
+        LogLine { at, stream: Stream::Stdout, bytes: Bytes::from(text.into()), partial: false }
+    }
+
+    /// The line as text; what is none is shown as `\u{FFFD}`.
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes)
+    }
+}
+
+/// What a container uses now. CRI: `ContainerStats`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Thousandths of a core.
+    /// Thousandths of a core, lately.
     pub cpu_millis: i64,
-    /// Bytes.
+    /// CPU time since it started.
+    pub cpu_nanoseconds: u64,
+    /// Bytes of memory that cannot be taken away: the working set.
     pub memory_bytes: i64,
+    /// Bytes it has written to its own layer.
+    pub written_bytes: u64,
+    /// Processes.
+    pub processes: u32,
 }
 
 /// The outcome of an operation.
@@ -161,6 +175,12 @@ pub type Result<T> = std::result::Result<T, RuntimeError>;
 pub trait Runtime: Send + Sync + 'static {
     /// Its name and version as nodes report it: `simulated://0.1.0`.
     fn version(&self) -> String;
+
+    /// True when containers are processes, which read files whenever they like; false when nothing looks
+    /// at a container's files until somebody execs into it.
+    fn has_processes(&self) -> bool {
+        true
+    }
 
     /// Makes a sandbox; returns its id.
     fn run_sandbox(&self, config: SandboxConfig) -> BoxFuture<'_, Result<String>>;
@@ -174,13 +194,25 @@ pub trait Runtime: Send + Sync + 'static {
     /// The image, if it is on the node.
     fn image<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Option<Image>>;
 
-    /// Fetches an image for a sandbox.
-    fn pull_image<'a>(&'a self, sandbox: &'a str, image: &'a str) -> BoxFuture<'a, Result<Image>>;
+    /// Fetches an image for a sandbox, as nobody or as who these credentials belong to.
+    fn pull_image<'a>(
+        &'a self,
+        sandbox: &'a str,
+        image: &'a str,
+        credentials: Option<&'a Credentials>,
+    ) -> BoxFuture<'a, Result<Image>>;
+
+    /// Deletes an image that no container uses; one that is not there is no error.
+    fn remove_image<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<()>>;
 
     /// The images on the node, largest first.
     fn images(&self) -> BoxFuture<'_, Vec<Image>>;
 
-    /// Makes a container; returns its id.
+    /// Puts a volume into the sandbox. Given again under its name: [`VolumeSource::Files`] replace what
+    /// was there, in running containers too; any other volume stays as it is.
+    fn set_volume<'a>(&'a self, sandbox: &'a str, volume: Volume) -> BoxFuture<'a, Result<()>>;
+
+    /// Makes a container, whose volumes are there already; returns its id.
     fn create_container<'a>(&'a self, sandbox: &'a str, config: ContainerConfig) -> BoxFuture<'a, Result<String>>;
 
     /// Starts its process; returns when.
@@ -192,8 +224,24 @@ pub trait Runtime: Send + Sync + 'static {
     /// Waits until the process has ended; at once when it has.
     fn wait<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Exit>>;
 
-    /// Runs a command beside the process and waits for it.
-    fn exec<'a>(&'a self, container: &'a str, command: &'a [String]) -> BoxFuture<'a, Result<Executed>>;
+    /// Forgets an ended container and its output.
+    fn remove_container<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<()>>;
+
+    /// Changes what a running container may use.
+    fn update_resources<'a>(&'a self, container: &'a str, resources: Resources) -> BoxFuture<'a, Result<()>>;
+
+    /// Runs a command beside the process and waits for it. Dropped before its end, it is killed.
+    fn exec_sync<'a>(&'a self, container: &'a str, command: &'a [String]) -> BoxFuture<'a, Result<Executed>>;
+
+    /// Runs a command beside the process and hands its streams over. A command that cannot be found is
+    /// an error of the session's `exit`; a container that does not run is one at once.
+    fn exec<'a>(&'a self, container: &'a str, exec: Exec) -> BoxFuture<'a, Result<Session>>;
+
+    /// Connects to the process itself. The streams asked for are those it was made with, or fewer.
+    fn attach<'a>(&'a self, container: &'a str, streams: Streams) -> BoxFuture<'a, Result<Session>>;
+
+    /// Connects to a port on the sandbox's own `localhost`.
+    fn port_forward<'a>(&'a self, sandbox: &'a str, port: u16) -> BoxFuture<'a, Result<Connection>>;
 
     /// Asks the sandbox's address something; the error is what a client would see.
     fn dial<'a>(&'a self, sandbox: &'a str, dial: Dial) -> BoxFuture<'a, std::result::Result<Answered, String>>;

@@ -86,7 +86,7 @@ pub fn image(name: &str) -> Image {
     let digest: String = Sha256::digest(full.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let (repository, _) = split_tag(&full);
     let size_bytes = 4_000_000 + i64::from_str_radix(&digest[..6], 16).unwrap_or(0) * 4;
-    Image { name: full.clone(), id: format!("{repository}@sha256:{digest}"), size_bytes }
+    Image { name: full.clone(), id: format!("{repository}@sha256:{digest}"), size_bytes, user: String::new() }
 }
 
 /// Fetches an image, or says in a runtime's words why it cannot be had.

@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::shell::{Script, seconds};
+use super::shell::{Files, Script, seconds};
 use crate::api::quantity::Quantity;
 use crate::kubelet::runtime::{ContainerConfig, Result, RuntimeError, SandboxConfig};
 
@@ -75,9 +75,11 @@ pub struct Program {
     /// What it prints and when it ends by itself.
     pub script: Script,
     /// The environment it sees.
-    pub env: Vec<(String, String)>,
+    pub env: BTreeMap<String, String>,
     /// Its files.
-    pub files: BTreeMap<String, String>,
+    pub files: Files,
+    /// It is a shell that reads commands from its standard input.
+    pub interactive: bool,
     /// How long starting takes.
     pub start_delay: Duration,
     /// What it listens on.
@@ -108,11 +110,12 @@ struct Known {
 ///
 /// # Errors
 /// When its command cannot be run: there is no such file in the image.
-pub fn program(sandbox: &SandboxConfig, config: &ContainerConfig) -> Result<Program> {
+pub fn program(sandbox: &SandboxConfig, config: &ContainerConfig, files: Files) -> Result<Program> {
     let settings = Settings::new(&sandbox.annotations, &config.name);
     let known = known(&config.image, config);
     let words: Vec<String> = config.command.iter().chain(&config.args).cloned().collect();
     let own = config.command.is_empty() && (config.args.is_empty() || !is_shell_image(&config.image));
+    let interactive = config.stdin && if own { is_shell_image(&config.image) } else { is_prompt(&words) };
     let (script, mut heeds_term, mut listens) = if own {
         (Script::parse(&known.script), known.heeds_term, known.listens)
     } else {
@@ -121,23 +124,22 @@ pub fn program(sandbox: &SandboxConfig, config: &ContainerConfig) -> Result<Prog
     if !own && is_server_command(&words) {
         (heeds_term, listens) = (true, Listens::Anywhere);
     }
+    let script = if interactive { Script::parse("sleep infinity") } else { script };
     let script = override_by(&settings, config.attempt, script);
     if !config.ports.is_empty() && listens != Listens::Nowhere {
         listens = Listens::On(config.ports.clone());
     }
     let memory_bytes = settings.bytes("memory").unwrap_or(16 * 1024 * 1024);
-    let over = config.memory_limit_bytes.is_some_and(|limit| memory_bytes > limit);
-    let mut env = config.env.clone();
+    let over = config.resources.memory_limit_bytes.is_some_and(|limit| memory_bytes > limit);
+    let mut env: BTreeMap<String, String> = config.env.iter().cloned().collect();
     for (name, value) in [("HOSTNAME", &sandbox.hostname), ("POD_IP", &sandbox.ip)] {
-        if !env.iter().any(|(known, _)| known == name) {
-            env.push((name.to_owned(), value.clone()));
-        }
+        env.entry(name.to_owned()).or_insert_with(|| value.clone());
     }
-    let files = config.files.iter().map(|(path, bytes)| (path.clone(), String::from_utf8_lossy(bytes).into_owned()));
     Ok(Program {
         script,
         env,
-        files: files.collect(),
+        files,
+        interactive,
         start_delay: settings.time("start-delay").unwrap_or_default(),
         listens,
         ready_after: settings.time("ready-after").unwrap_or(known.ready_after),
@@ -162,7 +164,15 @@ fn override_by(settings: &Settings<'_>, attempt: u32, script: Script) -> Script 
     }
 }
 
-fn script(words: &[String]) -> Result<Script> {
+/// True for a shell that is given nothing to run: it reads commands.
+pub fn is_prompt(words: &[String]) -> bool {
+    let name = words.first().map(|word| word.rsplit('/').next().unwrap_or(word));
+    let options = words.iter().skip(1).all(|word| matches!(word.as_str(), "-i" | "-l" | "-il" | "-li"));
+    matches!(name, Some("sh" | "bash" | "ash")) && options
+}
+
+/// What a command does; the error is that there is no such program.
+pub fn script(words: &[String]) -> Result<Script> {
     let first = words.first().map(String::as_str).unwrap_or_default();
     let name = first.rsplit('/').next().unwrap_or(first);
     match (name, words.get(1).map(String::as_str)) {

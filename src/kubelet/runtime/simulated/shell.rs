@@ -1,8 +1,8 @@
 //! A very small shell: enough of `sh` that a Pod's command behaves as it would, without a process.
 //!
-//! In: a command line, the environment, the files that volumes put there. Out: what is printed and
-//! when, which files exist at a time, and when it ends with which code. Pure: [`Script::play`] computes
-//! what has happened by a time from nothing but the script. It knows `echo printf sleep exit true false
+//! In: a command line, the environment, the files that volumes put there, the changes that others made to
+//! them later. Out: what is printed and when, which files exist at a time, and when it ends with which
+//! code. Pure: [`Script::play`] computes what has happened by a time from nothing but those. It knows `echo printf sleep exit true false
 //! : cat touch rm ls hostname date env printenv test trap exec tail`, `;  &&  ||  |` (the last command
 //! speaks), `> >>`, `while`, `until`, `for` and `if`. Everything else is `not found`. Limit: 20,000
 //! commands; a script that runs on is taken to run for ever.
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::syntax::{Node, Over, Then, Writing, parse, quote};
+use crate::kubelet::runtime::Stream;
 
 const MOST_COMMANDS: usize = 20_000;
 /// What a turn of a loop takes when nothing in it takes time.
@@ -20,17 +21,46 @@ const SHORTEST_TURN: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script(Vec<Node>);
 
+/// Files by path.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// A file that somebody else (an exec, a volume) wrote or removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When, after the start.
+    pub at: Duration,
+    /// Which file.
+    pub path: String,
+    /// What it holds; `None`: it is gone.
+    pub content: Option<Vec<u8>>,
+}
+
+/// A line that was printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// When, after the start.
+    pub at: Duration,
+    /// Where.
+    pub stream: Stream,
+    /// Without its end.
+    pub text: String,
+}
+
 /// What has happened by a time.
 #[derive(Clone, Debug, Default)]
 pub struct Played {
-    /// Lines and when they were printed.
-    pub lines: Vec<(Duration, String)>,
+    /// What was printed, in order.
+    pub lines: Vec<Printed>,
     /// Files by path.
-    pub files: BTreeMap<String, String>,
+    pub files: Files,
     /// When it ended, and with which code.
     pub ended: Option<(Duration, i32)>,
+    /// True when it ended because it said `exit`.
+    pub exited: bool,
     /// True once it asked to be told of TERM.
     pub heeds_term: bool,
+    /// The variables as they are then.
+    pub env: BTreeMap<String, String>,
 }
 
 impl Script {
@@ -45,17 +75,19 @@ impl Script {
         Script(vec![Node::Command { words, into: None, then: Then::Always }])
     }
 
-    /// What has happened `until` after the start.
-    pub fn play(&self, env: &[(String, String)], files: BTreeMap<String, String>, until: Duration) -> Played {
-        let env = env.iter().cloned().collect();
-        let played = Played { files, ..Played::default() };
-        let mut machine = Machine { played, env, at: Duration::ZERO, until, status: 0, commands: 0 };
-        let code = match machine.run(&self.0) {
+    /// What has happened `until` after the start, when others made these changes, in order of time.
+    pub fn play(&self, env: &BTreeMap<String, String>, files: Files, changes: &[Change], until: Duration) -> Played {
+        let played = Played { files, env: env.clone(), ..Played::default() };
+        let mut machine = Machine { played, changes, at: Duration::ZERO, until, status: 0, commands: 0 };
+        let flow = machine.run(&self.0);
+        let code = match flow {
             Flow::Go => Some(machine.status),
             Flow::Exit(code) => Some(code),
             Flow::Later => None,
         };
+        machine.played.exited = matches!(flow, Flow::Exit(_));
         machine.played.ended = code.map(|code| (machine.at, code));
+        machine.take_changes(until);
         machine.played
     }
 }
@@ -67,16 +99,27 @@ enum Flow {
     Later,
 }
 
-struct Machine {
+struct Machine<'a> {
     played: Played,
-    env: BTreeMap<String, String>,
+    /// Those that have not been seen yet.
+    changes: &'a [Change],
     at: Duration,
     until: Duration,
     status: i32,
     commands: usize,
 }
 
-impl Machine {
+impl Machine<'_> {
+    fn take_changes(&mut self, until: Duration) {
+        while let Some((change, later)) = self.changes.split_first().filter(|(change, _)| change.at <= until) {
+            match &change.content {
+                Some(content) => _ = self.played.files.insert(change.path.clone(), content.clone()),
+                None => _ = self.played.files.remove(&change.path),
+            }
+            self.changes = later;
+        }
+    }
+
     fn run(&mut self, nodes: &[Node]) -> Flow {
         let mut skip = false;
         for node in nodes {
@@ -137,7 +180,7 @@ impl Machine {
     fn each_word(&mut self, name: &str, words: &[String], body: &[Node]) -> Flow {
         for word in words {
             let word = self.expand(word);
-            self.env.insert(name.to_owned(), word);
+            self.played.env.insert(name.to_owned(), word);
             match self.run(body) {
                 Flow::Go => {}
                 other => return other,
@@ -151,14 +194,15 @@ impl Machine {
         if self.commands > MOST_COMMANDS {
             return Flow::Later;
         }
+        self.take_changes(self.at.min(self.until));
         let words: Vec<String> = words.iter().map(|word| self.expand(word)).collect();
         let mut words: &[String] = &words;
         while let Some((name, value)) = words.first().and_then(|word| assignment(word)) {
-            self.env.insert(name.to_owned(), value.to_owned());
+            self.played.env.insert(name.to_owned(), value.to_owned());
             words = &words[1..];
         }
         let Some((name, args)) = words.split_first() else { return Flow::Go };
-        let mut output = String::new();
+        let (mut output, mut errors) = (String::new(), String::new());
         self.status = 0;
         match name.rsplit('/').next().unwrap_or(name) {
             "exit" => return Flow::Exit(args.first().and_then(|code| code.parse().ok()).unwrap_or(0)),
@@ -169,20 +213,21 @@ impl Machine {
             "tail" if args.iter().any(|arg| arg == "-f" || arg == "-F") => return Flow::Later,
             "trap" => self.played.heeds_term = true,
             "exec" => return self.command(args, into, then),
-            name => self.built_in(name, args, &mut output),
+            name => self.built_in(name, args, &mut output, &mut errors),
         }
         if self.at > self.until {
             return Flow::Later;
         }
+        self.print(Stream::Stderr, &errors);
         self.write(output, into, then);
         Flow::Go
     }
 
-    fn built_in(&mut self, name: &str, args: &[String], output: &mut String) {
+    fn built_in(&mut self, name: &str, args: &[String], output: &mut String, errors: &mut String) {
         match name {
             "true" | ":" | "set" | "export" | "mkdir" | "chmod" | "cd" | "wait" => {
                 for (name, value) in args.iter().filter_map(|word| assignment(word)) {
-                    self.env.insert(name.to_owned(), value.to_owned());
+                    self.played.env.insert(name.to_owned(), value.to_owned());
                 }
             }
             "false" => self.status = 1,
@@ -193,7 +238,7 @@ impl Machine {
             "printf" => *output = args.join(" ").replace("\\n", "\n"),
             "touch" => args.iter().for_each(|path| _ = self.played.files.entry(path.clone()).or_default()),
             "rm" => args.iter().for_each(|path| _ = self.played.files.remove(path)),
-            "cat" => self.cat(args, output),
+            "cat" => self.cat(args, output, errors),
             "ls" => {
                 let here = |path: &&String| args.iter().all(|arg| arg.starts_with('-') || path.starts_with(arg));
                 let found: Vec<&String> = self.played.files.keys().filter(here).collect();
@@ -201,28 +246,28 @@ impl Machine {
                 found.iter().for_each(|path| output.push_str(&format!("{path}\n")));
             }
             "test" | "[" => self.status = i32::from(!self.test(args)),
-            "hostname" => *output = format!("{}\n", self.env.get("HOSTNAME").map_or("", String::as_str)),
+            "hostname" => *output = format!("{}\n", self.played.env.get("HOSTNAME").map_or("", String::as_str)),
             "date" => *output = format!("{}s after the start\n", self.at.as_secs()),
             "env" | "printenv" => match args.first() {
-                None => self.env.iter().for_each(|(name, value)| output.push_str(&format!("{name}={value}\n"))),
-                Some(name) => match self.env.get(name) {
+                None => self.played.env.iter().for_each(|(name, value)| output.push_str(&format!("{name}={value}\n"))),
+                Some(name) => match self.played.env.get(name) {
                     Some(value) => *output = format!("{value}\n"),
                     None => self.status = 1,
                 },
             },
             other => {
-                *output = format!("sh: {other}: not found\n");
+                *errors = format!("sh: {other}: not found\n");
                 self.status = 127;
             }
         }
     }
 
-    fn cat(&mut self, args: &[String], output: &mut String) {
+    fn cat(&mut self, args: &[String], output: &mut String, errors: &mut String) {
         for path in args {
             match self.played.files.get(path) {
-                Some(text) => output.push_str(text),
+                Some(text) => output.push_str(&String::from_utf8_lossy(text)),
                 None => {
-                    output.push_str(&format!("cat: can't open '{path}': No such file or directory\n"));
+                    errors.push_str(&format!("cat: can't open '{path}': No such file or directory\n"));
                     self.status = 1;
                 }
             }
@@ -232,7 +277,9 @@ impl Machine {
     fn test(&self, args: &[String]) -> bool {
         let args: Vec<&str> = args.iter().map(String::as_str).filter(|arg| *arg != "]").collect();
         match args.as_slice() {
-            ["-f" | "-e", path] => self.played.files.contains_key(*path),
+            ["-d", path] => is_folder(&self.played.files, path),
+            ["-e", path] => self.played.files.contains_key(*path) || is_folder(&self.played.files, path),
+            ["-f", path] => self.played.files.contains_key(*path),
             ["!", "-f" | "-e", path] => !self.played.files.contains_key(*path),
             ["-z", text] => text.is_empty(),
             ["-n", text] | [text] => !text.is_empty(),
@@ -257,18 +304,25 @@ impl Machine {
     fn write(&mut self, output: String, into: Option<&(String, Writing)>, then: Then) {
         match into {
             Some((path, _)) if path.starts_with("/dev/") => {}
-            Some((path, Writing::New)) => _ = self.played.files.insert(path.clone(), output),
-            Some((path, Writing::Append)) => self.played.files.entry(path.clone()).or_default().push_str(&output),
+            Some((path, Writing::New)) => _ = self.played.files.insert(path.clone(), output.into_bytes()),
+            Some((path, Writing::Append)) => {
+                self.played.files.entry(path.clone()).or_default().extend_from_slice(output.as_bytes());
+            }
             None if then == Then::Pipe => {}
-            None => self.played.lines.extend(output.lines().map(|line| (self.at, line.to_owned()))),
+            None => self.print(Stream::Stdout, &output),
         }
+    }
+
+    fn print(&mut self, stream: Stream, text: &str) {
+        let at = self.at;
+        self.played.lines.extend(text.lines().map(|line| Printed { at, stream, text: line.to_owned() }));
     }
 
     /// Puts in variables: `$NAME`, `${NAME}`, `$(hostname)`, `$(date)`, `$?`.
     fn expand(&self, word: &str) -> String {
         let mut expanded = String::new();
         let mut rest = word;
-        let variable = |name: &str| self.env.get(name).map_or("", String::as_str);
+        let variable = |name: &str| self.played.env.get(name).map_or("", String::as_str);
         while let Some(at) = rest.find('$') {
             expanded.push_str(&rest[..at]);
             rest = &rest[at + 1..];
@@ -294,6 +348,13 @@ impl Machine {
         expanded.push_str(rest);
         super::syntax::unquote(&expanded)
     }
+}
+
+/// Whether there is a folder: one that every image has, or one with a file in it.
+pub fn is_folder(files: &Files, path: &str) -> bool {
+    const ALWAYS: [&str; 10] = ["", "/bin", "/dev", "/etc", "/home", "/root", "/run", "/tmp", "/usr", "/var"];
+    let path = path.trim_end_matches('/');
+    ALWAYS.contains(&path) || files.keys().any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
 }
 
 fn assignment(word: &str) -> Option<(&str, &str)> {
@@ -325,9 +386,30 @@ pub fn seconds(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    fn changed(text: &str, changes: &[Change], until: u64) -> Played {
+        let env = BTreeMap::from([("NAME".to_owned(), "ada".to_owned())]);
+        Script::parse(text).play(&env, Files::new(), changes, Duration::from_secs(until))
+    }
+
     fn played(text: &str, until: u64) -> Played {
-        let env = [("NAME".to_owned(), "ada".to_owned())];
-        Script::parse(text).play(&env, BTreeMap::new(), Duration::from_secs(until))
+        changed(text, &[], until)
+    }
+
+    #[test]
+    fn a_script_sees_what_others_write_from_then_on() {
+        let text = "while [ ! -f /go ]; do sleep 1; done; cat /go; sleep 5";
+        let change = |at: u64, content: Option<&str>| Change {
+            at: Duration::from_secs(at),
+            path: "/go".into(),
+            content: content.map(|text| text.as_bytes().to_vec()),
+        };
+        let changes = [change(3, Some("now\n")), change(6, None)];
+        let before = changed(text, &changes, 2);
+        assert!(before.ended.is_none() && before.files.is_empty());
+        let after = changed(text, &changes, 60);
+        assert_eq!(after.lines.iter().map(|line| (line.at.as_secs(), &*line.text)).collect::<Vec<_>>(), [(3, "now")]);
+        assert_eq!(after.ended, Some((Duration::from_secs(8), 0)));
+        assert!(after.files.is_empty());
     }
 
     #[test]
@@ -352,7 +434,7 @@ mod tests {
         ] {
             let played = played(text, 10);
             assert_eq!(played.ended.map(|(at, code)| (at.as_secs(), code)), ended, "{text}");
-            assert_eq!(played.lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), lines, "{text}");
+            assert_eq!(played.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), lines, "{text}");
         }
     }
 
