@@ -91,6 +91,7 @@ fn internal(engine: &Arc<Engine>, object: &Value) -> Option<Call> {
         resource,
         accepted: Accepted::JSON,
         body: Bytes::new(),
+        upgrade: None,
         now: engine.clock.now(),
         warnings: Mutex::default(),
     })

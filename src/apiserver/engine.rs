@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::HeaderMap;
+use hyper::upgrade::OnUpgrade;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -159,6 +160,8 @@ pub struct Call {
     pub accepted: Accepted,
     /// The body, whole.
     pub body: Bytes,
+    /// The client's connection, for the verbs that hand it on.
+    pub upgrade: Option<OnUpgrade>,
     /// When it came.
     pub now: Timestamp,
     /// `Warning` headers of the answer.

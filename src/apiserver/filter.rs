@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{FutureExt, Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, header};
+use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
 use warp::Filter;
 use warp::reply::Response;
@@ -39,6 +40,7 @@ pub fn filter(
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
+        .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::body::stream())
         .then(
             |engine: Arc<Engine>,
@@ -47,8 +49,9 @@ pub fn filter(
              query: String,
              headers: HeaderMap,
              peer,
+             upgrade,
              body| async move {
-                let request = Request { method, path: path.as_str().to_string(), query, headers, peer };
+                let request = Request { method, path: path.as_str().to_string(), query, headers, peer, upgrade };
                 let guarded = AssertUnwindSafe(answer(engine, request, body)).catch_unwind().await;
                 guarded.unwrap_or_else(|_| {
                     tracing::error!("a request's handler panicked");
@@ -71,6 +74,8 @@ struct Request {
     query: String,
     headers: HeaderMap,
     peer: Option<Peer>,
+    /// The connection itself, for who asks for another protocol.
+    upgrade: Option<OnUpgrade>,
 }
 
 async fn answer<B, D>(engine: Arc<Engine>, request: Request, body: B) -> Response
@@ -152,7 +157,8 @@ where
     let body = read_body(body).await.map_err(|status| (status, accepted))?;
     let now = engine.clock.now();
     let warnings = Mutex::default();
-    let call = Call { engine, info, query, headers: request.headers, user, resource, accepted, body, now, warnings };
+    let Request { headers, upgrade, .. } = request;
+    let call = Call { engine, info, query, headers, user, resource, accepted, body, upgrade, now, warnings };
     call.warn(deprecation(&call.resource));
     let mut response = verb(&call).await.unwrap_or_else(|status| respond::error(&status, accepted));
     add_warnings(&mut response, &call.warnings.lock());

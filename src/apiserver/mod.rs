@@ -79,8 +79,9 @@ pub const MAX_IN_FLIGHT: usize = 600;
 
 /// The way to a node's kubelet and its HTTP API (`/containerLogs/{namespace}/{pod}/{container}`, …).
 pub trait KubeletDialer: Send + Sync + 'static {
-    /// Sends one request to the kubelet of `node`. An upgrade (exec, port-forward) is answered by
-    /// 101 with `hyper::upgrade::OnUpgrade` in the response's extensions.
+    /// Sends one request to the kubelet of `node`. For an upgrade (exec, attach, port-forward) the
+    /// client's connection is in the request's extensions, as `hyper::upgrade::OnUpgrade`; a kubelet that
+    /// answers 101 takes it over.
     ///
     /// # Errors
     /// When there is no such kubelet or it cannot be reached.

@@ -1,11 +1,13 @@
 //! The kubelet's own HTTP API, as a function from request to answer.
 //!
 //! In: what the API server's `KubeletDialer` passes on: `GET /containerLogs/{ns}/{pod}/{container}`,
-//! `/pods`, `/healthz`. Out: plain text, streamed where it is followed. Errors in the kubelet's words.
+//! `/pods`, `/healthz`, and the routes of [`streams`]. Out: plain text, streamed where it is followed.
+//! Errors in the kubelet's words.
 //! Chapter: `book/src/control-plane/kubelet.md`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -19,15 +21,17 @@ use parking_lot::Mutex;
 
 use super::pod::PodView;
 use super::run::Node;
-use super::runtime::{LogLine, LogOptions};
+use super::runtime::{self, LogLine, LogOptions};
 use super::status::{self, ID_SCHEME};
+use super::streams::{self, Named, Route};
 use crate::error::Error;
+use crate::tasks::TaskGroup;
 
 /// The body of an answer.
 pub type Body = BoxBody<Bytes, Error>;
 
 /// Answers a request.
-pub async fn answer(node: &Node, request: &Request<Bytes>) -> Response<Body> {
+pub async fn answer(node: &Arc<Node>, tasks: &TaskGroup, request: &Request<Bytes>) -> Response<Body> {
     let parts: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
     match parts.as_slice() {
         ["healthz"] => text(StatusCode::OK, "ok"),
@@ -43,11 +47,40 @@ pub async fn answer(node: &Node, request: &Request<Bytes>) -> Response<Body> {
             let query = Query::parse(request.uri().query().unwrap_or_default());
             logs(node, namespace, pod, container, query).await.unwrap_or_else(|(code, why)| text(code, &why))
         }
+        [route @ ("exec" | "attach"), namespace, pod, container] => {
+            stream(node, tasks, route, Named { namespace, pod, uid: "", container }, request).await
+        }
+        [route @ ("exec" | "attach"), namespace, pod, uid, container] => {
+            stream(node, tasks, route, Named { namespace, pod, uid, container }, request).await
+        }
+        [route @ "portForward", namespace, pod] => {
+            stream(node, tasks, route, Named { namespace, pod, uid: "", container: "" }, request).await
+        }
+        [route @ "portForward", namespace, pod, uid] => {
+            stream(node, tasks, route, Named { namespace, pod, uid, container: "" }, request).await
+        }
         _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
     }
 }
 
-fn text(code: StatusCode, words: &str) -> Response<Body> {
+async fn stream(
+    node: &Arc<Node>,
+    tasks: &TaskGroup,
+    route: &str,
+    named: Named<'_>,
+    request: &Request<Bytes>,
+) -> Response<Body> {
+    let route = match route {
+        "exec" => Route::Exec,
+        "attach" => Route::Attach,
+        _ => Route::PortForward,
+    };
+    let answered = streams::answer(node, tasks, route, named, request).await;
+    answered.unwrap_or_else(|(code, why)| text(code, &why))
+}
+
+/// A plain answer.
+pub(super) fn text(code: StatusCode, words: &str) -> Response<Body> {
     let body = Full::new(Bytes::from(words.to_owned())).map_err(|never: Infallible| match never {}).boxed();
     let mut response = Response::new(body);
     *response.status_mut() = code;
@@ -65,21 +98,25 @@ struct Query {
     since_seconds: Option<i64>,
     since: Option<Timestamp>,
     limit_bytes: Option<usize>,
+    /// Only this stream.
+    stream: Option<runtime::Stream>,
 }
 
 impl Query {
     fn parse(query: &str) -> Query {
         let mut parsed = Query::default();
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let yes = value == "true" || value == "1";
-            match name {
+            match &*name {
                 "follow" => parsed.follow = yes,
                 "previous" => parsed.previous = yes,
                 "timestamps" => parsed.timestamps = yes,
                 "tailLines" => parsed.tail = value.parse().ok(),
                 "sinceSeconds" => parsed.since_seconds = value.parse().ok(),
-                "sinceTime" => parsed.since = value.replace("%3A", ":").replace("%2B", "+").parse().ok(),
+                "sinceTime" => parsed.since = value.parse().ok(),
                 "limitBytes" => parsed.limit_bytes = value.parse().ok(),
+                "stream" if value == "Stdout" => parsed.stream = Some(runtime::Stream::Stdout),
+                "stream" if value == "Stderr" => parsed.stream = Some(runtime::Stream::Stderr),
                 _ => {}
             }
         }
@@ -87,7 +124,8 @@ impl Query {
     }
 }
 
-type Refused = (StatusCode, String);
+/// A refusal: its code and words.
+pub(super) type Refused = (StatusCode, String);
 
 async fn logs(
     node: &Node,
@@ -108,6 +146,8 @@ async fn logs(
     let lines = node.runtime.logs(&id, options).await.map_err(|error| {
         (StatusCode::INTERNAL_SERVER_ERROR, format!("unable to retrieve container logs for {ID_SCHEME}{id}: {error}"))
     })?;
+    let wanted = move |line: &LogLine| query.stream.is_none_or(|stream| line.stream == stream);
+    let lines = lines.filter(move |line| futures::future::ready(wanted(line)));
     let frames = lines.scan(query.limit_bytes, move |left, line| {
         let mut bytes = written(&line, query.timestamps);
         if let Some(left) = left {

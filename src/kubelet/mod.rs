@@ -3,7 +3,7 @@
 //! In: the Pods whose `spec.nodeName` is this node, by watch. Out: containers (through [`runtime`]),
 //! Pod status, the Node object and its heartbeat. The thinking is one pure function,
 //! [`sync::sync_pod`]; [`worker`] carries its actions out, one task a Pod; [`node`] speaks for the
-//! machine; [`http`] answers `kubectl logs`. It never picks a node and never makes a Pod.
+//! machine; [`http`] answers `kubectl logs`, [`streams`] exec, attach and port-forward. It never picks a node and never makes a Pod.
 //! Chapter: `book/src/control-plane/kubelet.md`.
 
 pub mod admission;
@@ -18,6 +18,7 @@ pub mod run;
 pub mod runtime;
 pub mod state;
 pub mod status;
+pub mod streams;
 pub mod sync;
 pub mod volumes;
 pub mod worker;

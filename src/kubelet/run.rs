@@ -16,6 +16,7 @@ use super::admission::{self, Amounts};
 use super::node::{self, NodeConfig};
 use super::pod::PodView;
 use super::runtime::Runtime;
+use super::state::Sandbox;
 use super::{http, worker};
 use crate::client::{Change, Informer, Recorder};
 use crate::clock::Clock;
@@ -33,6 +34,8 @@ pub struct Node {
     /// Told of each image that was pulled.
     pub(super) pulled: Notify,
     pub(super) pods: Mutex<BTreeMap<String, Arc<PodView>>>,
+    /// Where each Pod runs, by its uid.
+    pub(super) sandboxes: Mutex<HashMap<String, Sandbox>>,
     ipam: Mutex<Option<Ipam>>,
     admitted: Mutex<HashMap<String, Amounts>>,
 }
@@ -109,6 +112,7 @@ impl Kubelet {
             changes: watch::Sender::new(Changes::default()),
             pulled: Notify::new(),
             pods: Mutex::default(),
+            sandboxes: Mutex::default(),
             admitted: Mutex::default(),
         });
         tasks.spawn("kubelet", node::keep_alive(node.clone()));
@@ -141,9 +145,10 @@ impl Kubelet {
         self.node.changes.send_modify(|changes| changes.not_ready = why.map(str::to_owned));
     }
 
-    /// Answers a request to the kubelet's own HTTP API.
+    /// Answers a request to the kubelet's own HTTP API. One that asks for another protocol carries its
+    /// connection in its extensions (`hyper::upgrade::OnUpgrade`), which is served here after a 101.
     pub async fn request(&self, request: ::http::Request<Bytes>) -> ::http::Response<http::Body> {
-        http::answer(&self.node, &request).await
+        http::answer(&self.node, &self.tasks, &request).await
     }
 }
 

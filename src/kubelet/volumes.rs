@@ -170,7 +170,7 @@ impl Sources<'_> {
     async fn token(&self, from: &ServiceAccountTokenProjection, mode: i32) -> Result<Files, String> {
         let account = self.pod.spec.service_account_name.as_deref().unwrap_or("default");
         let request = TokenRequest {
-            spec: TokenRequestSpec {
+            spec: Some(TokenRequestSpec {
                 audiences: from.audience.clone().map(|audience| vec![audience]),
                 expiration_seconds: Some(from.expiration_seconds.unwrap_or(3600)),
                 bound_object_ref: Some(BoundObjectReference {
@@ -180,7 +180,7 @@ impl Sources<'_> {
                     uid: Some(self.pod.uid().to_owned()),
                 }),
                 ..TokenRequestSpec::default()
-            },
+            }),
             ..TokenRequest::default()
         };
         let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), self.pod.namespace());

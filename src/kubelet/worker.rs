@@ -167,6 +167,7 @@ impl Worker {
                     Ok(sandbox) => {
                         self.sandbox = Some(sandbox.id.clone());
                         self.state.ip = Some(sandbox.ip.clone());
+                        self.node.sandboxes.lock().insert(self.pod.uid().to_owned(), sandbox.clone());
                         self.state.sandbox = Some(sandbox);
                     }
                     Err(why) => {
@@ -179,6 +180,7 @@ impl Worker {
             Outcome::SandboxStopped => {
                 self.state.jobs.remove(&Job::RemoveSandbox);
                 self.state.sandbox = None;
+                self.node.sandboxes.lock().remove(self.pod.uid());
             }
             Outcome::Started { container, running } => {
                 self.state.jobs.remove(&Job::Start(container.clone()));
@@ -320,6 +322,7 @@ impl Worker {
     }
 
     async fn clean_up(&mut self) {
+        self.node.sandboxes.lock().remove(self.pod.uid());
         if let Some(sandbox) = &self.sandbox
             && let Err(failure) = self.node.runtime.remove_sandbox(sandbox).await
         {

@@ -11,4 +11,5 @@ mod nodes;
 mod page;
 mod process;
 mod served;
+mod streams;
 mod webdriver;

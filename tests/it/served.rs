@@ -15,6 +15,7 @@ pub struct Served {
     cluster: Cluster,
     folder: tempfile::TempDir,
     kubectl: PathBuf,
+    env: Vec<(String, String)>,
 }
 
 /// What a command printed.
@@ -57,7 +58,37 @@ impl Served {
             cluster.write_kubeconfig(&folder.path().join("kubeconfig"), address).unwrap();
             cluster
         });
-        Served { runtime, cluster, folder, kubectl }
+        Served { runtime, cluster, folder, kubectl, env: Vec::new() }
+    }
+
+    /// Sets variables for every `kubectl` from here on.
+    pub fn set_env(&mut self, variables: &[(&str, &str)]) {
+        self.env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    }
+
+    /// `kubectl` with these words, its streams pipes, not started yet.
+    pub fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command.args(split(words));
+        self.ready(command)
+    }
+
+    /// As [`Served::command`], in a terminal of its own (the program `script` makes one).
+    pub fn command_in_terminal(&self, words: &str) -> Command {
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("{} {words}", self.kubectl.display()), "/dev/null"]);
+        self.ready(command)
+    }
+
+    fn ready(&self, mut command: Command) -> Command {
+        command
+            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
+            .env("HOME", self.folder.path())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
     }
 
     /// Runs `kubectl` with these words (split at spaces; a part in single quotes stays whole).
@@ -67,16 +98,9 @@ impl Served {
 
     /// As [`Served::kubectl`], with something on its standard input.
     pub fn kubectl_with(&self, words: &str, input: &str) -> Printed {
-        let mut child = Command::new(&self.kubectl)
-            .args(split(words))
-            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
-            .env("HOME", self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let mut child = self.command(words).spawn().unwrap();
+        // A command that does not read may have ended already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let done = child.wait_with_output().unwrap();
         Printed {
             code: done.status.code().unwrap_or(-1),
