@@ -62,6 +62,8 @@ pub enum Route {
     List,
     /// A custom resource.
     Custom,
+    /// A document that is no object of a kind: discovery.
+    Document,
 }
 
 /// One clause of an `Accept` header.
@@ -81,7 +83,7 @@ pub fn negotiate(header: Option<&str>, route: Route, pretty: bool) -> Result<Acc
         return Ok(Accepted { pretty, ..Accepted::JSON });
     }
     let clauses = clauses(header);
-    if route != Route::Custom {
+    if !matches!(route, Route::Custom | Route::Document) {
         let known = |media: &str| media == "*/*" || parse_media(media).is_some();
         if !clauses.iter().any(|clause| known(clause.media)) {
             return Err(not_routed(route));
@@ -90,6 +92,20 @@ pub fn negotiate(header: Option<&str>, route: Route, pretty: bool) -> Result<Acc
     clauses.iter().find_map(|clause| choose(clause, route, pretty)).ok_or_else(|| {
         Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {}", accepted(route)))
     })
+}
+
+/// The router's question alone: whether the client takes one of these media types at all.
+///
+/// # Errors
+/// 406 when it takes none.
+pub fn routed(header: Option<&str>, produced: &[&str]) -> Result<(), Status> {
+    let header = header.unwrap_or("").trim();
+    let takes = |clause: &Clause| clause.media == "*/*" || produced.contains(&clause.media);
+    if header.is_empty() || clauses(header).iter().any(takes) {
+        return Ok(());
+    }
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {}", produced.join(", "));
+    Err(Status::new(Reason::NotAcceptable, message).details(Details::default()))
 }
 
 fn choose(clause: &Clause, route: Route, pretty: bool) -> Option<Accepted> {
@@ -106,7 +122,7 @@ fn choose(clause: &Clause, route: Route, pretty: bool) -> Option<Accepted> {
         None => pretty,
     };
     let Some(kind) = param("as") else { return Some(Accepted { media, pretty, ..Accepted::JSON }) };
-    if param("g") != Some("meta.k8s.io") {
+    if param("g") != Some("meta.k8s.io") || route == Route::Document {
         return None;
     }
     let meta_version = match param("v") {

@@ -9,7 +9,7 @@ use warp::reply::Response;
 
 use super::catalog::List;
 use super::engine::{Engine, not_allowed, not_served};
-use super::negotiate::{Accepted, Route, negotiate};
+use super::negotiate::{Accepted, Route, negotiate, routed};
 use super::request::RequestInfo;
 use super::respond;
 use crate::api::status::Status;
@@ -32,43 +32,63 @@ const PATHS: &[&str] = &[
     "/version",
 ];
 
-/// Answers a path.
+/// Media types of the API's own documents.
+const FORMS: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// Answers a path. Those that Kubernetes routes by method know only GET; the others do not look at it.
 pub fn answer(engine: &Arc<Engine>, info: &RequestInfo, query: &[(String, String)], headers: &HeaderMap) -> Response {
-    if info.verb != "get" {
-        return respond::error(&not_allowed(), Accepted::JSON);
-    }
     let list = engine.catalog.now();
     let path = info.path.trim_end_matches('/');
     let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let produced: &[&str] = match parts.as_slice() {
+        ["version"] | [".well-known", "openid-configuration"] => &["application/json"],
+        ["openid", "v1", "jwks"] => &["application/jwk-set+json"],
+        ["api"] | ["api", _] => FORMS,
+        ["apis", group, _] if list.all().iter().any(|resource| *resource.group == **group) => FORMS,
+        _ => return unrouted(engine, &list, &parts, query, headers),
+    };
+    if info.verb != "get" {
+        return respond::error(&not_allowed(), Accepted::JSON);
+    }
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if let Err(status) = routed(accept, produced) {
+        return respond::error(&status, Accepted::JSON);
+    }
     match parts.as_slice() {
-        [] => document(root(&list)),
-        ["healthz" | "livez" | "readyz", rest @ ..] => health(parts[0], &rest.join("/"), query),
-        ["version"] => document(version()),
-        ["tutor", "writes"] => document(engine.journal.list(query)),
-        [".well-known", "openid-configuration"] => document(openid()),
-        ["openid", "v1", "jwks"] => {
-            respond::send(200, "application/jwk-set+json", format!("{}\n", engine.auth.key_set()).into())
-        }
-        ["metrics"] => respond::text(200, metrics(engine)),
+        ["version"] => document(&version()),
+        [".well-known", _] => document(&openid()),
+        ["openid", ..] => respond::send(200, "application/jwk-set+json", format!("{}\n", engine.auth.key_set()).into()),
         ["api"] => discover(&list, headers, "/api", |_| discovery::core_versions(SERVER), true),
-        ["apis"] => discover(&list, headers, "/apis", |list| discovery::group_list(list.all()), false),
-        ["api", version] => found(discovery::resource_list(list.all(), "", version)),
+        ["api", version] => found(discovery::resource_list(list.all(), "", version), accept),
+        ["apis", group, version] => found(discovery::resource_list(list.all(), group, version), accept),
+        _ => missing(),
+    }
+}
+
+/// Paths that answer every method alike.
+fn unrouted(
+    engine: &Engine,
+    list: &Arc<List>,
+    parts: &[&str],
+    query: &[(String, String)],
+    headers: &HeaderMap,
+) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    match parts {
+        [] => document(&root(list)),
+        ["healthz" | "livez" | "readyz", rest @ ..] => health(parts[0], &rest.join("/"), query),
+        ["tutor", "writes"] => document(&engine.journal.list(query)),
+        ["metrics"] => respond::text(200, metrics(engine)),
+        ["apis"] => discover(list, headers, "/apis", |list| discovery::group_list(list.all()), false),
         ["apis", group] => match discovery::group(list.all(), group) {
-            Some(group) => document(group),
+            Some(group) => negotiated(&group, accept),
             None => missing(),
         },
-        ["apis", group, version] => {
-            let known = list.all().iter().any(|resource| *resource.group == **group);
-            match discovery::resource_list(list.all(), group, version) {
-                None if !known => missing(),
-                other => found(other),
-            }
-        }
-        ["openapi", "v2"] => kept(&list, headers, "openapi/v2", |list| Some(openapi::swagger(list.all()))),
-        ["openapi", "v3"] => kept(&list, headers, "openapi/v3", |list| Some(openapi::index(list.all()))),
+        ["openapi", "v2"] => kept(list, headers, "openapi/v2", |list| Some(openapi::swagger(list.all()))),
+        ["openapi", "v3"] => kept(list, headers, "openapi/v3", |list| Some(openapi::index(list.all()))),
         ["openapi", "v3", rest @ ..] => {
             let rest = rest.join("/");
-            kept(&list, headers, &format!("openapi/v3/{rest}"), |list| openapi::document(list.all(), &rest))
+            kept(list, headers, &format!("openapi/v3/{rest}"), |list| openapi::document(list.all(), &rest))
         }
         _ => missing(),
     }
@@ -81,12 +101,23 @@ fn missing() -> Response {
     respond::text(404, "404 page not found\n")
 }
 
-fn document(value: Value) -> Response {
+fn document(value: &Value) -> Response {
     respond::send(200, "application/json", format!("{value}\n").into())
 }
 
-fn found(value: Option<Value>) -> Response {
-    value.map_or_else(|| respond::error(&not_served(), Accepted::JSON), document)
+/// A document in the form that the client takes; what has no protobuf form stays JSON.
+fn negotiated(value: &Value, accept: Option<&str>) -> Response {
+    match negotiate(accept, Route::Document, false) {
+        Ok(accepted) => match respond::encode(value, accepted) {
+            Ok(bytes) => respond::send(200, accepted.content_type(), bytes),
+            Err(_) => document(value),
+        },
+        Err(status) => respond::error(&status, Accepted::JSON),
+    }
+}
+
+fn found(value: Option<Value>, accept: Option<&str>) -> Response {
+    value.map_or_else(|| respond::error(&not_served(), Accepted::JSON), |value| negotiated(&value, accept))
 }
 
 fn root(list: &List) -> Value {
@@ -177,7 +208,7 @@ fn discover(
             response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
             response
         }
-        Ok(false) => document(old(list)),
+        Ok(false) => negotiated(&old(list), accept),
         Err(status) => respond::error(&status, Accepted::JSON),
     }
 }
@@ -191,11 +222,11 @@ fn form(accept: Option<&str>) -> Result<bool, Status> {
             if has("g=apidiscovery.k8s.io") && has("v=v2") {
                 return Ok(true);
             }
-        } else if negotiate(Some(clause), Route::Object, false).is_ok() {
+        } else if negotiate(Some(clause), Route::Document, false).is_ok() {
             return Ok(false);
         }
     }
-    negotiate(accept, Route::Object, false).map(|_| false)
+    negotiate(accept, Route::Document, false).map(|_| false)
 }
 
 /// A large document: made once for each list of resources, and named by an ETag.

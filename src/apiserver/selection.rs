@@ -40,7 +40,7 @@ impl Selection {
             if own.iter().any(|own| own == name) {
                 continue;
             }
-            return Err(bad(&unknown_field(&term.field, own.is_empty() && !resource.custom)));
+            return Err(bad(&unknown_field(resource, &term.field, own.is_empty() && !resource.custom)));
         }
         let fields = fields.renamed(|field| convert::stored_field(resource, field));
         let key_prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
@@ -72,11 +72,17 @@ impl Selection {
     }
 }
 
-fn unknown_field(name: &str, only_metadata: bool) -> String {
+/// Each group's own words.
+fn unknown_field(resource: &Resource, name: &str, only_metadata: bool) -> String {
     if only_metadata {
-        format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
-    } else {
-        format!("field label not supported: {name}")
+        return format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
+    }
+    match &*resource.group {
+        "batch" => format!("field label {name:?} not supported for {}", resource.kind),
+        group @ "resource.k8s.io" => {
+            format!("field label not supported for {group}/{}, Kind={}: {name}", resource.version, resource.kind)
+        }
+        _ => format!("field label not supported: {name}"),
     }
 }
 

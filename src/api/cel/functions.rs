@@ -12,6 +12,7 @@ use cel::objects::Opaque;
 use cel::{Context, ExecutionError, Value as Cel};
 
 use super::map;
+use super::semver::{self, Semver};
 use crate::api::go_regex;
 use crate::api::quantity::Quantity;
 
@@ -26,6 +27,8 @@ pub enum Own {
     Ip(IpAddr),
     /// `cidr('10.0.0.0/8')`
     Cidr(IpAddr, u8),
+    /// `semver('1.2.3')`
+    Semver(Semver),
 }
 
 impl Opaque for Own {
@@ -35,6 +38,7 @@ impl Opaque for Own {
             Own::Url(_) => "kubernetes.URL",
             Own::Ip(_) => "net.IP",
             Own::Cidr(..) => "net.CIDR",
+            Own::Semver(_) => "kubernetes.Semver",
         }
     }
 }
@@ -45,9 +49,9 @@ type Function = fn(&Cel, &[Cel]) -> Answer;
 const FUNCTIONS: &[(&str, Function)] = &[
     ("quantity", |this, _| Ok(wrap(Own::Quantity(quantity(text(this)?)?)))),
     ("isQuantity", |this, _| Ok(Cel::Bool(quantity(text(this)?).is_ok()))),
-    ("isLessThan", |this, rest| order(this, rest, Ordering::Less)),
-    ("isGreaterThan", |this, rest| order(this, rest, Ordering::Greater)),
-    ("compareTo", |this, rest| Ok(Cel::Int(as_quantity(this)?.cmp(&as_quantity(one(rest)?)?) as i64))),
+    ("isLessThan", |this, rest| Ok(Cel::Bool(order(this, one(rest)?)? == Ordering::Less))),
+    ("isGreaterThan", |this, rest| Ok(Cel::Bool(order(this, one(rest)?)? == Ordering::Greater))),
+    ("compareTo", |this, rest| Ok(Cel::Int(order(this, one(rest)?)? as i64))),
     ("add", |this, rest| Ok(wrap(Own::Quantity(as_quantity(this)?.plus(operand(one(rest)?)?))))),
     ("sub", |this, rest| Ok(wrap(Own::Quantity(as_quantity(this)?.minus(operand(one(rest)?)?))))),
     ("sign", |this, _| Ok(Cel::Int(as_quantity(this)?.signum().into()))),
@@ -123,6 +127,22 @@ const FUNCTIONS: &[(&str, Function)] = &[
     }),
     ("isSorted", |this, _| Ok(Cel::Bool(list(this)?.is_sorted()))),
     ("sum", |this, _| sum(list(this)?)),
+    ("indexOf", |this, rest| place(list(this)?, one(rest)?, false)),
+    ("lastIndexOf", |this, rest| place(list(this)?, one(rest)?, true)),
+    ("sets.contains", |this, rest| Ok(Cel::Bool(covers(list(this)?, list(one(rest)?)?)))),
+    ("sets.equivalent", |this, rest| {
+        let (one, other) = (list(this)?, list(one(rest)?)?);
+        Ok(Cel::Bool(covers(one, other) && covers(other, one)))
+    }),
+    ("sets.intersects", |this, rest| {
+        let other = list(one(rest)?)?;
+        Ok(Cel::Bool(list(this)?.iter().any(|item| other.contains(item))))
+    }),
+    ("isSemver", |this, rest| Ok(Cel::Bool(semver::read(text(this)?, is_lax(rest)).is_ok()))),
+    ("semver", |this, rest| semver::read(text(this)?, is_lax(rest)).map(|version| wrap(Own::Semver(version)))),
+    ("major", |this, _| Ok(Cel::Int(as_semver(this)?.numbers[0]))),
+    ("minor", |this, _| Ok(Cel::Int(as_semver(this)?.numbers[1]))),
+    ("patch", |this, _| Ok(Cel::Int(as_semver(this)?.numbers[2]))),
     ("min", |this, rest| extreme(this, rest, Ordering::Less)),
     ("max", |this, rest| extreme(this, rest, Ordering::Greater)),
 ];
@@ -199,8 +219,35 @@ fn operand(value: &Cel) -> Result<Quantity, String> {
     }
 }
 
-fn order(this: &Cel, rest: &[Cel], wanted: Ordering) -> Answer {
-    Ok(Cel::Bool(as_quantity(this)?.cmp(&as_quantity(one(rest)?)?) == wanted))
+/// Of two quantities, or of two versions.
+fn order(this: &Cel, other: &Cel) -> Result<Ordering, String> {
+    match own(this)? {
+        Own::Semver(version) => Ok(version.cmp(as_semver(other)?)),
+        _ => Ok(as_quantity(this)?.cmp(&as_quantity(other)?)),
+    }
+}
+
+fn as_semver(value: &Cel) -> Result<&Semver, String> {
+    match own(value)? {
+        Own::Semver(version) => Ok(version),
+        _ => Err(none()),
+    }
+}
+
+/// Whether a version may be written with a `v`, without zeros, without all its parts.
+fn is_lax(rest: &[Cel]) -> bool {
+    matches!(rest.first(), Some(Cel::Bool(true)))
+}
+
+/// Where an item stands in a list; -1: nowhere.
+fn place(items: &[Cel], wanted: &Cel, last: bool) -> Answer {
+    let mut places = items.iter();
+    let at = if last { places.rposition(|item| item == wanted) } else { places.position(|item| item == wanted) };
+    Ok(Cel::Int(at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)))
+}
+
+fn covers(items: &[Cel], wanted: &[Cel]) -> bool {
+    wanted.iter().all(|item| items.contains(item))
 }
 
 fn url(text: &str) -> Result<http::Uri, String> {

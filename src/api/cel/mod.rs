@@ -7,6 +7,7 @@
 pub mod check;
 pub mod duration;
 pub mod functions;
+pub mod semver;
 pub mod signatures;
 
 use std::collections::HashMap;
@@ -18,9 +19,10 @@ use serde_json::Value;
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::stdlib();
-    // Both libraries are new to a fresh environment, so neither can be declared twice.
+    // The libraries are new to a fresh environment, so none can be declared twice.
     env.add_extension(extensions::strings).expect("declared once");
     env.add_extension(extensions::lists).expect("declared once");
+    env.add_extension(extensions::math).expect("declared once");
     Arc::new(env)
 });
 
@@ -53,13 +55,29 @@ pub fn compile(text: &str) -> Result<Program, String> {
 pub fn in_words(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
-        ExecutionError::FunctionError { message, .. } => message.clone(),
+        ExecutionError::FunctionError { function, message } => match conversion(function) {
+            Some(to) => format!("type conversion error from 'string' to '{to}'"),
+            None => message.clone(),
+        },
         ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("index out of bounds: {index}"),
         ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
         ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
         ExecutionError::Overflow(..) => "integer overflow".to_owned(),
         ExecutionError::NoSuchOverload(_) => "no such overload".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// What a function of CEL's own makes of a text, if it only reads texts.
+fn conversion(function: &str) -> Option<&'static str> {
+    match function {
+        "int" => Some("int"),
+        "uint" => Some("uint"),
+        "double" => Some("double"),
+        "bool" => Some("bool"),
+        "duration" => Some("google.protobuf.Duration"),
+        "timestamp" => Some("google.protobuf.Timestamp"),
+        _ => None,
     }
 }
 

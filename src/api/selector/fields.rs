@@ -30,6 +30,10 @@ impl FieldSelector {
             let (field, operator, value) = operator(part)
                 .ok_or_else(|| SelectorError::new(format!("invalid selector: '{text}'; can't understand '{part}'")))?;
             let value = unescape(value)?;
+            if field.is_empty() && value.is_empty() {
+                // Nothing must equal nothing: it always does.
+                continue;
+            }
             terms.push(FieldTerm { field: field.to_owned(), value, negated: operator == "!=" });
         }
         Ok(FieldSelector { terms })

@@ -14,6 +14,7 @@ mod limit_ranger;
 mod mutating_policy;
 mod namespace_lifecycle;
 mod pod_security;
+mod pod_security_baseline;
 mod pod_topology_labels;
 mod policy;
 mod priority;

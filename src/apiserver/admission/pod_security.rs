@@ -7,6 +7,7 @@
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use super::pod_security_baseline;
 use super::{Attributes, Operation, Plugin};
 use crate::api::meta;
 use crate::api::status::Status;
@@ -69,7 +70,7 @@ fn check(request: &mut Attributes<'_>) -> Result<(), Status> {
             return Err(request.forbidden(&text));
         }
     }
-    let warned = level(&namespace, "warn");
+    let warned = warn_level(&namespace);
     let found = violations(pod, &warned.name);
     if !found.is_empty() {
         let text = format!("would violate PodSecurity \"{}:{}\": {}", warned.name, warned.version, found.join(", "));
@@ -81,6 +82,18 @@ fn check(request: &mut Attributes<'_>) -> Result<(), Status> {
 /// An update that changes nothing a check looks at is not checked again.
 fn same_security(pod: &Value, old: &Value) -> bool {
     pod.at("spec") == old.at("spec")
+}
+
+/// What is not said is what is enforced.
+fn warn_level(namespace: &Value) -> Level {
+    let own = meta::label(namespace, &format!("{PREFIX}warn"));
+    let version = meta::label(namespace, &format!("{PREFIX}warn-version"));
+    let enforced = level(namespace, "enforce");
+    match (own, version) {
+        (Some(_), _) => level(namespace, "warn"),
+        (None, Some(version)) => Level { version: version.to_string(), ..enforced },
+        (None, None) => enforced,
+    }
 }
 
 fn level(namespace: &Value, mode: &str) -> Level {
@@ -143,30 +156,33 @@ fn short(violation: &str) -> String {
 
 /// What a Pod does that the level forbids, each with its details, in the order of the checks.
 fn violations(pod: &Value, level: &str) -> Vec<String> {
-    let checks: &[fn(&Value, bool) -> Option<String>] = &[
-        privilege_escalation,
+    type Check = fn(&Value, bool) -> Option<String>;
+    let baseline: &[Check] = &[
+        pod_security_baseline::app_armor,
         capabilities,
         host_namespaces,
         host_path,
         host_ports,
+        pod_security_baseline::hosts_of_probes,
         privileged,
         proc_mount,
-        restricted_capabilities,
-        restricted_volumes,
-        run_as_non_root,
-        run_as_user,
-        seccomp,
+        pod_security_baseline::se_linux,
+        |pod, restricted| if restricted { None } else { seccomp(pod, false) },
         sysctls,
         windows,
     ];
-    let restricted = level == "restricted";
-    if level == "privileged" {
-        return Vec::new();
-    }
-    checks.iter().filter_map(|check| check(pod, restricted)).collect()
+    let strict: &[Check] =
+        &[privilege_escalation, restricted_capabilities, restricted_volumes, run_as_non_root, run_as_user, seccomp];
+    let checks = match level {
+        "privileged" => return Vec::new(),
+        "restricted" => [baseline, strict].concat(),
+        _ => baseline.to_vec(),
+    };
+    checks.iter().filter_map(|check| check(pod, level == "restricted")).collect()
 }
 
-fn containers(pod: &Value) -> Vec<&Value> {
+/// The containers of all kinds.
+pub(super) fn containers(pod: &Value) -> Vec<&Value> {
     ["initContainers", "containers", "ephemeralContainers"]
         .iter()
         .flat_map(|list| pod.items(&format!("spec.{list}")))
@@ -174,13 +190,14 @@ fn containers(pod: &Value) -> Vec<&Value> {
 }
 
 /// `container "a"` or `containers "a", "b"`: those that `bad` holds for.
-fn named<'a>(pod: &'a Value, bad: impl Fn(&'a Value) -> bool) -> Option<String> {
+pub(super) fn named<'a>(pod: &'a Value, bad: impl Fn(&'a Value) -> bool) -> Option<String> {
     let names: Vec<String> =
         containers(pod).into_iter().filter(|one| bad(one)).map(|one| format!("{:?}", one.text("name"))).collect();
     plural("container", &names)
 }
 
-fn plural(word: &str, names: &[String]) -> Option<String> {
+/// One or several, after the word for them.
+pub(super) fn plural(word: &str, names: &[String]) -> Option<String> {
     match names {
         [] => None,
         [one] => Some(format!("{word} {one}")),
@@ -202,7 +219,11 @@ fn host_namespaces(pod: &Value, _: bool) -> Option<String> {
     (!set.is_empty()).then(|| format!("host namespaces ({})", set.join(", ")))
 }
 
-fn host_path(pod: &Value, _: bool) -> Option<String> {
+/// Under `restricted` the stricter check on volumes says it all.
+fn host_path(pod: &Value, restricted: bool) -> Option<String> {
+    if restricted {
+        return None;
+    }
     let names: Vec<String> = pod
         .items("spec.volumes")
         .iter()
@@ -289,7 +310,15 @@ fn privilege_escalation(pod: &Value, restricted: bool) -> Option<String> {
     Some(format!("allowPrivilegeEscalation != false ({who} must set securityContext.allowPrivilegeEscalation=false)"))
 }
 
-fn proc_mount(pod: &Value, _: bool) -> Option<String> {
+/// Whether root in the Pod is nobody on the node: then less is forbidden.
+fn has_own_users(pod: &Value) -> bool {
+    pod.at("spec.hostUsers") == &Value::Bool(false)
+}
+
+fn proc_mount(pod: &Value, restricted: bool) -> Option<String> {
+    if !restricted && has_own_users(pod) {
+        return None;
+    }
     let who = named(pod, |one| !["", "Default"].contains(&one.text("securityContext.procMount")))?;
     Some(format!("procMount ({who} must not set securityContext.procMount to \"Unmasked\")"))
 }
@@ -331,7 +360,7 @@ fn restricted_volumes(pod: &Value, restricted: bool) -> Option<String> {
 }
 
 fn run_as_non_root(pod: &Value, restricted: bool) -> Option<String> {
-    if !restricted {
+    if !restricted || has_own_users(pod) {
         return None;
     }
     let own = |one: &Value| one.at("securityContext.runAsNonRoot").as_bool();
@@ -351,7 +380,7 @@ fn run_as_non_root(pod: &Value, restricted: bool) -> Option<String> {
 }
 
 fn run_as_user(pod: &Value, restricted: bool) -> Option<String> {
-    if !restricted {
+    if !restricted || has_own_users(pod) {
         return None;
     }
     let mut parts = Vec::new();

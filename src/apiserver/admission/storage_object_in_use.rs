@@ -1,4 +1,4 @@
-//! StorageObjectInUseProtection: claims and volumes do not vanish under those who use them.
+//! StorageObjectInUseProtection: claims, volumes and their classes do not vanish under those who use them.
 
 use futures::future::BoxFuture;
 
@@ -18,6 +18,7 @@ impl Plugin for StorageObjectInUseProtection {
         let finalizer = match (request.operation, request.group, request.resource, request.subresource) {
             (Operation::Create, "", "persistentvolumeclaims", "") => "kubernetes.io/pvc-protection",
             (Operation::Create, "", "persistentvolumes", "") => "kubernetes.io/pv-protection",
+            (Operation::Create, "storage.k8s.io", "volumeattributesclasses", "") => "kubernetes.io/vac-protection",
             _ => return Box::pin(std::future::ready(Ok(()))),
         };
         if let Some(object) = &mut request.object {

@@ -36,7 +36,19 @@ pub fn requested(headers: &HeaderMap) -> Result<Option<User>, Status> {
     if user == User::default() {
         return Ok(None);
     }
-    Err(Status::bad_request("requested impersonation of groups, uid or extra without impersonating a user"))
+    let go = |texts: &[String]| format!("[]string{{{}}}", quoted(texts));
+    let groups = if user.groups.is_empty() { "[]string(nil)".to_owned() } else { go(&user.groups) };
+    let extra: Vec<String> = user.extra.iter().map(|(key, values)| format!("{key:?}:{}", go(values))).collect();
+    let extra = if extra.is_empty() { "(nil)".to_owned() } else { format!("{{{}}}", extra.join(", ")) };
+    Err(Status::bad_request(format!(
+        "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{groups}, Extra:map[string][]string{extra}}} without \
+         impersonating a user name",
+        user.uid
+    )))
+}
+
+fn quoted(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ")
 }
 
 /// `example.com%2fscopes` → `example.com/scopes`.

@@ -3,6 +3,8 @@
 //! `POST` a review and read its `status`; nothing is stored. `kubectl auth can-i` and `kubectl auth
 //! whoami` are two of them. Source: `pkg/registry/authorization`, `pkg/registry/authentication`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -31,17 +33,30 @@ pub fn answer(auth: &Auth, asked: &Asked<'_>, mut review: Value) -> Result<Value
     let spec = review["spec"].clone();
     let status = match asked.kind {
         "TokenReview" => token(auth, asked, &spec)?,
-        "SelfSubjectReview" => json!({"userInfo": user_info(asked.user)}),
-        "SelfSubjectRulesReview" => rules(auth, asked, &spec)?,
+        "SelfSubjectReview" => {
+            review["metadata"] = json!({"creationTimestamp": whole_seconds(asked.now)});
+            json!({"userInfo": user_info(asked.user)})
+        }
+        "SelfSubjectRulesReview" => {
+            let rules = rules(auth, asked, &spec)?;
+            // The answer does not repeat the question.
+            review["spec"] = json!({});
+            rules
+        }
         "SelfSubjectAccessReview" => {
-            check(attribute_errors(&spec).as_slice())?;
+            let mut errors: Vec<FieldError> = attribute_errors(&spec).into_iter().collect();
+            errors.extend(metadata_errors(&review, ""));
+            check(&errors)?;
             access(auth, asked.user, &spec, asked.objects)
         }
         kind => {
-            let mut errors: Vec<FieldError> = subject_errors(&spec).into_iter().collect();
-            errors.extend(attribute_errors(&spec));
+            let mut errors: Vec<FieldError> = attribute_errors(&spec).into_iter().collect();
+            errors.extend(subject_errors(&spec));
+            let namespace = if kind == "LocalSubjectAccessReview" { asked.namespace } else { "" };
+            errors.extend(metadata_errors(&review, namespace));
             if kind == "LocalSubjectAccessReview" {
                 errors.extend(namespace_errors(&spec, asked.namespace));
+                review["metadata"]["namespace"] = json!(asked.namespace);
             }
             check(&errors)?;
             access(auth, &subject(&spec), &spec, asked.objects)
@@ -75,22 +90,41 @@ fn attribute_errors(spec: &Value) -> Option<FieldError> {
     let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
     match (resource, path) {
         (false, false) => Some(FieldError::invalid("spec", Value::Null, why)),
-        (true, true) => {
-            let why = "cannot be specified in combination with resourceAttributes";
-            Some(FieldError::invalid("spec.nonResourceAttributes", spec["nonResourceAttributes"].clone(), why))
-        }
+        (true, true) => Some(FieldError::invalid("spec", path_shown(spec), why)),
         _ => None,
     }
+}
+
+/// The path that is asked about, as Go writes it.
+fn path_shown(spec: &Value) -> Value {
+    let asked = &spec["nonResourceAttributes"];
+    json!({"Path": text(asked, "path"), "Verb": text(asked, "verb")})
+}
+
+/// A question has no metadata but, where it is asked in one, its namespace.
+fn metadata_errors(review: &Value, namespace: &str) -> Option<FieldError> {
+    let metadata = review["metadata"].as_object()?;
+    let extra = metadata.iter().any(|(field, value)| match field.as_str() {
+        "managedFields" | "creationTimestamp" => false,
+        "namespace" => namespace.is_empty(),
+        _ => !value.is_null() && value != "",
+    });
+    let why = if namespace.is_empty() { "must be empty" } else { "must be empty except for namespace" };
+    extra.then(|| FieldError::invalid("metadata", review["metadata"].clone(), why))
+}
+
+fn whole_seconds(now: Timestamp) -> Value {
+    Timestamp::from_second(now.as_second()).map_or(Value::Null, |now| json!(now.to_string()))
 }
 
 fn namespace_errors(spec: &Value, namespace: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     if !spec["nonResourceAttributes"].is_null() {
         let why = "disallowed on this kind of request";
-        errors.push(FieldError::invalid("spec.nonResourceAttributes", spec["nonResourceAttributes"].clone(), why));
+        errors.push(FieldError::invalid("spec.nonResourceAttributes", path_shown(spec), why));
     }
     let named = text(&spec["resourceAttributes"], "namespace");
-    if named != namespace {
+    if !spec["resourceAttributes"].is_null() && named != namespace {
         let why = "must match metadata.namespace";
         errors.push(FieldError::invalid("spec.resourceAttributes.namespace", named, why));
     }
@@ -164,6 +198,13 @@ fn rules(auth: &Auth, asked: &Asked<'_>, spec: &Value) -> Result<Value, Status> 
     Ok(json!({"resourceRules": on_resources, "nonResourceRules": on_paths, "incomplete": false}))
 }
 
+/// Whether a token says of itself that this server issued it: only then is there more to say about it.
+fn names_issuer(token: &str, issuer: &str) -> bool {
+    let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims: Option<Value> = claims.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    claims.is_some_and(|claims| claims["iss"] == issuer)
+}
+
 fn user_info(user: &User) -> Value {
     let mut info = json!({"username": user.name});
     if !user.uid.is_empty() {
@@ -191,6 +232,7 @@ fn token(auth: &Auth, asked: &Asked<'_>, spec: &Value) -> Result<Value, Status> 
     }
     Ok(match auth.tokens.verify(shown, &audiences, asked.objects, asked.now) {
         Ok((user, shared)) => json!({"authenticated": true, "user": user_info(&user), "audiences": shared}),
+        Err(_) if !names_issuer(shown, auth.tokens.issuer()) => json!({"user": {}, "error": "invalid bearer token"}),
         Err(why) => json!({"user": {}, "error": format!("[invalid bearer token, {why}]")}),
     })
 }

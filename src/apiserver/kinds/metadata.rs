@@ -128,18 +128,15 @@ fn owner_references(list: &Value) -> Vec<FieldError> {
     let mut controller: Option<String> = None;
     for (index, owner) in list.as_array().into_iter().flatten().enumerate() {
         let path = format!("metadata.ownerReferences[{index}]");
-        let version = owner.text("apiVersion").rsplit('/').next().unwrap_or("");
-        if version.is_empty() {
-            errors.push(FieldError::invalid(
-                format!("{path}.apiVersion"),
-                owner.text("apiVersion"),
-                "version must not be empty",
-            ));
-        }
-        for field in ["kind", "name", "uid"] {
+        let version = owner.text("apiVersion");
+        for field in ["apiVersion", "kind", "name", "uid"] {
             if owner.text(field).is_empty() {
                 errors.push(FieldError::required(format!("{path}.{field}"), "must not be empty"));
             }
+        }
+        if !version.is_empty() && (version.ends_with('/') || version.matches('/').count() > 1) {
+            let detail = "must be <group>/<version> or <version>";
+            errors.push(FieldError::invalid(format!("{path}.apiVersion"), version, detail));
         }
         if owner.text("apiVersion") == "v1" && owner.text("kind") == "Event" {
             errors.push(FieldError::invalid(
@@ -168,13 +165,13 @@ fn owner_references(list: &Value) -> Vec<FieldError> {
 fn finalizers(list: &[Value]) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-    for name in &names {
+    for (index, name) in names.iter().enumerate() {
         for fault in names::qualified_name(name) {
             errors.push(FieldError::invalid("metadata.finalizers", *name, fault));
         }
         if !name.contains('/') && !["kubernetes", "orphan", "foregroundDeletion"].contains(name) {
             errors.push(FieldError::invalid(
-                "metadata.finalizers",
+                format!("metadata.finalizers[{index}]"),
                 *name,
                 "name is neither a standard finalizer name nor is it fully qualified",
             ));

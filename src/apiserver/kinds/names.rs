@@ -18,6 +18,11 @@ const CONFIG_KEY_TEXT: &str = "a valid config key must consist of alphanumeric c
 pub type Faults = Vec<String>;
 
 fn max_length(max: usize) -> String {
+    format!("must be no more than {max} characters")
+}
+
+/// Kubernetes counts the same thing under two names: keys and values of labels have bytes.
+fn max_bytes(max: usize) -> String {
     format!("must be no more than {max} bytes")
 }
 
@@ -127,7 +132,8 @@ pub fn qualified_name(text: &str) -> Faults {
             if prefix.is_empty() {
                 faults.push("prefix part must be non-empty".to_string());
             } else {
-                faults.extend(dns_subdomain(prefix).into_iter().map(|fault| format!("prefix part {fault}")));
+                let bytes = |fault: String| format!("prefix part {}", fault.replace("253 characters", "253 bytes"));
+                faults.extend(dns_subdomain(prefix).into_iter().map(bytes));
             }
             *name
         }
@@ -141,7 +147,7 @@ pub fn qualified_name(text: &str) -> Faults {
     if name.is_empty() {
         faults.push("name part must be non-empty".to_string());
     } else if name.len() > 63 {
-        faults.push(format!("name part {}", max_length(63)));
+        faults.push(format!("name part {}", max_bytes(63)));
     }
     if !matches_qualified(name) {
         faults.push(format!("name part {QUALIFIED_TEXT}"));

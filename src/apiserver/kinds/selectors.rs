@@ -48,13 +48,9 @@ pub fn validate(selector: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
-/// Whether the selector can be used at all (its operators are known and have their values).
+/// Whether the selector can be used at all.
 pub fn is_usable(selector: &Value) -> bool {
-    selector.items("matchExpressions").iter().all(|requirement| match requirement.text("operator") {
-        "In" | "NotIn" => !requirement.items("values").is_empty(),
-        "Exists" | "DoesNotExist" => requirement.items("values").is_empty(),
-        _ => false,
-    })
+    validate(selector, "").is_empty()
 }
 
 /// Whether it has no requirement.
@@ -103,7 +99,9 @@ pub fn validate_workload(spec: &Value, kind: &str) -> Vec<FieldError> {
         ));
     }
     if !is_usable(selector) {
-        errors.push(FieldError::invalid("spec.selector", selector.clone(), "invalid label selector"));
+        let detail = if kind == "StatefulSet" { "" } else { "invalid label selector" };
+        // A DaemonSet has no words for it.
+        errors.extend((kind != "DaemonSet").then(|| FieldError::invalid("spec.selector", selector.clone(), detail)));
         return errors;
     }
     if !is_empty(selector) && !matches(selector, spec.at("template.metadata.labels")) {

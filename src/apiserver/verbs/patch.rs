@@ -55,6 +55,11 @@ fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions) -> Resu
     let mut new = read(call, new, options)?;
     if meta::name(&new) != meta::name(old) {
         let (own, url) = (meta::name(&new), &call.info.name);
+        if own.is_empty() {
+            let message =
+                format!("the name of the object ({url} based on URL) was undeterminable: name must be provided");
+            return Err(bad_request(message));
+        }
         return Err(bad_request(format!("the name of the object ({own}) does not match the name on the URL ({url})")));
     }
     place(call, &mut new)?;

@@ -162,11 +162,9 @@ async fn prepare(
     }
     // A Scale says what it means by itself; the object is the one that was read just now.
     if meta::resource_version(&new).is_empty() && !strategy.unconditional_update && verb == "update" {
-        // Custom resources have no Go struct: their zero revision prints, and is named, otherwise.
-        let (zero, kind) =
-            if call.resource.custom { ("0", &call.resource.plural) } else { ("0x0", &call.resource.kind) };
-        let error = FieldError::invalid_raw("metadata.resourceVersion", zero, "must be specified for an update");
-        return Err(FieldError::status(&call.resource.group, kind, name, &[error]));
+        // Kubernetes knows only the resource here, and names it as if it were the kind.
+        let error = FieldError::invalid_raw("metadata.resourceVersion", "0", "must be specified for an update");
+        return Err(FieldError::status(&call.resource.group, &call.resource.plural, name, &[error]));
     }
     keep_system_fields(&mut new, old);
     finish(call, &mut new, options);

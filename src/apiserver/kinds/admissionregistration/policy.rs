@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::apiserver::kinds::json::Fill::{Empty, Text};
 use crate::apiserver::kinds::json::{Json, at_mut, fill};
-use crate::apiserver::kinds::{FieldError, Strategy, names};
+use crate::apiserver::kinds::{FieldError, Strategy, check, names, selectors};
 
 /// Of ValidatingAdmissionPolicies.
 pub const VALIDATING: Strategy = Strategy {
@@ -14,6 +14,7 @@ pub const VALIDATING: Strategy = Strategy {
     },
     validate: |policy, _| validate(policy),
     validate_update: |new, _, _| validate(new),
+    unconditional_update: false,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -41,6 +42,7 @@ pub const MUTATING: Strategy = Strategy {
     },
     validate: |policy, _| mutations(policy),
     validate_update: |new, _, _| mutations(new),
+    unconditional_update: false,
     ..Strategy::WITH_GENERATION
 };
 
@@ -78,6 +80,15 @@ fn validate(policy: &Value) -> Vec<FieldError> {
     for (index, validation) in validations.iter().enumerate() {
         let path = format!("spec.validations[{index}]");
         errors.extend(expression(validation.text("expression"), "bool", &format!("{path}.expression")));
+        for field in ["messageExpression", "message"] {
+            let text = validation.text(field);
+            let wrong = match text.trim() {
+                "" if !text.is_empty() => "must be non-empty if specified",
+                trimmed if field == "message" && trimmed.contains(['\n', '\r']) => "must not contain line breaks",
+                _ => continue,
+            };
+            errors.push(FieldError::invalid(format!("{path}.{field}"), text, wrong));
+        }
         let reason = validation.text("reason");
         let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
         if !reason.is_empty() && !reasons.contains(&reason) {
@@ -90,7 +101,8 @@ fn validate(policy: &Value) -> Vec<FieldError> {
 /// What is wrong with a CEL expression that must give a `wanted`.
 fn expression(text: &str, wanted: &str, path: &str) -> Vec<FieldError> {
     if text.trim().is_empty() {
-        return vec![FieldError::required(path, "expression is not specified")];
+        let detail = if wanted == "bool" { "expression is not specified" } else { "" };
+        return vec![FieldError::required(path, detail)];
     }
     // A mutation's expression is trimmed before it is looked at, a validation's is not.
     let text = if wanted == "bool" { text } else { text.trim() };
@@ -139,6 +151,11 @@ pub fn rule(rule: &Value, path: &str) -> Vec<FieldError> {
         let all = if field == "resources" { "*/*" } else { "*" };
         if items.len() > 1 && items.iter().any(|item| item == all) {
             let detail = format!("if '{all}' is present, must not specify other {called}");
+            errors.push(FieldError::invalid(path.as_str(), Value::Array(items.to_vec()), detail));
+        }
+        let plain = items.iter().filter_map(Value::as_str).any(|item| item != "*" && !item.contains('/'));
+        if field == "resources" && plain && items.iter().any(|item| item == "*") {
+            let detail = "if '*' is present, must not specify other resources without subresources";
             errors.push(FieldError::invalid(path, Value::Array(items.to_vec()), detail));
         }
     }
@@ -180,10 +197,51 @@ pub fn conditions(list: &[Value], path: &str) -> Vec<FieldError> {
 }
 
 fn binding_errors(binding: &Value) -> Vec<FieldError> {
-    if binding.text("spec.policyName").is_empty() {
-        return vec![FieldError::required("spec.policyName", "")];
+    let policy = binding.text("spec.policyName");
+    let mut errors = Vec::new();
+    if policy.is_empty() {
+        errors.push(FieldError::required("spec.policyName", ""));
+    } else {
+        errors.extend(check::faults("spec.policyName", policy, names::dns_subdomain(policy)));
     }
-    Vec::new()
+    let param = binding.at("spec.paramRef");
+    if param.is_object() {
+        errors.extend(param_reference(param, "spec.paramRef"));
+    }
+    let matching = binding.at("spec.matchResources");
+    for field in ["namespaceSelector", "objectSelector"] {
+        errors.extend(selectors::validate(matching.at(field), &format!("spec.matchResources.{field}")));
+    }
+    for field in ["resourceRules", "excludeResourceRules"] {
+        for (index, own) in matching.items(field).iter().enumerate() {
+            errors.extend(rule(own, &format!("spec.matchResources.{field}[{index}]")));
+        }
+    }
+    errors
+}
+
+fn param_reference(param: &Value, path: &str) -> Vec<FieldError> {
+    let name = param.text("name");
+    let at = format!("{path}.name");
+    let mut errors = Vec::new();
+    if !name.is_empty() {
+        errors.extend(check::faults(at.as_str(), name, names::path_segment(name, false)));
+        if param.has("selector") {
+            errors.push(FieldError::forbidden(at, "name and selector are mutually exclusive"));
+        }
+    }
+    errors.extend(selectors::validate(param.at("selector"), &format!("{path}.selector")));
+    let action = param.text("parameterNotFoundAction");
+    let at = format!("{path}.parameterNotFoundAction");
+    if action.is_empty() {
+        errors.push(FieldError::required(at, ""));
+    } else if !["Allow", "Deny"].contains(&action) {
+        errors.push(FieldError::not_supported(at, action, &["Deny", "Allow"]));
+    }
+    if name.is_empty() && !param.has("selector") {
+        errors.push(FieldError::required(path, "one of name or selector must be specified"));
+    }
+    errors
 }
 
 fn actions(binding: &Value) -> Vec<FieldError> {

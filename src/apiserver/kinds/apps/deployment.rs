@@ -79,7 +79,9 @@ fn validate(deployment: &Value) -> Vec<FieldError> {
             ));
         }
     }
-    errors.extend(validate_template(deployment, "ReplicaSet"));
+    if selectors::is_usable(spec.at("selector")) {
+        errors.extend(validate_template(deployment, "ReplicaSet"));
+    }
     errors
 }
 

@@ -47,6 +47,8 @@ fn validate(set: &Value) -> Vec<FieldError> {
         errors.extend(non_negative(set.int(field).unwrap_or(0), field));
     }
     errors.extend(selectors::validate_workload(set.at("spec"), "ReplicaSet"));
-    errors.extend(validate_template(set, "ReplicaSet"));
+    if selectors::is_usable(set.at("spec.selector")) {
+        errors.extend(validate_template(set, "ReplicaSet"));
+    }
     errors
 }

@@ -135,7 +135,9 @@ fn validate(set: &Value) -> Vec<FieldError> {
         errors.extend(check::faults("spec.serviceName", service, names::dns_label(service)));
     }
     errors.extend(selectors::validate_workload(spec, "StatefulSet"));
-    errors.extend(validate_template(&as_pods_are(set), "StatefulSet"));
+    if selectors::is_usable(spec.at("selector")) {
+        errors.extend(validate_template(&as_pods_are(set), "StatefulSet"));
+    }
     errors
 }
 

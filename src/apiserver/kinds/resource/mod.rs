@@ -1,11 +1,13 @@
 //! The `resource.k8s.io` group: devices, and claims for them. Small kinds, one file.
 
+mod slice;
+
 use serde_json::Value;
 
 use super::core::pod::seconds;
 use super::json::Fill::{Empty, Text};
 use super::json::{Json, at_mut, fill, items_mut, put};
-use super::metadata::immutable;
+use super::metadata::{declared_immutable, immutable};
 use super::{Context, FieldError, Strategy, check, lifecycle, names};
 
 /// The strategy of a kind of this group.
@@ -20,12 +22,16 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
     })
 }
 
-const DEVICE_CLASS: Strategy = Strategy::WITH_GENERATION;
+const DEVICE_CLASS: Strategy = Strategy {
+    validate: |class, _| slice::validate_class(class),
+    validate_update: |new, _, _| slice::validate_class(new),
+    ..Strategy::WITH_GENERATION
+};
 
 const CLAIM: Strategy = Strategy {
     defaults: |claim, _| requests(claim, "spec"),
     validate: |claim, _| devices(claim.at("spec"), "spec"),
-    validate_update: |new, old, _| immutable(new, old, "spec").into_iter().collect(),
+    validate_update: |new, old, _| declared_immutable(new, old, "spec").into_iter().collect(),
     ..Strategy::WITH_STATUS
 };
 
@@ -51,6 +57,13 @@ const SLICE: Strategy = Strategy {
             }
         }
     },
+    validate: |slice, _| slice::validate_slice(slice),
+    validate_update: |new, old, _| {
+        let mut errors = slice::validate_slice(new);
+        let fixed = ["spec.pool.name", "spec.driver", "spec.nodeName"];
+        errors.extend(fixed.into_iter().filter_map(|field| immutable(new, old, field)));
+        errors
+    },
     selectable_fields: |slice| {
         vec![
             ("spec.nodeName", slice.text("spec.nodeName").to_string()),
@@ -68,6 +81,9 @@ const TAINT_RULE: Strategy = Strategy {
             put(rule, "spec.taint.timeAdded", seconds(context.now));
         }
     },
+    validate: |rule, _| slice::validate_taint_rule(rule),
+    validate_update: |new, _, _| slice::validate_taint_rule(new),
+    unconditional_update: false,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -111,21 +127,36 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
             }
             (true, false) => {
                 let detail = "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
-                errors.push(FieldError::invalid(at, Value::Null, detail));
+                errors.push(FieldError::invalid(at.as_str(), Value::Null, detail));
+                errors.extend(alternatives(options, &at));
             }
             (true, true) => errors.extend(one_request(request.at("exactly"), &format!("{at}.exactly"))),
-            (false, false) => {
-                for (place, option) in options.iter().enumerate() {
-                    let at = format!("{at}.firstAvailable[{place}]");
-                    let name = option.text("name");
-                    errors.extend(check::faults(format!("{at}.name"), name, names::dns_label(name)));
-                    if options[..place].iter().any(|other| other.text("name") == name) {
-                        errors.push(FieldError::duplicate(at.as_str(), name));
-                    }
-                    errors.extend(one_request(option, &at));
-                }
-            }
+            (false, false) => errors.extend(alternatives(options, &at)),
         }
+    }
+    for (index, constraint) in spec.items("devices.constraints").iter().enumerate() {
+        if !constraint.has("matchAttribute") && !constraint.has("distinctAttribute") {
+            // Kubernetes says so, whether none is set or both are.
+            let detail = "exactly one of \"matchAttribute\" or \"distinctAttribute\" is required, but multiple fields \
+                          are set";
+            errors.push(FieldError::required(format!("{path}.constraints[{index}]"), detail));
+        }
+    }
+    errors.extend(slice::configs(spec.items("devices.config"), &format!("{path}.config")));
+    errors
+}
+
+/// Requests of which the first that can be met is.
+fn alternatives(options: &[Value], path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (place, option) in options.iter().enumerate() {
+        let at = format!("{path}.firstAvailable[{place}]");
+        let name = option.text("name");
+        errors.extend(check::faults(format!("{at}.name"), name, names::dns_label(name)));
+        if options[..place].iter().any(|other| other.text("name") == name) {
+            errors.push(FieldError::duplicate(at.as_str(), option.clone()));
+        }
+        errors.extend(one_request(option, &at));
     }
     errors
 }
@@ -139,9 +170,12 @@ fn one_request(request: &Value, path: &str) -> Vec<FieldError> {
     } else {
         errors.extend(check::faults(at, class, names::dns_subdomain(class)));
     }
-    for (index, selector) in request.items("selectors").iter().enumerate() {
-        if !selector.has("cel") {
-            errors.push(FieldError::required(format!("{path}.selectors[{index}].cel"), ""));
+    errors.extend(slice::selectors(request.items("selectors"), &format!("{path}.selectors")));
+    for (index, toleration) in request.items("tolerations").iter().enumerate() {
+        let key = toleration.text("key");
+        if !key.is_empty() {
+            let at = format!("{path}.tolerations[{index}].key");
+            errors.extend(check::faults(at, key, names::qualified_name(key)));
         }
     }
     let count = request.int("count").unwrap_or(0);

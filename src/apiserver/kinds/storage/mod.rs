@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::core::pod::volume_sources::csi_driver_name;
+use super::core::resources::quantity;
 use super::json::Fill::{Flag, Text};
 use super::json::{Json, copy, fill, put};
 use super::metadata::{declared_immutable, immutable};
@@ -30,9 +31,7 @@ const STORAGE_CLASS: Strategy = Strategy {
         let fields = ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"];
         let mut errors: Vec<FieldError> =
             fields.into_iter().filter_map(|field| declared_immutable(new, old, field)).collect();
-        if new.text("provisioner").is_empty() {
-            errors.push(FieldError::required("provisioner", ""));
-        }
+        errors.extend(validate_class(new));
         errors
     },
     ..Strategy::PLAIN
@@ -185,44 +184,65 @@ fn token_requests(driver: &Value) -> Vec<FieldError> {
 }
 
 const CSI_NODE: Strategy = Strategy {
-    validate: |node, _| {
+    validate: |node, _| validate_node(node),
+    validate_update: |new, old, _| {
         let mut errors = Vec::new();
-        let list = node.items("spec.drivers");
-        for (index, driver) in list.iter().enumerate() {
-            let path = format!("spec.drivers[{index}]");
-            errors.extend(csi_driver_name(driver.text("name"), &format!("{path}.name")));
-            errors.extend(check::required(driver, &["nodeID"], &path));
-            if list[..index].iter().any(|other| other.text("name") == driver.text("name")) {
-                errors.push(FieldError::duplicate(format!("{path}.name"), driver.text("name")));
-            }
-            if let Some(count) = driver.int("allocatable.count").filter(|count| *count < 0) {
-                let detail = "must be greater than or equal to 0";
-                errors.push(FieldError::invalid(format!("{path}.allocatable.count"), count, detail));
-            }
-            let keys = driver.items("topologyKeys");
-            for (place, key) in keys.iter().enumerate() {
-                // Errors about a key name the driver.
-                let text = key.as_str().unwrap_or("");
-                if text.is_empty() {
-                    errors.push(FieldError::required(path.as_str(), ""));
-                }
-                if keys[..place].contains(key) {
-                    errors.push(FieldError::duplicate(path.as_str(), text));
-                }
-                errors.extend(check::faults(path.as_str(), text, names::qualified_name(text)));
+        // A driver that stays is what it was, but for how much it can take.
+        for driver in old.items("spec.drivers") {
+            let same = |other: &&Value| other.text("name") == driver.text("name");
+            let Some(now) = new.items("spec.drivers").iter().find(same) else { continue };
+            if ["nodeID", "topologyKeys"].iter().any(|field| now.at(field) != driver.at(field)) {
+                let shown = new.at("spec.drivers").clone();
+                errors.push(FieldError::invalid("spec.drivers", shown, "field is immutable"));
             }
         }
+        errors.extend(validate_node(new));
         errors
     },
     unconditional_update: false,
     ..Strategy::WITH_STATUS
 };
 
+fn validate_node(node: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let list = node.items("spec.drivers");
+    for (index, driver) in list.iter().enumerate() {
+        let path = format!("spec.drivers[{index}]");
+        errors.extend(csi_driver_name(driver.text("name"), &format!("{path}.name")));
+        errors.extend(check::required(driver, &["nodeID"], &path));
+        if list[..index].iter().any(|other| other.text("name") == driver.text("name")) {
+            errors.push(FieldError::duplicate(format!("{path}.name"), driver.text("name")));
+        }
+        if let Some(count) = driver.int("allocatable.count").filter(|count| *count < 0) {
+            let detail = "must be greater than or equal to 0";
+            errors.push(FieldError::invalid(format!("{path}.allocatable.count"), count, detail));
+        }
+        let keys = driver.items("topologyKeys");
+        for (place, key) in keys.iter().enumerate() {
+            // Errors about a key name the driver.
+            let text = key.as_str().unwrap_or("");
+            if text.is_empty() {
+                errors.push(FieldError::required(path.as_str(), ""));
+            }
+            if keys[..place].contains(key) {
+                errors.push(FieldError::duplicate(path.as_str(), text));
+            }
+            errors.extend(check::faults(path.as_str(), text, names::qualified_name(text)));
+        }
+    }
+    errors
+}
+
 const CAPACITY: Strategy = Strategy {
     validate: |capacity, _| {
         let mut errors = Vec::new();
-        if capacity.text("storageClassName").is_empty() {
-            errors.push(FieldError::required("storageClassName", ""));
+        let class = capacity.text("storageClassName");
+        errors.extend(check::faults("storageClassName", class, names::dns_subdomain(class)));
+        for field in ["capacity", "maximumVolumeSize"] {
+            if let Some(amount) = quantity(capacity.at(field)).filter(|amount| amount.signum() < 0) {
+                let detail = "must be greater than or equal to 0";
+                errors.push(FieldError::invalid(field, amount.to_string(), detail));
+            }
         }
         if capacity.has("nodeTopology") {
             errors.extend(selectors::validate(capacity.at("nodeTopology"), "nodeTopology"));
@@ -241,49 +261,46 @@ const ATTACHMENT: Strategy = Strategy {
         put(attachment, "status", serde_json::json!({"attached": false}));
     },
     prepare_update: |new, old, _| copy(new, old, "status"),
-    validate: |attachment, _| {
-        let mut errors = Vec::new();
-        errors.extend(csi_driver_name(attachment.text("spec.attacher"), "spec.attacher"));
-        let node = attachment.text("spec.nodeName");
-        errors.extend(check::faults("spec.nodeName", node, names::dns_subdomain(node)));
-        let volume = "spec.source.persistentVolumeName";
-        if attachment.has(volume) {
-            let name = attachment.text(volume);
-            errors.extend(check::faults(volume, name, names::dns_subdomain(name)));
-            if name.is_empty() && !attachment.has("spec.source.inlineVolumeSpec") {
-                errors.push(FieldError::required(volume, "must specify non empty persistentVolumeName"));
-            }
-        }
-        let source = attachment.at("spec.source");
-        match (source.has("persistentVolumeName"), source.has("inlineVolumeSpec")) {
-            (false, false) => errors.push(FieldError::required(
-                "spec.source",
-                "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
-            )),
-            (true, true) => errors.push(FieldError::forbidden(
-                "spec.source",
-                "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
-            )),
-            _ => {}
-        }
+    validate: |attachment, _| validate_attachment(attachment),
+    validate_update: |new, old, _| {
+        let mut errors = validate_attachment(new);
+        errors.extend(declared_immutable(new, old, "spec"));
         errors
     },
-    validate_update: |new, old, _| declared_immutable(new, old, "spec").into_iter().collect(),
     unconditional_update: false,
     ..Strategy::WITH_STATUS
 };
 
+fn validate_attachment(attachment: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    errors.extend(csi_driver_name(attachment.text("spec.attacher"), "spec.attacher"));
+    let node = attachment.text("spec.nodeName");
+    errors.extend(check::faults("spec.nodeName", node, names::dns_subdomain(node)));
+    let volume = "spec.source.persistentVolumeName";
+    if attachment.has(volume) {
+        let name = attachment.text(volume);
+        errors.extend(check::faults(volume, name, names::dns_subdomain(name)));
+        if name.is_empty() && !attachment.has("spec.source.inlineVolumeSpec") {
+            errors.push(FieldError::required(volume, "must specify non empty persistentVolumeName"));
+        }
+    }
+    let source = attachment.at("spec.source");
+    match (source.has("persistentVolumeName"), source.has("inlineVolumeSpec")) {
+        (false, false) => errors.push(FieldError::required(
+            "spec.source",
+            "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+        )),
+        (true, true) => errors.push(FieldError::forbidden(
+            "spec.source",
+            "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+        )),
+        _ => {}
+    }
+    errors
+}
+
 const ATTRIBUTES_CLASS: Strategy = Strategy {
-    validate: |class, _| {
-        let mut errors = Vec::new();
-        if class.text("driverName").is_empty() {
-            errors.push(FieldError::required("driverName", ""));
-        }
-        if class.entries("parameters").is_empty() {
-            errors.push(FieldError::required("parameters", "must contain at least one key/value pair"));
-        }
-        errors
-    },
+    validate: |class, _| attributes(class),
     validate_update: |new, old, _| {
         let mut errors = Vec::new();
         for field in ["driverName", "parameters"] {
@@ -291,7 +308,25 @@ const ATTRIBUTES_CLASS: Strategy = Strategy {
                 errors.push(FieldError::forbidden(field, format!("updates to {field} are forbidden.")));
             }
         }
+        errors.extend(attributes(new));
         errors
     },
     ..Strategy::PLAIN
 };
+
+/// A driver, and at least one parameter for it.
+fn attributes(class: &Value) -> Vec<FieldError> {
+    let driver = class.text("driverName");
+    let mut errors = Vec::new();
+    if driver.is_empty() {
+        errors.push(FieldError::required("driverName", ""));
+    } else {
+        let lower = driver.to_lowercase();
+        errors.extend(check::faults("driverName", &lower, names::qualified_name(&lower)));
+    }
+    errors.extend(parameters(class, "parameters"));
+    if class.entries("parameters").is_empty() {
+        errors.push(FieldError::required("parameters", "must contain at least one key/value pair"));
+    }
+    errors
+}

@@ -2,12 +2,24 @@
 
 use serde_json::Value;
 
-use crate::apiserver::kinds::json::Json;
+use crate::apiserver::kinds::json::{Json, drop_at};
 use crate::apiserver::kinds::metadata::non_negative;
 use crate::apiserver::kinds::{FieldError, Strategy};
 
 /// Of Leases: a `PUT` creates one, and must say which version it replaces.
 pub const STRATEGY: Strategy = Strategy {
+    // CoordinatedLeaderElection is off: its fields are dropped.
+    prepare_create: |lease, _| {
+        drop_at(lease, "spec.strategy");
+        drop_at(lease, "spec.preferredHolder");
+    },
+    prepare_update: |new, old, _| {
+        for field in ["spec.strategy", "spec.preferredHolder"] {
+            if !old.has(field) {
+                drop_at(new, field);
+            }
+        }
+    },
     validate: |lease, _| validate(lease),
     validate_update: |new, _, _| validate(new),
     create_on_update: true,

@@ -2,12 +2,15 @@
 //! apiregistration, flowcontrol, storagemigration.
 
 pub mod endpointslice;
+pub mod flowcontrol;
 pub mod lease;
 pub mod priorityclass;
 
+use serde_json::Value;
+
 use super::core::pod::scheduling;
 use super::core::resources;
-use super::json::Fill::{Int, NonZero};
+use super::json::Fill::Int;
 use super::json::{Json, fill};
 use super::metadata::declared_immutable;
 use super::{FieldError, NameRule, Strategy, check, metadata, names};
@@ -18,10 +21,10 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
         "APIService" => &API_SERVICE,
         "EndpointSlice" => &endpointslice::STRATEGY,
         "Event" => &super::core::event::STRATEGY,
-        "FlowSchema" => &FLOW_SCHEMA,
+        "FlowSchema" => &flowcontrol::SCHEMA,
         "Lease" => &lease::STRATEGY,
         "PriorityClass" => &priorityclass::STRATEGY,
-        "PriorityLevelConfiguration" => &PRIORITY_LEVEL,
+        "PriorityLevelConfiguration" => &flowcontrol::LEVEL,
         "RuntimeClass" => &RUNTIME_CLASS,
         "StorageVersionMigration" => &Strategy::WITH_STATUS,
         _ => return None,
@@ -32,42 +35,59 @@ const API_SERVICE: Strategy = Strategy {
     // `v1.` ends with a dot.
     name: NameRule::PathSegment,
     defaults: |service, _| fill(service, &[("spec.service.port", Int(443))]),
-    validate: |service, _| {
-        let mut errors = Vec::new();
-        let expected = format!("{}.{}", service.text("spec.version"), service.text("spec.group"));
-        let name = service.text("metadata.name");
-        if name != expected {
-            let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
-            errors.push(FieldError::invalid("metadata.name", name, detail));
-        }
-        errors
-    },
+    validate: |service, _| validate_service(service),
+    validate_update: |new, _, _| validate_service(new),
     unconditional_update: false,
     ..Strategy::WITH_STATUS
 };
 
-const FLOW_SCHEMA: Strategy = Strategy {
-    defaults: |schema, _| fill(schema, &[("spec.matchingPrecedence", NonZero(1000))]),
-    ..Strategy::WITH_STATUS_AND_GENERATION
-};
-
-const PRIORITY_LEVEL: Strategy = Strategy {
-    defaults: |level, _| {
-        fill(
-            level,
-            &[
-                ("spec.limited.nominalConcurrencyShares", Int(30)),
-                ("spec.limited.lendablePercent", Int(0)),
-                ("spec.limited.limitResponse.queuing.queues", NonZero(64)),
-                ("spec.limited.limitResponse.queuing.handSize", NonZero(8)),
-                ("spec.limited.limitResponse.queuing.queueLengthLimit", NonZero(50)),
-                ("spec.exempt.nominalConcurrencyShares", Int(0)),
-                ("spec.exempt.lendablePercent", Int(0)),
-            ],
-        );
-    },
-    ..Strategy::WITH_STATUS_AND_GENERATION
-};
+fn validate_service(service: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let (group, version) = (service.text("spec.group"), service.text("spec.version"));
+    let (name, expected) = (service.text("metadata.name"), format!("{version}.{group}"));
+    if name != expected {
+        let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
+        errors.push(FieldError::invalid("metadata.name", name, detail));
+    }
+    if group.is_empty() && version != "v1" {
+        let detail = "only v1 may have an empty group and it better be legacy kube";
+        errors.push(FieldError::required("spec.group", detail));
+    }
+    if !group.is_empty() {
+        errors.extend(check::faults("spec.group", group, names::dns_subdomain(group)));
+    }
+    errors.extend(check::faults("spec.version", version, names::dns_1035_label(version)));
+    for (field, most) in [("spec.groupPriorityMinimum", 20000), ("spec.versionPriority", 1000)] {
+        let priority = service.int(field).unwrap_or(0);
+        if !(1..=most).contains(&priority) {
+            errors.push(FieldError::invalid(field, priority, format!("must be positive and less than {most}")));
+        }
+    }
+    let (bundle, trusting) = (service.text("spec.caBundle"), service.flag("spec.insecureSkipTLSVerify"));
+    if !service.has("spec.service") {
+        if !bundle.is_empty() {
+            let bytes = bundle.trim_end_matches('=').len() * 3 / 4;
+            let detail = "local APIServices may not have a caBundle";
+            errors.push(FieldError::invalid("spec.caBundle", format!("{bytes} bytes"), detail));
+        }
+        if trusting {
+            let detail = "local APIServices may not have insecureSkipTLSVerify";
+            errors.push(FieldError::invalid("spec.insecureSkipTLSVerify", true, detail));
+        }
+        return errors;
+    }
+    errors.extend(check::required(service.at("spec.service"), &["namespace", "name"], "spec.service"));
+    let port = service.int("spec.service.port").unwrap_or(0);
+    if !(1..=65535).contains(&port) {
+        let detail = "port is not valid: must be between 1 and 65535, inclusive";
+        errors.push(FieldError::invalid("spec.service.port", port, detail));
+    }
+    if trusting && !bundle.is_empty() {
+        let detail = "may not be true if caBundle is present";
+        errors.push(FieldError::invalid("spec.insecureSkipTLSVerify", true, detail));
+    }
+    errors
+}
 
 const RUNTIME_CLASS: Strategy = Strategy {
     validate: |class, _| {
@@ -85,7 +105,7 @@ const RUNTIME_CLASS: Strategy = Strategy {
         let tolerations = class.items("scheduling.tolerations");
         let path = "scheduling.tolerations";
         errors.extend(scheduling::tolerations(tolerations, path));
-        let same = |one: &serde_json::Value, other: &serde_json::Value| {
+        let same = |one: &Value, other: &Value| {
             ["key", "operator", "value", "effect"].iter().all(|field| one.text(field) == other.text(field))
         };
         for (index, toleration) in tolerations.iter().enumerate() {

@@ -14,7 +14,7 @@ pub const STRATEGY: Strategy = Strategy {
     defaults: |class, _| fill(class, &[("preemptionPolicy", Text("PreemptLowerPriority"))]),
     validate: |class, _| validate(class),
     validate_update: |new, old, _| {
-        let mut errors = Vec::new();
+        let mut errors = policy(new);
         for field in ["value", "preemptionPolicy"] {
             if new.at(field) != old.at(field) {
                 let detail = if field == "value" { "may not be changed in an update." } else { "field is immutable" };
@@ -46,15 +46,20 @@ fn validate(class: &Value) -> Vec<FieldError> {
             format!("maximum allowed value of a user defined priority is {HIGHEST_USER_PRIORITY}"),
         ));
     }
-    if class.has("preemptionPolicy") {
-        let policies = ["PreemptLowerPriority", "Never"];
-        match class.text("preemptionPolicy") {
-            "" => errors.push(FieldError::required("preemptionPolicy", "")),
-            policy if policies.contains(&policy) => {}
-            policy => errors.push(FieldError::not_supported("preemptionPolicy", policy, &policies)),
-        }
-    }
+    errors.extend(policy(class));
     errors
+}
+
+fn policy(class: &Value) -> Vec<FieldError> {
+    let policies = ["PreemptLowerPriority", "Never"];
+    // An empty text is there, and is no policy.
+    let error = match class.at("preemptionPolicy").as_str() {
+        None => None,
+        Some("") => Some(FieldError::required("preemptionPolicy", "")),
+        Some(policy) if policies.contains(&policy) => None,
+        Some(policy) => Some(FieldError::not_supported("preemptionPolicy", policy, &policies)),
+    };
+    error.into_iter().collect()
 }
 
 /// Why a class is not the system's own of its name.

@@ -1,0 +1,102 @@
+//! Three checks of the Pod Security Standards' `baseline` level: AppArmor, SELinux, hosts of probes.
+//!
+//! Source: `k8s.io/pod-security-admission/policy`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::pod_security::{containers, named, plural};
+use crate::apiserver::kinds::json::Json;
+
+const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+fn quoted(texts: &BTreeSet<String>) -> Vec<String> {
+    texts.iter().map(|text| format!("{text:?}")).collect()
+}
+
+/// Only the runtime's profile or one of the node's.
+pub(super) fn app_armor(pod: &Value, _: bool) -> Option<String> {
+    let kind = |one: &Value| one.text("securityContext.appArmorProfile.type").to_string();
+    let bad = |one: &Value| {
+        one.has("securityContext.appArmorProfile") && !["RuntimeDefault", "Localhost"].contains(&kind(one).as_str())
+    };
+    let mut who = Vec::new();
+    let mut values = BTreeSet::new();
+    if bad(pod.at("spec")) {
+        who.push("pod".to_string());
+        values.insert(kind(pod.at("spec")));
+    }
+    values.extend(containers(pod).into_iter().filter(|one| bad(one)).map(kind));
+    who.extend(named(pod, bad));
+    let allowed = |value: &str| value.is_empty() || value == "runtime/default" || value.starts_with("localhost/");
+    let own = pod.at("metadata.annotations").as_object().into_iter().flatten();
+    let mut annotations: Vec<String> = own
+        .filter_map(|(key, value)| Some((key, value.as_str()?)))
+        .filter(|(key, value)| key.starts_with(ANNOTATION) && !allowed(value))
+        .map(|(key, value)| format!("{key}={value:?}"))
+        .collect();
+    annotations.sort();
+    let mut shown: Vec<String> = quoted(&values);
+    // Go quotes the annotations anew without escaping what is quoted already.
+    shown.extend(annotations.iter().map(|text| format!("\"{text}\"")));
+    match annotations.len() {
+        0 => {}
+        1 => who.push("annotation".to_string()),
+        _ => who.push("annotations".to_string()),
+    }
+    let many = if shown.len() == 1 { "" } else { "s" };
+    (!who.is_empty()).then(|| {
+        let (who, shown) = (who.join(" and "), shown.join(", "));
+        format!("forbidden AppArmor profile{many} ({who} must not set AppArmor profile type to {shown})")
+    })
+}
+
+/// Probes and hooks go to the Pod itself.
+pub(super) fn hosts_of_probes(pod: &Value, _: bool) -> Option<String> {
+    let handlers = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"];
+    let hosts = |one: &Value| -> Vec<String> {
+        let all = handlers
+            .iter()
+            .flat_map(|handler| [format!("{handler}.httpGet.host"), format!("{handler}.tcpSocket.host")]);
+        all.map(|path| one.text(&path).to_string()).filter(|host| !host.is_empty()).collect()
+    };
+    let (mut names, mut found) = (BTreeSet::new(), BTreeSet::new());
+    for one in containers(pod) {
+        let hosts = hosts(one);
+        if !hosts.is_empty() {
+            names.insert(one.text("name").to_string());
+            found.extend(hosts);
+        }
+    }
+    let verb = if names.len() == 1 { "uses" } else { "use" };
+    let who = plural("container", &quoted(&names))?;
+    Some(format!("probe or lifecycle host ({who} {verb} {})", plural("probe or lifecycle host", &quoted(&found))?))
+}
+
+/// Only the types made for containers.
+pub(super) fn se_linux(pod: &Value, _: bool) -> Option<String> {
+    let types = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+    let at = |one: &Value, field: &str| one.text(&format!("securityContext.seLinuxOptions.{field}")).to_string();
+    let bad = |one: &Value| {
+        !types.contains(&at(one, "type").as_str()) || !at(one, "user").is_empty() || !at(one, "role").is_empty()
+    };
+    let setters: Vec<&Value> = [pod.at("spec")].into_iter().chain(containers(pod)).filter(|one| bad(one)).collect();
+    let mut who = Vec::new();
+    if bad(pod.at("spec")) {
+        who.push("pod".to_string());
+    }
+    who.extend(named(pod, bad));
+    let wrong: BTreeSet<String> =
+        setters.iter().map(|one| at(one, "type")).filter(|kind| !types.contains(&kind.as_str())).collect();
+    let mut what: Vec<String> = plural("type", &quoted(&wrong)).into_iter().collect();
+    for field in ["user", "role"] {
+        if setters.iter().any(|one| !at(one, field).is_empty()) {
+            what.push(format!("{field} may not be set"));
+        }
+    }
+    (!who.is_empty()).then(|| {
+        let (who, what) = (who.join(" and "), what.join("; "));
+        format!("seLinuxOptions ({who} set forbidden securityContext.seLinuxOptions: {what})")
+    })
+}

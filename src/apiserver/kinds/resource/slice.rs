@@ -1,0 +1,200 @@
+//! What drivers say about devices: classes of devices, slices of a pool, taints.
+//!
+//! Source: `k8s.io/kubernetes/pkg/apis/resource/validation`.
+
+use serde_json::Value;
+
+use super::super::core::pod::volume_sources::csi_driver_name;
+use super::super::json::Json;
+use super::super::{FieldError, check, names};
+use crate::api::cel;
+
+const PLACES: [&str; 4] = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
+const ONE_PLACE: &str = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
+
+/// What is wrong with a class.
+pub fn validate_class(class: &Value) -> Vec<FieldError> {
+    let mut errors = selectors(class.items("spec.selectors"), "spec.selectors");
+    errors.extend(configs(class.items("spec.config"), "spec.config"));
+    errors
+}
+
+/// Expressions that choose devices.
+pub fn selectors(list: &[Value], path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, selector) in list.iter().enumerate() {
+        let at = format!("{path}[{index}].cel");
+        if !selector.has("cel") {
+            errors.push(FieldError::required(at, ""));
+            continue;
+        }
+        let expression = selector.text("cel.expression");
+        if let Err(why) = cel::compile(expression) {
+            errors.push(FieldError::invalid(format!("{at}.expression"), expression, why));
+        }
+    }
+    errors
+}
+
+/// Settings for drivers.
+pub fn configs(list: &[Value], path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, config) in list.iter().enumerate() {
+        let at = format!("{path}[{index}].opaque");
+        if !config.has("opaque") {
+            errors.push(FieldError::required(at, ""));
+            continue;
+        }
+        errors.extend(csi_driver_name(config.text("opaque.driver"), &format!("{at}.driver")));
+        match config.at("opaque.parameters") {
+            Value::Null => errors.push(FieldError::required(format!("{at}.parameters"), "")),
+            Value::Object(_) => {}
+            other => {
+                let detail = "parameters must be a valid JSON object";
+                errors.push(FieldError::invalid(format!("{at}.parameters"), other.to_string(), detail));
+            }
+        }
+    }
+    errors
+}
+
+/// What is wrong with a rule that taints devices.
+pub fn validate_taint_rule(rule: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let selector = rule.at("spec.deviceSelector");
+    for (field, faults) in [("driver", names::dns_subdomain as fn(&str) -> names::Faults), ("device", names::dns_label)]
+    {
+        if selector.has(field) {
+            let name = selector.text(field);
+            errors.extend(check::faults(format!("spec.deviceSelector.{field}"), name, faults(name)));
+        }
+    }
+    errors.extend(taint(rule.at("spec.taint"), "spec.taint"));
+    errors
+}
+
+fn taint(taint: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    errors.extend(check::choice(taint, "effect", path, &["NoExecute", "NoSchedule", "None"]));
+    let key = taint.text("key");
+    errors.extend(check::faults(format!("{path}.key"), key, names::qualified_name(key)));
+    let value = taint.text("value");
+    if !value.is_empty() {
+        errors.extend(check::faults(format!("{path}.value"), value, names::label_value(value)));
+    }
+    errors
+}
+
+/// What is wrong with a slice of a pool.
+pub fn validate_slice(slice: &Value) -> Vec<FieldError> {
+    let spec = slice.at("spec");
+    let mut errors = csi_driver_name(spec.text("driver"), "spec.driver");
+    let pool = spec.text("pool.name");
+    if pool.is_empty() {
+        errors.push(FieldError::required("spec.pool.name", ""));
+    } else {
+        for part in pool.split('/') {
+            errors.extend(check::faults("spec.pool.name", part, names::dns_subdomain(part)));
+        }
+    }
+    let (count, generation) = (spec.int("pool.resourceSliceCount").unwrap_or(0), spec.int("pool.generation"));
+    if count <= 0 {
+        errors.push(FieldError::invalid("spec.pool.resourceSliceCount", count, "must be greater than zero"));
+    }
+    if let Some(generation) = generation.filter(|generation| *generation < 0) {
+        let detail = "must be greater than or equal to zero";
+        errors.push(FieldError::invalid("spec.pool.generation", generation, detail));
+    }
+    errors.extend(place(spec));
+    if spec.has("sharedCounters") && spec.has("devices") {
+        let detail = "only one of `sharedCounters` or `devices` is allowed";
+        errors.push(FieldError::invalid("spec", "", detail));
+    }
+    let devices = spec.items("devices");
+    for (index, device) in devices.iter().enumerate() {
+        let at = format!("spec.devices[{index}]");
+        if devices[..index].iter().any(|other| other.text("name") == device.text("name")) {
+            errors.push(FieldError::duplicate(at.as_str(), device.text("name")));
+        }
+        errors.extend(validate_device(device, spec.flag("perDeviceNodeSelection"), &at));
+    }
+    errors
+}
+
+/// Where the devices are: one way to say it.
+fn place(spec: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut set = Vec::new();
+    for field in PLACES.into_iter().filter(|field| spec.has(field)) {
+        let (at, value) = (format!("spec.{field}"), spec.at(field));
+        match field {
+            "nodeName" if value == "" => {
+                let detail = "must be either unset or set to a non-empty string";
+                errors.push(FieldError::invalid(at, "", detail));
+                continue;
+            }
+            "nodeName" => {
+                let name = spec.text("nodeName");
+                errors.extend(check::faults(at, name, names::dns_subdomain(name)));
+            }
+            "nodeSelector" => {
+                let terms = spec.at("nodeSelector.nodeSelectorTerms");
+                if terms.as_array().is_none_or(Vec::is_empty) {
+                    let detail = "must have at least one node selector term";
+                    errors.push(FieldError::required(format!("{at}.nodeSelectorTerms"), detail));
+                }
+                if terms.as_array().map_or(0, Vec::len) != 1 {
+                    let detail = "must have exactly one node selector term";
+                    errors.push(FieldError::invalid(format!("{at}.nodeSelectorTerms"), terms.clone(), detail));
+                }
+            }
+            _ if value != true => {
+                errors.push(FieldError::invalid(at, false, "must be either unset or set to true"));
+                continue;
+            }
+            _ => {}
+        }
+        set.push(format!("`{field}`"));
+    }
+    match set.len() {
+        0 => errors.push(FieldError::required("spec", ONE_PLACE)),
+        1 => {}
+        _ => {
+            let detail = format!("{ONE_PLACE}, but multiple fields are set");
+            errors.push(FieldError::invalid("spec", format!("{{{}}}", set.join(", ")), detail));
+        }
+    }
+    errors
+}
+
+fn validate_device(device: &Value, per_device: bool, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let name = device.text("name");
+    errors.extend(check::faults(format!("{path}.name"), name, names::dns_label(name)));
+    for (key, attribute) in device.entries("attributes") {
+        let fields = ["bool", "int", "string", "version", "bools", "ints", "strings", "versions"];
+        let set = fields.iter().filter(|field| attribute.has(field)).count();
+        let at = format!("{path}.attributes[{key}]");
+        if set != 1 {
+            let shown = if set == 0 { Value::from("") } else { attribute.clone() };
+            errors.push(FieldError::invalid(at, shown, "exactly one value must be specified"));
+        } else if attribute.has("version") && cel::semver::read(attribute.text("version"), false).is_err() {
+            let detail = "must be a string compatible with semver.org spec 2.0.0";
+            errors.push(FieldError::invalid(format!("{at}.version"), attribute.text("version"), detail));
+        }
+    }
+    for (index, one) in device.items("taints").iter().enumerate() {
+        errors.extend(taint(one, &format!("{path}.taints[{index}]")));
+    }
+    let set = PLACES[..3].iter().filter(|field| device.has(field)).count();
+    if !per_device && set > 0 {
+        let detail = "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to \
+                      true in the ResourceSlice spec";
+        errors.push(FieldError::invalid(path, Value::Null, detail));
+    } else if per_device && set != 1 {
+        let detail = "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when \
+                      `perDeviceNodeSelection` is set to true in the ResourceSlice spec";
+        errors.push(FieldError::required(path, detail));
+    }
+    errors
+}
