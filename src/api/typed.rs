@@ -42,7 +42,13 @@ fn element(value: Value, schema: &Schema) -> Value {
 /// Go writes maps with sorted keys.
 fn map_of(map: Map<String, Value>, schema: &Schema) -> Value {
     let Some(values) = schema.values() else { return Value::Object(map) };
-    let mut entries: Vec<(String, Value)> = map.into_iter().map(|(key, value)| (key, element(value, values))).collect();
+    // A list of resources counts in thousandths: what is finer is rounded up.
+    let rounded = |value: Value| match (values.kind(), value.as_str().map(Quantity::parse)) {
+        (Type::Quantity, Some(Ok(exact))) => Value::from(exact.round_up(-3).to_string()),
+        _ => value,
+    };
+    let mut entries: Vec<(String, Value)> =
+        map.into_iter().map(|(key, value)| (key, rounded(element(value, values)))).collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     Value::Object(entries.into_iter().collect())
 }

@@ -28,8 +28,23 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
         let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {found}");
         return Err(Status::new(Reason::RequestEntityTooLarge, message));
     }
-    let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|_| unprocessable())?;
-    json_patch::patch(target, &patch).map_err(|_| unprocessable())
+    let json_patch::Patch(operations) = serde_json::from_value(patch.clone()).map_err(|_| unprocessable())?;
+    let mut changed = target.clone();
+    for operation in operations {
+        if !is_test_of_nothing(&operation, &changed) {
+            json_patch::patch(&mut changed, &[operation]).map_err(|_| unprocessable())?;
+        }
+    }
+    *target = changed;
+    Ok(())
+}
+
+/// What is not there passes the test for `null`.
+fn is_test_of_nothing(operation: &json_patch::PatchOperation, target: &Value) -> bool {
+    match operation {
+        json_patch::PatchOperation::Test(test) => test.value.is_null() && target.pointer(test.path.as_str()).is_none(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -75,10 +75,6 @@ fn merge_map(mut original: Object, mut patch: Object, schema: Option<&Schema>) -
                 Ok(patch)
             }
             Some("delete") => Ok(Map::new()),
-            Some("merge") => {
-                patch.shift_remove(DIRECTIVE);
-                merge_map(original, patch, schema)
-            }
             _ => Err(unknown_directive(directive, &patch)),
         };
     }

@@ -11,6 +11,7 @@ use super::pod_security_baseline;
 use super::{Attributes, Operation, Plugin};
 use crate::api::meta;
 use crate::api::status::Status;
+use crate::apiserver::kinds::FieldError;
 use crate::apiserver::kinds::json::Json;
 use crate::apiserver::objects::collection;
 
@@ -37,6 +38,12 @@ impl Plugin for PodSecurity {
 }
 
 fn check(request: &mut Attributes<'_>) -> Result<(), Status> {
+    if request.is("", "namespaces") && request.subresource.is_empty() {
+        let wrong = request.object.as_ref().map(wrong_labels).unwrap_or_default();
+        if !wrong.is_empty() && request.old.is_none_or(|old| wrong_labels(old).is_empty()) {
+            return Err(FieldError::status("", "Namespace", request.name, &wrong));
+        }
+    }
     if request.is("", "namespaces") && request.operation == Operation::Update {
         warn_of_existing(request);
         return Ok(());
@@ -77,6 +84,28 @@ fn check(request: &mut Attributes<'_>) -> Result<(), Status> {
         request.warnings.push(text);
     }
     Ok(())
+}
+
+/// Labels that name no level and no version.
+fn wrong_labels(namespace: &Value) -> Vec<FieldError> {
+    let is_version = |text: &str| match text.strip_prefix("v1.") {
+        Some(minor) => minor == "0" || (!minor.starts_with('0') && minor.parse::<u32>().is_ok()),
+        None => text == "latest",
+    };
+    let mut errors = Vec::new();
+    for mode in ["enforce", "audit", "warn"] {
+        let (level, version) = (format!("{PREFIX}{mode}"), format!("{PREFIX}{mode}-version"));
+        let levels = ["privileged", "baseline", "restricted"];
+        if let Some(text) = meta::label(namespace, &level).filter(|text| !levels.contains(text)) {
+            let detail = "must be one of privileged, baseline, restricted";
+            errors.push(FieldError::invalid(format!("metadata.labels[{level}]"), text, detail));
+        }
+        if let Some(text) = meta::label(namespace, &version).filter(|text| !is_version(text)) {
+            let detail = "must be \"latest\" or \"v1.x\"";
+            errors.push(FieldError::invalid(format!("metadata.labels[{version}]"), text, detail));
+        }
+    }
+    errors
 }
 
 /// An update that changes nothing a check looks at is not checked again.

@@ -155,8 +155,11 @@ pub fn finish(call: &Call, object: &mut Value, options: &WriteOptions) {
 async fn check(call: &Call, object: &mut Value, name: &str, options: &WriteOptions) -> Result<(), Status> {
     let strategy = call.strategy();
     let context = call.context(options.dry_run);
-    let mut errors = (strategy.allocate)(object, None, &context).err().unwrap_or_default();
-    errors.extend(strategy.check_create(object, call.resource.namespaced(), &context));
+    // What cannot be given is said alone.
+    let errors = match (strategy.allocate)(object, None, &context) {
+        Err(errors) => errors,
+        Ok(()) => strategy.check_create(object, call.resource.namespaced(), &context),
+    };
     if !errors.is_empty() {
         return Err(call.invalid(name, &errors));
     }

@@ -196,9 +196,11 @@ async fn prepare(
         // A binding is the one write that may give a Pod its node; its own checks have been made.
         None if verb == "bind" => Vec::new(),
         None => {
-            let mut errors = (strategy.allocate)(&mut new, Some(old), &context).err().unwrap_or_default();
-            errors.extend(strategy.check_update(&new, old, &context));
-            errors
+            // What cannot be given is said alone.
+            match (strategy.allocate)(&mut new, Some(old), &context) {
+                Err(errors) => errors,
+                Ok(()) => strategy.check_update(&new, old, &context),
+            }
         }
     };
     if !errors.is_empty() {
@@ -217,11 +219,16 @@ async fn prepare(
 fn keep_system_fields(new: &mut Value, old: &Value) {
     for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"] {
         let kept = old["metadata"].get(field).cloned();
+        // What a delete sets, an update may repeat and not begin: validation says so.
+        let deletes = field.starts_with("deletion");
         match kept {
-            Some(value) => meta::set(new, &["metadata", field], value),
-            None => {
+            Some(value) if field != "deletionGracePeriodSeconds" || new["metadata"].get(field).is_none() => {
+                meta::set(new, &["metadata", field], value);
+            }
+            None if !deletes => {
                 meta::remove(new, &["metadata", field]);
             }
+            _ => {}
         }
     }
     for field in ["uid", "resourceVersion"] {

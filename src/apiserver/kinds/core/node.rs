@@ -3,13 +3,23 @@
 use serde_json::{Value, json};
 
 use super::resources;
-use crate::apiserver::kinds::json::{Json, copy, put};
+use crate::apiserver::kinds::json::{Json, copy, drop_at, put};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, check, lifecycle, names};
 
 /// Of Nodes. Unlike most kinds, a client may create one with its status.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
-    prepare_update: |new, old, _| copy(new, old, "status"),
+    // Configuration of kubelets through the API is no more.
+    prepare_create: |node, _| {
+        drop_at(node, "spec.configSource");
+        drop_at(node, "status.config");
+    },
+    prepare_update: |new, old, _| {
+        copy(new, old, "status");
+        if !old.has("spec.configSource") {
+            drop_at(new, "spec.configSource");
+        }
+    },
     validate: |node, _| validate(node),
     validate_update: |new, old, _| validate_update(new, old),
     selectable_fields: |node| vec![("spec.unschedulable", node.flag("spec.unschedulable").to_string())],

@@ -8,6 +8,7 @@ use super::json::Fill::{Flag, Text};
 use super::json::{Json, copy, fill, put};
 use super::metadata::{declared_immutable, immutable};
 use super::{FieldError, Strategy, check, names, selectors};
+use crate::api::meta;
 
 /// The strategy of a kind of this group.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -122,6 +123,17 @@ const CSI_DRIVER: Strategy = Strategy {
         if driver.items("spec.volumeLifecycleModes").is_empty() {
             put(driver, "spec.volumeLifecycleModes", serde_json::json!(["Persistent"]));
         }
+    },
+    prepare_update: |new, old, _| {
+        if new.at("spec") != old.at("spec") {
+            meta::set_generation(new, meta::generation(old) + 1);
+        }
+    },
+    warnings: |driver, _| {
+        let unset = !driver.items("spec.tokenRequests").is_empty() && !driver.has("spec.serviceAccountTokenInSecrets");
+        let text = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent \
+                    possible logging of tokens in volume attributes";
+        unset.then(|| text.to_owned()).into_iter().collect()
     },
     validate: |driver, _| validate_driver(driver),
     validate_update: |new, old, _| {

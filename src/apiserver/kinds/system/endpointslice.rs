@@ -20,8 +20,7 @@ pub const STRATEGY: Strategy = Strategy {
     },
     prepare_update: |new, old, context| {
         lifecycle::count_generation(new, old, context);
-        let meta_changed = ["metadata.labels", "metadata.annotations"].iter().any(|path| new.at(path) != old.at(path));
-        if meta_changed {
+        if new.at("metadata.labels") != old.at("metadata.labels") {
             meta::set_generation(new, meta::generation(old) + 1);
         }
     },
@@ -59,7 +58,11 @@ fn validate(slice: &Value) -> Vec<FieldError> {
         if ports[..index].iter().any(|other| other.text("name") == name) {
             errors.push(FieldError::duplicate(format!("{path}.name"), name));
         }
-        errors.extend(supported(port, "protocol", &path, &["SCTP", "TCP", "UDP"]));
+        // An empty text is there, and is no protocol.
+        let protocols = ["SCTP", "TCP", "UDP"];
+        if let Some(protocol) = port.at("protocol").as_str().filter(|protocol| !protocols.contains(protocol)) {
+            errors.push(FieldError::not_supported(format!("{path}.protocol"), protocol, &protocols));
+        }
         if port.has("appProtocol") {
             let protocol = port.text("appProtocol");
             errors.extend(check::faults(format!("{path}.appProtocol"), protocol, names::qualified_name(protocol)));

@@ -26,6 +26,8 @@ pub const STRATEGY: Strategy = Strategy {
         }
         errors
     },
+    // Its generation stays the first.
+    prepare_update: |_, _, _| {},
     ..Strategy::WITH_GENERATION
 };
 

@@ -2,12 +2,12 @@
 //!
 //! Source: `k8s.io/kubernetes/pkg/apis/core/validation`, `ValidatePodSpecificAnnotations`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::containers::descending_path;
 use super::defaults::CONTAINER_LISTS;
 use crate::apiserver::kinds::FieldError;
-use crate::apiserver::kinds::json::Json;
+use crate::apiserver::kinds::json::{Json, items_mut, put};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -123,5 +123,39 @@ fn same(said: &str, field: &Value, what: &str, path: &str) -> Option<FieldError>
             Some(_) => None,
         },
         _ => None,
+    }
+}
+
+/// The profile that a container's annotation means; `None`: it means none.
+pub fn app_armor_profile(annotation: &str) -> Option<Value> {
+    match (annotation, annotation.strip_prefix("localhost/")) {
+        ("unconfined", _) => Some(json!({"type": "Unconfined"})),
+        ("runtime/default", _) => Some(json!({"type": "RuntimeDefault"})),
+        (_, Some(profile)) if !profile.is_empty() => Some(json!({"type": "Localhost", "localhostProfile": profile})),
+        _ => None,
+    }
+}
+
+/// Fields say what a new Pod's AppArmor annotations say.
+pub fn app_armor_fields(pod: &mut Value) {
+    if pod.text("spec.os.name") == "windows" {
+        return;
+    }
+    let annotations = pod.at("metadata.annotations").clone();
+    let whole = pod.at("spec.securityContext.appArmorProfile").clone();
+    let Some(spec) = pod.get_mut("spec") else { return };
+    for list in CONTAINER_LISTS {
+        for container in items_mut(spec, list) {
+            let Some(profile) = annotations
+                .get(format!("{APP_ARMOR}{}", container.text("name")))
+                .and_then(Value::as_str)
+                .and_then(app_armor_profile)
+            else {
+                continue;
+            };
+            if !container.has("securityContext.appArmorProfile") && profile != whole {
+                put(container, "securityContext.appArmorProfile", profile);
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::api::quantity::Quantity;
 use crate::apiserver::kinds::json::Fill::{Empty, Flag, Int, NonZero, Text};
-use crate::apiserver::kinds::json::{Defaults, Json, at_mut, fill, items_mut, object_mut, put};
+use crate::apiserver::kinds::json::{Defaults, Json, at_mut, drop_at, fill, items_mut, object_mut, put};
 
 const POD_SPEC: Defaults = &[
     ("dnsPolicy", Text("ClusterFirst")),
@@ -74,6 +74,10 @@ pub const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemer
 
 /// Fills in the spec of a Pod or of a template.
 pub fn pod_spec(spec: &mut Value) {
+    // Fields of features that are off.
+    for field in ["schedulingGroup", "evictionResponders"] {
+        drop_at(spec, field);
+    }
     fill(spec, POD_SPEC);
     let host_network = spec.flag("hostNetwork");
     for list in CONTAINER_LISTS {
@@ -104,7 +108,6 @@ pub fn pod(pod: &mut Value) {
 
 fn container_defaults(container: &mut Value) {
     fill(container, CONTAINER);
-    round_amounts(container);
     if container.text("imagePullPolicy").is_empty() {
         let policy = pull_policy(container.text("image"));
         put(container, "imagePullPolicy", policy);
@@ -112,20 +115,6 @@ fn container_defaults(container: &mut Value) {
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(probe) = at_mut(container, probe).filter(|probe| probe.is_object()) {
             fill(probe, PROBE);
-        }
-    }
-}
-
-/// Amounts are kept in thousandths; less is rounded up.
-fn round_amounts(container: &mut Value) {
-    for list in ["resources.limits", "resources.requests"] {
-        for (_, amount) in at_mut(container, list).and_then(Value::as_object_mut).into_iter().flatten() {
-            if let Some(exact) = amount.as_str().and_then(|text| Quantity::parse(text).ok()) {
-                let rounded = exact.round_up(-3);
-                if rounded != exact {
-                    *amount = rounded.to_string().into();
-                }
-            }
         }
     }
 }
@@ -138,11 +127,38 @@ pub fn pull_policy(image: &str) -> &'static str {
     };
     let last = name.rsplit('/').next().unwrap_or(name);
     match last.split_once(':') {
+        _ if !is_reference(name) => "IfNotPresent",
         Some((_, "latest")) => "Always",
         Some(_) => "IfNotPresent",
         None if digest || image.is_empty() => "IfNotPresent",
         None => "Always",
     }
+}
+
+/// Whether a text names an image at all: `[registry/]path[:tag]`.
+fn is_reference(name: &str) -> bool {
+    let (path, tag) = match name.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+        _ => (name, None),
+    };
+    let is_tag = |tag: &str| {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
+    };
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let is_host = |part: &str| part.contains(['.', ':']) || part == "localhost" || part.to_lowercase() != part;
+    if parts.len() > 1 && is_host(parts[0]) {
+        let host = parts.remove(0);
+        if !host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']')) {
+            return false;
+        }
+    }
+    let is_part = |part: &&str| {
+        let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let inner = part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-'));
+        end(part.chars().next()) && end(part.chars().last()) && inner && !part.contains("..") && !part.contains("___")
+    };
+    parts.iter().all(is_part) && tag.is_none_or(is_tag)
 }
 
 fn host_ports(container: &mut Value) {

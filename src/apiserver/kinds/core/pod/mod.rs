@@ -68,6 +68,7 @@ fn prepare_create(pod: &mut Value, context: &Context) {
     let qos = qos_class(pod.at("spec"));
     put(pod, "status", json!({"phase": "Pending", "qosClass": qos}));
     meta::set_generation(pod, 1);
+    annotations::app_armor_fields(pod);
     for list in defaults::CONTAINER_LISTS {
         for container in items_mut(pod.get_mut("spec").unwrap_or(&mut Value::Null), list) {
             drop_at(container, "lifecycle.stopSignal");
