@@ -15,6 +15,7 @@ pub mod controllers;
 pub mod course;
 pub mod error;
 pub mod etcd;
+pub mod kubectl;
 pub mod kubelet;
 pub mod listen;
 pub mod network;

@@ -28,3 +28,4 @@ pub mod status;
 pub mod table;
 pub mod typed;
 pub mod yaml;
+pub mod yaml_writer;

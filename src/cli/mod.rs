@@ -23,6 +23,7 @@ mod doctor;
 mod etcd;
 mod hint;
 mod init;
+mod kubectl;
 mod list;
 mod next;
 mod reset;
@@ -83,6 +84,13 @@ enum Command {
     Trace(trace::Trace),
     /// The store's keys, revisions and values
     Etcd(etcd::Etcd),
+    /// The built-in kubectl: `tutor kubectl get pods`
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        /// What kubectl is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// For authors: prove the exercises
     Dev(dev::Dev),
     /// Print a completion script for your shell
@@ -91,6 +99,10 @@ enum Command {
 
 /// Runs the command named by the process's arguments.
 pub fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(words) = kubectl::words(&words) {
+        return kubectl::main(&words, None);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(wrong) => {
@@ -99,6 +111,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if wrong.use_stderr() { 2 } else { 0 });
         }
     };
+    if let Some(Command::Kubectl { words }) = &arguments.command {
+        return kubectl::main(words, arguments.state_dir.as_deref());
+    }
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("TUTOR_LOG").unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
@@ -126,6 +141,7 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Some(Command::Hint(hint)) => one_thread()?.block_on(hint.run(&state, &mut out)),
         Some(Command::Solution(solution)) => one_thread()?.block_on(solution.run(&state, &mut out)),
         Some(Command::Reset(reset)) => one_thread()?.block_on(reset.run(&state, &mut out)),
+        Some(Command::Kubectl { .. }) => Ok(Outcome::Done),
         Some(Command::Dev(dev)) => one_thread()?.block_on(dev.run(&mut out)),
         Some(Command::Status(status)) => one_thread()?.block_on(status.run(&state, &mut out)),
         Some(Command::Doctor) => doctor::run(&state, &mut out),

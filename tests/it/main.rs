@@ -6,6 +6,7 @@ mod course;
 mod custom;
 mod harness;
 mod kubectl;
+mod kubectl_differential;
 mod learner;
 mod nodes;
 mod page;

@@ -109,6 +109,23 @@ impl Served {
         }
     }
 
+    /// The real kubectl's program.
+    pub fn program(&self) -> &std::path::Path {
+        &self.kubectl
+    }
+
+    /// Writes a kubeconfig whose context works in this namespace.
+    pub fn kubectl_config(&self, path: &std::path::Path, namespace: &str) {
+        std::fs::copy(self.folder.path().join("kubeconfig"), path).unwrap();
+        let done = Command::new(&self.kubectl)
+            .args(["config", "set-context", "--current", "--namespace", namespace, "--kubeconfig"])
+            .arg(path)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+
     /// Runs `kubectl`, which must succeed; what it printed.
     #[track_caller]
     pub fn does(&self, words: &str) -> String {

@@ -1,0 +1,71 @@
+//! `kubectl completion` and `kubectl kustomize`.
+
+use std::path::Path;
+
+use super::super::command::{COMMAND as BASE, Command, Invocation, run};
+use super::super::failure::{Failure, Result, quote};
+use super::super::manifests;
+use crate::api::yaml_writer;
+
+/// `completion`
+pub const COMMAND: Command = Command {
+    name: "completion",
+    usage: "SHELL",
+    about: "Print a completion script for your shell",
+    run: run!(completion),
+    ..BASE
+};
+
+/// `kustomize`
+pub const KUSTOMIZE: Command = Command {
+    name: "kustomize",
+    usage: "[FOLDER]",
+    about: "Show what a kustomization stands for",
+    run: run!(kustomize),
+    ..BASE
+};
+
+async fn completion(call: &Invocation) -> Result {
+    let [shell] = call.arguments() else {
+        let words = if call.arguments().is_empty() {
+            "Shell not specified."
+        } else {
+            "Too many arguments. Expected only the shell type."
+        };
+        return Err(call.usage(words));
+    };
+    let names: Vec<&str> = super::ROOT.commands.iter().map(|command| command.name).collect();
+    let names = names.join(" ");
+    call.out(match shell.as_str() {
+        "bash" => format!("complete -W \"{names}\" kubectl\n"),
+        "zsh" => format!("#compdef kubectl\ncompdef '_arguments \"1: :({names})\"' kubectl\n"),
+        "fish" => format!("complete -c kubectl -f -n __fish_use_subcommand -a \"{names}\"\n"),
+        other => return Err(call.usage(format!("Unsupported shell type {}.", quote(other)))),
+    });
+    Ok(())
+}
+
+async fn kustomize(call: &Invocation) -> Result {
+    let folder = match call.arguments() {
+        [] => ".",
+        [folder] => folder,
+        _ => return Err(Failure::new("specify one path to kustomization.yaml")),
+    };
+    let mut objects = manifests::kustomize(call.session.files.as_ref(), Path::new(folder))?;
+    let rank = |kind: &str| match kind {
+        "Namespace" => 0,
+        "CustomResourceDefinition"
+        | "ServiceAccount"
+        | "Role"
+        | "ClusterRole"
+        | "RoleBinding"
+        | "ClusterRoleBinding" => 1,
+        "ConfigMap" | "Secret" => 2,
+        "Service" => 3,
+        _ => 4,
+    };
+    objects.sort_by_key(|object| rank(crate::api::meta::kind(object)));
+    let texts: Vec<String> = objects.iter().map(yaml_writer::to_string).collect();
+    call.out(texts.join("---\n"));
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! `kubectl create`: make the objects of a file, or one of a common kind from flags.
+
+use serde_json::Value;
+
+use super::super::command::{COMMAND as BASE, Command, Invocation, run};
+use super::super::failure::{Failure, Result};
+use super::super::flags::{DryRun, Flag, Kind, long};
+use super::super::http::Call;
+use super::super::print;
+use super::super::selection::{self, Selection};
+use super::super::write::{self, Writing};
+use super::apply::with_last_applied;
+use crate::api::schema::Schema;
+use crate::api::{meta, typed};
+
+mod access;
+mod config;
+mod network;
+mod policy;
+mod workloads;
+
+/// `--save-config`
+pub const SAVE: &[Flag] = &[long("save-config", Kind::Bool(false), "Note the object as applied, for a later apply")];
+const FLAGS: &[Flag] = &[
+    long("edit", Kind::Bool(false), "Edit the objects first"),
+    long("raw", Kind::Text(""), "A path of the API server to post the file to"),
+    long("windows-line-endings", Kind::Bool(false), "Accepted"),
+];
+
+/// The flags that every generator takes.
+macro_rules! generator {
+    ($name:literal, $aliases:expr, $usage:literal, $about:literal, $flags:expr, $run:path) => {
+        super::Command {
+            name: $name,
+            aliases: $aliases,
+            usage: $usage,
+            about: $about,
+            flags: &[
+                super::print::OUTPUT,
+                $flags,
+                super::SAVE,
+                super::write::DRY_RUN,
+                super::write::MANAGER,
+                super::write::VALIDATE,
+            ],
+            run: super::run!($run),
+            ..super::BASE
+        }
+    };
+}
+use generator;
+
+/// `create`
+pub const COMMAND: Command = Command {
+    name: "create",
+    usage: "-f FILE",
+    about: "Make objects",
+    flags: &[
+        print::OUTPUT,
+        FLAGS,
+        SAVE,
+        selection::FILES,
+        selection::LABELS,
+        write::DRY_RUN,
+        write::MANAGER,
+        write::VALIDATE,
+    ],
+    commands: &[
+        access::CLUSTERROLE,
+        access::CLUSTERROLEBINDING,
+        config::CONFIGMAP,
+        workloads::CRONJOB,
+        workloads::DEPLOYMENT,
+        network::INGRESS,
+        workloads::JOB,
+        policy::NAMESPACE,
+        policy::DISRUPTION_BUDGET,
+        policy::PRIORITY_CLASS,
+        policy::QUOTA,
+        access::ROLE,
+        access::ROLEBINDING,
+        config::SECRET,
+        network::SERVICE,
+        access::SERVICEACCOUNT,
+        access::TOKEN,
+    ],
+    run: run!(create),
+    ..BASE
+};
+
+async fn create(call: &Invocation) -> Result {
+    let flags = &call.flags;
+    if !call.arguments().is_empty() {
+        return Err(call.usage(format!("Unexpected args: [{}]", call.arguments().join(" "))));
+    }
+    let selection = Selection::of(call);
+    if selection.files().is_empty() {
+        call.err("Error: must specify one of -f and -k\n\n");
+        call.err(call.command.help(&call.path));
+        return Err(Failure::Exit(1));
+    }
+    if !flags.text("raw").is_empty() {
+        return raw(call).await;
+    }
+    let writing = Writing::of(call, "kubectl-create")?;
+    let mut printer = writing.printer()?;
+    let found = selection.read().await?;
+    let mut failures = found.failures;
+    let mut count = 0;
+    for info in found.infos {
+        let object = if flags.is("save-config") { with_last_applied(&info.object) } else { info.object.clone() };
+        let created = match writing.dry_run {
+            DryRun::Client => Ok(object),
+            _ => writing.create(&info.mapping, &info.namespace, &object).await,
+        };
+        match created {
+            Ok(created) => {
+                count += 1;
+                writing.say(&mut printer, &created, "created")?;
+            }
+            Err(failure) => failures.push(failure.from_source("creating", &info.source)),
+        }
+    }
+    Failure::of(failures)?;
+    if count == 0 {
+        return Err(Failure::new("no objects passed to create"));
+    }
+    Ok(())
+}
+
+async fn raw(call: &Invocation) -> Result {
+    let [file] = call.flags.all("filename") else {
+        return Err(Failure::new("--raw can only use a single local file or stdin"));
+    };
+    let body = match file.as_str() {
+        "-" => call.session.read_stdin().await?,
+        path => call.session.files.read(std::path::Path::new(path)).map_err(|fault| Failure::new(fault.to_string()))?,
+    };
+    let post = Call::new(http::Method::POST, call.flags.text("raw")).body("application/json", body);
+    let answer = call.cluster().await?.api.bytes(post).await?;
+    call.console().out(answer);
+    Ok(())
+}
+
+/// The one NAME that a generator takes.
+///
+/// # Errors
+/// When there is none, or more.
+pub fn name(call: &Invocation) -> Result<&str> {
+    let count = call.flags.before_dash.unwrap_or(call.arguments().len());
+    if count != 1 {
+        return Err(call.usage(format!("exactly one NAME is required, got {count}")));
+    }
+    Ok(&call.arguments()[0])
+}
+
+/// Fails when a flag without which nothing works is missing.
+///
+/// # Errors
+/// Names the flags.
+pub fn required(call: &Invocation, names: &[&str]) -> Result {
+    let missing: Vec<String> =
+        names.iter().filter(|name| !call.flags.given(name)).map(|name| format!("\"{name}\"")).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("required flag(s) {} not set", missing.join(", "))))
+}
+
+/// Creates what a generator made. `failed`: the words before a refusal; empty leaves the server's.
+///
+/// # Errors
+/// The server's refusal.
+pub async fn finish(call: &Invocation, mut object: Value, failed: &str) -> Result {
+    let writing = Writing::of(call, "kubectl-create")?;
+    let mut printer = writing.printer()?;
+    printer.typed = true;
+    let (group, version) = meta::group_version(&object);
+    let (group, version, kind) = (group.to_owned(), version.to_owned(), meta::kind(&object).to_owned());
+    let cluster = call.cluster().await;
+    let namespaced = !matches!(kind.as_str(), "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "PriorityClass");
+    if let (true, Ok(cluster)) = (namespaced, &cluster) {
+        if cluster.namespace_enforced {
+            meta::set_text(&mut object, "namespace", &cluster.namespace);
+        }
+    }
+    if let Some(schema) = Schema::of_kind(&group, &version, &kind) {
+        typed::normalize(&mut object, &schema);
+    }
+    if call.flags.is("save-config") {
+        object = with_last_applied(&object);
+    }
+    if writing.dry_run != DryRun::Client {
+        let cluster = cluster?;
+        let mapping = cluster.mapper().await?.of_object(&object)?;
+        let namespace = if namespaced { cluster.namespace.as_str() } else { "" };
+        object = writing.create(&mapping, namespace, &object).await.map_err(|failure| match (failed, &failure) {
+            ("", _) => failure,
+            (failed, _) => Failure::new(format!("{failed} {}", failure.words())),
+        })?;
+    }
+    writing.say(&mut printer, &object, "created")
+}

@@ -1,0 +1,84 @@
+//! The commands, one file each.
+
+use super::command::{COMMAND, Command};
+
+mod api_resources;
+mod apply;
+mod attach;
+mod auth;
+mod autoscale;
+mod certificate;
+mod cluster_info;
+mod completion;
+mod config;
+mod create;
+mod delete;
+mod describe;
+mod diff;
+mod drain;
+mod edit;
+mod events;
+mod exec;
+mod explain;
+mod expose;
+mod get;
+mod label;
+mod logs;
+mod patch;
+mod port_forward;
+mod replace;
+mod rollout;
+mod run;
+mod scale;
+mod set;
+mod taint;
+mod version;
+mod wait;
+
+/// `kubectl`
+pub static ROOT: Command = Command {
+    name: "kubectl",
+    about: "kubectl talks to a Kubernetes cluster",
+    commands: &[
+        get::COMMAND,
+        describe::COMMAND,
+        create::COMMAND,
+        apply::COMMAND,
+        diff::COMMAND,
+        edit::COMMAND,
+        replace::COMMAND,
+        patch::COMMAND,
+        delete::COMMAND,
+        run::COMMAND,
+        expose::COMMAND,
+        set::COMMAND,
+        label::LABEL,
+        label::ANNOTATE,
+        scale::COMMAND,
+        autoscale::COMMAND,
+        rollout::COMMAND,
+        wait::COMMAND,
+        logs::COMMAND,
+        exec::COMMAND,
+        attach::COMMAND,
+        events::COMMAND,
+        explain::COMMAND,
+        auth::COMMAND,
+        drain::CORDON,
+        drain::UNCORDON,
+        drain::DRAIN,
+        taint::COMMAND,
+        port_forward::COMMAND,
+        certificate::COMMAND,
+        cluster_info::COMMAND,
+        cluster_info::TOP,
+        api_resources::COMMAND,
+        api_resources::VERSIONS,
+        config::COMMAND,
+        completion::COMMAND,
+        completion::KUSTOMIZE,
+        cluster_info::OPTIONS,
+        version::COMMAND,
+    ],
+    ..COMMAND
+};

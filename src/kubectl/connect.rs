@@ -1,0 +1,131 @@
+//! The cluster of a session: a client, the namespace, and what the cluster serves.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::OnceCell;
+
+use super::failure::{Failure, Result};
+use super::flags::Flags;
+use super::http::Api;
+use super::kubeconfig::Kubeconfig;
+use super::mapping::Mapper;
+use super::session::Session;
+
+/// A cluster, as one call of kubectl sees it.
+pub struct Cluster {
+    /// The way to its API server.
+    pub api: Api,
+    /// The namespace in use.
+    pub namespace: String,
+    /// Whether a flag named the namespace: manifests may then name no other.
+    pub namespace_enforced: bool,
+    mapper: OnceCell<Mapper>,
+}
+
+/// The namespace that flags or the kubeconfig name, and whether a flag did.
+///
+/// # Errors
+/// When the kubeconfig cannot be read.
+pub fn namespace(session: &Session, flags: &Flags) -> Result<(String, bool)> {
+    if let Some(named) = flags.some("namespace").filter(|named| !named.is_empty()) {
+        return Ok((named.to_owned(), true));
+    }
+    let own = match &session.target.client {
+        Some(client) if uses_client(flags) => client.default_namespace().to_owned(),
+        _ => Kubeconfig::load(session, flags)?.chosen(flags)?.namespace,
+    };
+    Ok((if own.is_empty() { "default".to_owned() } else { own }, false))
+}
+
+/// Whether the session's own client serves: no flag asks for another cluster or user.
+fn uses_client(flags: &Flags) -> bool {
+    const OTHER: [&str; 6] = ["kubeconfig", "context", "cluster", "user", "server", "token"];
+    !OTHER.iter().any(|flag| flags.given(flag))
+}
+
+impl Cluster {
+    /// Connects as the session and the flags say. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the kubeconfig is unusable or names no cluster.
+    pub async fn connect(session: &Session, flags: &Flags) -> Result<Cluster> {
+        let (namespace, namespace_enforced) = namespace(session, flags)?;
+        let headers = impersonation(flags)?;
+        let (client, server) = match &session.target.client {
+            Some(client) if uses_client(flags) => (client.clone(), "https://playground".to_owned()),
+            _ => over_https(session, flags, &headers).await?,
+        };
+        // Over HTTPS the client itself carries them, also on connections that change their protocol.
+        let own = session.target.client.is_some() && uses_client(flags);
+        let headers = if own { headers } else { HeaderMap::new() };
+        let timeout = match flags.text("request-timeout") {
+            "" | "0" => 0.0,
+            text => match text.parse::<u32>() {
+                Ok(seconds) => f64::from(seconds),
+                Err(_) => super::flags::parse_duration(text).map_err(|_| Failure::new(format!(
+                    "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h): {text}"
+                )))?,
+            },
+        };
+        let timeout = std::time::Duration::from_secs_f64(timeout.max(0.0));
+        let api = Api::new(client, headers, server, session.console.clone(), session.clock);
+        let api = api.with(flags.int("v"), session.environment.process, timeout);
+        Ok(Cluster { api, namespace, namespace_enforced, mapper: OnceCell::new() })
+    }
+
+    /// What the cluster serves; asked once.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn mapper(&self) -> Result<&Mapper> {
+        self.mapper.get_or_try_init(|| Mapper::discover(&self.api)).await
+    }
+}
+
+async fn over_https(session: &Session, flags: &Flags, headers: &HeaderMap) -> Result<(kube::Client, String)> {
+    let mut chosen = Kubeconfig::load(session, flags)?.chosen(flags)?;
+    chosen.apply_flags(flags);
+    let server = chosen.cluster.get("server").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    if server.is_empty() {
+        let words = "error: no cluster to talk to\n  why: no playground runs, and no kubeconfig names a cluster\n   do: start the playground: tutor serve";
+        return Err(Failure::Plain(words.to_owned()));
+    }
+    let unusable = |why: String| Failure::new(format!("unable to use the kubeconfig: {why}"));
+    let options = kube::config::KubeConfigOptions::default();
+    let mut config = kube::Config::from_custom_kubeconfig(chosen.to_kube()?, &options)
+        .await
+        .map_err(|fault| unusable(fault.to_string()))?;
+    // A watch or a log may be silent for hours; --request-timeout is ours to keep.
+    config.read_timeout = None;
+    config.headers.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let client = kube::Client::try_from(config).map_err(|fault| unusable(fault.to_string()))?;
+    Ok((client, server))
+}
+
+/// `--as`, `--as-group`, `--as-uid`, `--as-user-extra`, as headers.
+fn impersonation(flags: &Flags) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    let mut add = |name: &str, value: &str| {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|fault| Failure::new(fault.to_string()))?;
+        let value = HeaderValue::from_str(value).map_err(|fault| Failure::new(fault.to_string()))?;
+        headers.append(name, value);
+        Ok::<(), Failure>(())
+    };
+    if let Some(user) = flags.some("as").filter(|user| !user.is_empty()) {
+        add("impersonate-user", user)?;
+    } else if flags.given("as-group") || flags.given("as-uid") {
+        let words = "requesting uid, groups or user-extra for  without impersonating a user";
+        return Err(Failure::new(words));
+    }
+    if let Some(uid) = flags.some("as-uid").filter(|uid| !uid.is_empty()) {
+        add("impersonate-uid", uid)?;
+    }
+    for group in flags.all("as-group") {
+        add("impersonate-group", group)?;
+    }
+    for pair in flags.all("as-user-extra") {
+        if let Some((key, value)) = pair.split_once('=') {
+            add(&format!("impersonate-extra-{}", key.to_lowercase()), value)?;
+        }
+    }
+    Ok(headers)
+}

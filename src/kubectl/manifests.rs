@@ -1,0 +1,217 @@
+//! Objects from files: `-f web.yaml`, `-f folder/ -R`, `-f -`, `-k overlay/`.
+//!
+//! In: what `-f` and `-k` name, and the session's files. Out: objects in the order they stand, each with its source
+//! for error messages. A List is taken apart. What is no object is told in kubectl's words.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::failure::{Failure, Result, quote};
+use super::session::{FileKind, Files, Session};
+use crate::api::yaml;
+
+mod kustomize;
+
+pub use kustomize::build as kustomize;
+
+const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
+
+/// An object and where it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// The object.
+    pub object: Value,
+    /// `web.yaml`, or `STDIN`.
+    pub source: String,
+}
+
+/// What `-f`, `-k` and `-R` say.
+#[derive(Clone, Debug, Default)]
+pub struct Sources<'a> {
+    /// `-f`
+    pub files: &'a [String],
+    /// `-k`
+    pub kustomize: &'a str,
+    /// `-R`
+    pub recursive: bool,
+}
+
+impl Sources<'_> {
+    /// True when no file is named.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.kustomize.is_empty()
+    }
+
+    /// Whether one file is named, which may hold one object.
+    pub fn is_single(&self, files: &dyn Files) -> bool {
+        let single = |name: &String| name != "-" && files.kind(Path::new(name)) == Some(FileKind::File);
+        self.kustomize.is_empty() && self.files.len() == 1 && self.files.iter().all(single)
+    }
+}
+
+/// Reads everything that is named. A failure stands where its file stood.
+///
+/// # Errors
+/// When a name is wrong at all.
+pub async fn read(session: &Session, sources: &Sources<'_>) -> Result<Vec<Result<Manifest>>> {
+    if !sources.files.is_empty() && !sources.kustomize.is_empty() {
+        return Err(Failure::new("only one of -f or -k can be specified"));
+    }
+    if !sources.kustomize.is_empty() {
+        if sources.recursive {
+            return Err(Failure::new("the -k flag can't be used with -f or -R"));
+        }
+        let objects = kustomize::build(session.files.as_ref(), Path::new(sources.kustomize))?;
+        let source = sources.kustomize.to_owned();
+        return Ok(objects.into_iter().map(|object| Ok(Manifest { object, source: source.clone() })).collect());
+    }
+    let mut found = Vec::new();
+    for name in sources.files {
+        if name == "-" {
+            documents(&session.read_stdin().await?, "STDIN", &mut found);
+        } else if name.starts_with("http://") || name.starts_with("https://") {
+            found.push(Err(Failure::new(format!(
+                "unable to read URL {}: this kubectl reads files, not URLs",
+                quote(name)
+            ))));
+        } else {
+            for path in expand(session.files.as_ref(), Path::new(name), sources.recursive)? {
+                let shown = path.to_string_lossy().into_owned();
+                match session.files.read(&path) {
+                    Ok(bytes) => documents(&bytes, &shown, &mut found),
+                    Err(fault) => found.push(Err(Failure::new(format!("open {shown}: {fault}")))),
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The files behind a name: itself, a folder's, or those that a pattern fits.
+fn expand(files: &dyn Files, path: &Path, recursive: bool) -> Result<Vec<PathBuf>> {
+    match files.kind(path) {
+        Some(FileKind::File) => Ok(vec![path.to_path_buf()]),
+        Some(FileKind::Folder) => {
+            let mut found = Vec::new();
+            walk(files, path, recursive, &mut found)?;
+            if found.is_empty() {
+                let words = format!(
+                    "error reading {:?}: recognized file extensions are {EXTENSIONS:?}",
+                    [path.to_string_lossy()]
+                );
+                return Err(Failure::new(
+                    words
+                        .replace(['"', ','], "")
+                        .replace("json", ".json")
+                        .replace("yaml", ".yaml")
+                        .replace(" yml", " .yml"),
+                ));
+            }
+            Ok(found)
+        }
+        None => {
+            let found = matching(files, path);
+            if found.is_empty() {
+                return Err(Failure::new(format!("the path {} does not exist", quote(&path.to_string_lossy()))));
+            }
+            Ok(found)
+        }
+    }
+}
+
+fn walk(files: &dyn Files, folder: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result {
+    let names = files.list(folder).map_err(|fault| Failure::new(format!("open {}: {fault}", folder.display())))?;
+    for name in names {
+        let path = folder.join(&name);
+        match files.kind(&path) {
+            Some(FileKind::Folder) if recursive => walk(files, &path, recursive, found)?,
+            Some(FileKind::File) => {
+                let fits = path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end == *known));
+                if fits {
+                    found.push(path);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A pattern with `*` and `?` in its last part.
+fn matching(files: &dyn Files, pattern: &Path) -> Vec<PathBuf> {
+    let folder = pattern.parent().unwrap_or(Path::new(""));
+    let Some(last) = pattern.file_name().map(|name| name.to_string_lossy().into_owned()) else { return Vec::new() };
+    if !last.contains(['*', '?']) {
+        return Vec::new();
+    }
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let names = files.list(listed).unwrap_or_default();
+    names.into_iter().filter(|name| fits(last.as_bytes(), name.as_bytes())).map(|name| folder.join(name)).collect()
+}
+
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => (0..=name.len()).any(|at| fits(rest, &name[at..])),
+        ([b'?', rest @ ..], [_, left @ ..]) => fits(rest, left),
+        ([first, rest @ ..], [letter, left @ ..]) => first == letter && fits(rest, left),
+        _ => false,
+    }
+}
+
+/// The documents of a YAML or JSON text.
+pub fn documents(bytes: &[u8], source: &str, found: &mut Vec<Result<Manifest>>) {
+    let text = String::from_utf8_lossy(bytes);
+    for document in split(&text) {
+        let value = match parse(document) {
+            Ok(Value::Null) => continue,
+            Ok(value) => value,
+            Err(why) => {
+                found.push(Err(Failure::new(format!("error parsing {source}: {why}"))));
+                return;
+            }
+        };
+        let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+        if kind.is_empty() {
+            let words = format!("unable to decode {}: Object 'Kind' is missing in '{value}'", quote(source));
+            found.push(Err(Failure::new(words)));
+            continue;
+        }
+        let items = value.get("items").and_then(Value::as_array).filter(|_| kind.ends_with("List"));
+        let of = |object: &Value| Ok(Manifest { object: object.clone(), source: source.to_owned() });
+        match items {
+            Some(items) => found.extend(items.iter().map(of)),
+            None => found.push(of(&value)),
+        }
+    }
+}
+
+/// One document as JSON.
+///
+/// # Errors
+/// In the words of Kubernetes' YAML reader.
+pub fn parse(document: &str) -> std::result::Result<Value, String> {
+    if document.trim_start().starts_with('{') {
+        if let Ok(value) = serde_json::from_str(document) {
+            return Ok(value);
+        }
+    }
+    yaml::parse(document.as_bytes()).map_err(|fault| format!("error converting YAML to JSON: {fault}"))
+}
+
+/// The texts between `---` lines that say anything.
+pub fn split(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == "---" || line.starts_with("--- ") {
+            parts.push(&text[start..at]);
+            start = at + line.len();
+        }
+        at += line.len();
+    }
+    parts.push(&text[start..]);
+    let says = |part: &&str| part.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    parts.into_iter().filter(says).collect()
+}

@@ -1,0 +1,145 @@
+//! The built-in kubectl: the commands, words, columns and exit codes of kubectl 1.37, as a library.
+//!
+//! In: a [`Session`] and the words behind `kubectl`. Out: text on the session's streams and an exit code.
+//! It reaches the cluster only as any client does, by requests that `-v 6` shows. Many sessions run in one
+//! process: nothing here prints, ends the process, or reads a global of it.
+//!
+//! One file a command; what commands share is in [`selection`] (which objects), [`print`](mod@print) (how they are
+//! shown) and [`mapping`] (what a word means). Chapter: `book/src/inside/kubectl.md`.
+
+use std::sync::Arc;
+
+pub mod command;
+pub mod connect;
+pub mod failure;
+pub mod flags;
+pub mod http;
+pub mod kubeconfig;
+pub mod manifests;
+pub mod mapping;
+pub mod print;
+pub mod selection;
+pub mod session;
+pub mod shared_flags;
+pub mod three_way;
+pub mod watch;
+pub mod write;
+
+mod commands;
+
+use command::{Command, Invocation};
+use failure::{Failure, Result};
+use flags::Flags;
+pub use session::Session;
+
+/// Runs one command line (`["get", "pods"]`) and says with which code it ends.
+pub async fn run(session: &Session, words: &[String]) -> i32 {
+    let ended = match session.unless_stopped(run_command(session, words)).await {
+        Ok(ended) => ended,
+        Err(stopped) => Err(stopped),
+    };
+    let code = match ended {
+        Ok(()) => 0,
+        Err(failure) => {
+            let (text, code) = failure.print();
+            session.console.err(text);
+            code
+        }
+    };
+    match session.console.flush().await {
+        Ok(()) => code,
+        Err(_) => code.max(1),
+    }
+}
+
+async fn run_command(session: &Session, words: &[String]) -> Result {
+    let root = &commands::ROOT;
+    let (command, path, rest) = locate(root, words)?;
+    let mut flags = Flags::of(command.all_flags());
+    flags.parse(&rest).map_err(|why| Failure::new(format!("{why}\nSee '{path} --help' for usage.")))?;
+    if flags.is("help") {
+        session.console.out(command.help(&path));
+        return Ok(());
+    }
+    let call = Arc::new(Invocation::new(session.clone(), flags, path, command));
+    match command.run {
+        Some(run) => run(&call).await?,
+        None => no_command(&call)?,
+    }
+    let warnings = call.connected().map_or(0, |cluster| cluster.api.warnings());
+    if call.flags.is("warnings-as-errors") && warnings > 0 {
+        let words =
+            if warnings == 1 { "1 warning received".to_owned() } else { format!("{warnings} warnings received") };
+        return Err(Failure::new(words));
+    }
+    Ok(())
+}
+
+/// The command that words name, its path, and the words that are left. Flags may stand before the name.
+fn locate(root: &'static Command, words: &[String]) -> Result<(&'static Command, String, Vec<String>)> {
+    let (mut command, mut path, mut rest) = (root, "kubectl".to_owned(), words.to_vec());
+    loop {
+        let Some(at) = next_argument(command, &rest) else { return Ok((command, path, rest)) };
+        let Some(found) = command.find(&rest[at]) else {
+            if std::ptr::eq(command, root) {
+                return Err(unknown_command(root, &rest[at]));
+            }
+            return Ok((command, path, rest));
+        };
+        rest.remove(at);
+        path = format!("{path} {}", found.name);
+        command = found;
+    }
+}
+
+/// The place of the first word that is no flag and no flag's value.
+fn next_argument(command: &'static Command, words: &[String]) -> Option<usize> {
+    let flags = command.all_flags();
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        if word == "--" {
+            return None;
+        }
+        if !word.starts_with('-') || word == "-" {
+            return Some(at);
+        }
+        let takes_next = |flag: &flags::Flag| !matches!(flag.kind, flags::Kind::Bool(_) | flags::Kind::Optional(..));
+        let value_follows = match word.strip_prefix("--") {
+            Some(name) => !name.contains('=') && flags.iter().any(|flag| flag.name == name && takes_next(flag)),
+            None => {
+                let mut letters = word[1..].chars();
+                let letter = letters.next();
+                letters.next().is_none() && flags.iter().any(|flag| Some(flag.short) == letter && takes_next(flag))
+            }
+        };
+        at += if value_follows { 2 } else { 1 };
+    }
+    None
+}
+
+fn unknown_command(root: &'static Command, word: &str) -> Failure {
+    let near = |command: &&Command| strsim::levenshtein(word, command.name) <= 2 || command.name.starts_with(word);
+    let mut names: Vec<&str> = root.commands.iter().filter(near).map(|command| command.name).collect();
+    if matches!(word, "list" | "ls") {
+        names.push("get");
+    }
+    let mut text = format!("unknown command {} for \"kubectl\"", failure::quote(word));
+    if !names.is_empty() {
+        text.push_str("\n\nDid you mean this?\n");
+        names.iter().for_each(|name| text.push_str(&format!("\t{name}\n")));
+    }
+    Failure::new(text)
+}
+
+/// A command that only has subcommands was called alone, or with a word it does not know.
+fn no_command(call: &Invocation) -> Result {
+    call.out(call.command.help(&call.path));
+    match call.arguments().first() {
+        None => Ok(()),
+        Some(word) => Err(Failure::new(format!(
+            "unknown command {}\nSee '{} -h' for help and examples",
+            failure::quote(word),
+            call.path
+        ))),
+    }
+}

@@ -1,0 +1,323 @@
+//! How objects are shown: `-o yaml|json|name|jsonpath|go-template|custom-columns`, and tables.
+//!
+//! In: objects as JSON, and the flags. Out: text. Every command shows objects through this one place, so a
+//! form that one knows, all know.
+
+use serde_json::Value;
+
+use super::failure::{Failure, Result, quote};
+use super::flags::{Flag, Flags, Kind, long, short};
+use super::session::Files;
+use crate::api::yaml_writer;
+
+pub mod columns;
+pub mod jsonpath;
+pub mod kyaml;
+pub mod sort;
+pub mod table;
+pub mod tabwriter;
+pub mod template;
+
+/// `-o` and what belongs to it.
+pub const OUTPUT: &[Flag] = &[
+    short("output", 'o', Kind::Text(""), "The form: yaml, json, name, jsonpath=…, go-template=…"),
+    long("template", Kind::Text(""), "The template of -o go-template or jsonpath"),
+    long("allow-missing-template-keys", Kind::Bool(true), "A field that is not there is no error"),
+    long("show-managed-fields", Kind::Bool(false), "Keep metadata.managedFields in YAML and JSON"),
+];
+
+const FORMATS: &[&str] = &[
+    "go-template",
+    "go-template-file",
+    "json",
+    "jsonpath",
+    "jsonpath-as-json",
+    "jsonpath-file",
+    "kyaml",
+    "name",
+    "template",
+    "templatefile",
+    "yaml",
+];
+
+/// A form to print objects in.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// Tables, or a command's own sentence.
+    Human,
+    /// Tables with more columns.
+    Wide,
+    /// `pod/web`
+    Name,
+    /// Indented JSON.
+    Json,
+    /// YAML documents.
+    Yaml,
+    /// YAML with braces and quotes.
+    Kyaml,
+    /// A JSONPath template; `true`: its results as a JSON list.
+    JsonPath(jsonpath::Template, bool),
+    /// A Go template.
+    GoTemplate(template::Template),
+    /// Columns of one's own.
+    Columns(columns::Columns),
+}
+
+/// Prints objects one after another in one form.
+pub struct Printer {
+    /// The form.
+    pub form: Form,
+    /// Objects come from Go structs: JSON keeps their order of fields.
+    pub typed: bool,
+    keep_managed_fields: bool,
+    printed: usize,
+}
+
+impl Printer {
+    /// The form that `-o` and `--template` name. `tables`: `wide` and `custom-columns` are among them.
+    ///
+    /// # Errors
+    /// When there is no such form, or its template cannot be read.
+    pub fn of(flags: &Flags, files: &dyn Files, tables: bool) -> Result<Printer> {
+        let form = form(flags, files, tables)?;
+        Ok(Printer { form, typed: false, keep_managed_fields: flags.is("show-managed-fields"), printed: 0 })
+    }
+
+    /// A printer of this form.
+    pub fn new(form: Form) -> Printer {
+        Printer { form, typed: false, keep_managed_fields: false, printed: 0 }
+    }
+
+    /// Whether objects are printed as sentences or tables.
+    pub fn is_human(&self) -> bool {
+        matches!(self.form, Form::Human | Form::Wide)
+    }
+
+    /// An object in this form. `Human` prints its name.
+    ///
+    /// # Errors
+    /// When the template fails on it.
+    pub fn print(&mut self, object: &Value) -> Result<String> {
+        self.printed += 1;
+        let first = self.printed == 1;
+        Ok(match &self.form {
+            Form::Human | Form::Wide | Form::Name => names(object, ""),
+            Form::Json => json_in_order(&self.cleaned(object), !self.typed),
+            Form::Yaml => {
+                let text = yaml_writer::to_string(&self.cleaned(object));
+                if first { text } else { format!("---\n{text}") }
+            }
+            Form::Kyaml => kyaml::to_string(&self.cleaned(object)),
+            Form::JsonPath(template, as_json) => template.print(object, *as_json)?,
+            Form::GoTemplate(template) => template.print(object)?,
+            Form::Columns(columns) => columns.print(object, first),
+        })
+    }
+
+    /// A command's answer about an object: the sentence, or the object in another form.
+    ///
+    /// # Errors
+    /// When the template fails on it.
+    pub fn answer(&mut self, object: &Value, done: &str) -> Result<String> {
+        match self.form {
+            Form::Human | Form::Wide => Ok(names(object, done)),
+            _ => self.print(object),
+        }
+    }
+
+    fn cleaned(&self, object: &Value) -> Value {
+        if self.keep_managed_fields {
+            return object.clone();
+        }
+        let mut object = object.clone();
+        let drop = |object: &mut Value| {
+            if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+                metadata.shift_remove("managedFields");
+            }
+        };
+        drop(&mut object);
+        object.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten().for_each(drop);
+        object
+    }
+}
+
+fn form(flags: &Flags, files: &dyn Files, tables: bool) -> Result<Form> {
+    let output = flags.text("output");
+    let template = flags.text("template");
+    let (name, argument) = match output.split_once('=') {
+        Some((name, argument)) => (name, argument),
+        None if output.is_empty() && !template.is_empty() => ("go-template", template),
+        None => (output, template),
+    };
+    let missing_is_error = !flags.is("allow-missing-template-keys");
+    let needs = |what: &str| match argument {
+        "" => Err(Failure::new(format!("{what} format specified but no {what} given"))),
+        text => Ok(text),
+    };
+    let file = |path: &str| {
+        let bytes = files.read(std::path::Path::new(path));
+        let bytes = bytes.map_err(|fault| Failure::new(format!("error reading --template {path}, {fault}\n")))?;
+        Ok::<String, Failure>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let jsonpath = |text: &str, as_json: bool| {
+        jsonpath::Template::parse(text, missing_is_error).map(|template| Form::JsonPath(template, as_json))
+    };
+    match name.to_lowercase().as_str() {
+        "" => Ok(Form::Human),
+        "wide" if tables => Ok(Form::Wide),
+        "name" => Ok(Form::Name),
+        "json" => Ok(Form::Json),
+        "yaml" => Ok(Form::Yaml),
+        "kyaml" => Ok(Form::Kyaml),
+        "jsonpath" => jsonpath(needs("template")?, false),
+        "jsonpath-as-json" => jsonpath(needs("template")?, true),
+        "jsonpath-file" => jsonpath(&file(needs("template")?)?, false),
+        "go-template" | "template" => {
+            template::Template::parse(needs("template")?, missing_is_error).map(Form::GoTemplate)
+        }
+        "go-template-file" | "templatefile" => {
+            template::Template::parse(&file(needs("template")?)?, missing_is_error).map(Form::GoTemplate)
+        }
+        "custom-columns" if tables => {
+            let no_headers = flags.is("no-headers");
+            columns::Columns::parse(needs("custom-columns")?, no_headers).map(Form::Columns)
+        }
+        "custom-columns-file" if tables => {
+            columns::Columns::parse_file(&file(needs("custom-columns")?)?, flags.is("no-headers")).map(Form::Columns)
+        }
+        _ => {
+            let mut formats: Vec<&str> = FORMATS.to_vec();
+            if tables {
+                formats.extend(["custom-columns", "custom-columns-file", "wide"]);
+            }
+            formats.sort_unstable();
+            let words = "unable to match a printer suitable for the output format";
+            Err(Failure::new(format!("{words} {}, allowed formats are: {}", quote(output), formats.join(","))))
+        }
+    }
+}
+
+/// `deployment.apps/web scaled`; a list's objects each on a line.
+pub fn names(object: &Value, done: &str) -> String {
+    if let Some(items) = object.get("items").and_then(Value::as_array) {
+        return items.iter().map(|item| names(item, done)).collect();
+    }
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let group = text("/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    let kind = text("/kind").to_lowercase();
+    let kind = if group.is_empty() { kind } else { format!("{kind}.{group}") };
+    let done = if done.is_empty() { String::new() } else { format!(" {done}") };
+    let name = match text("/metadata/name") {
+        "" => "<unknown>",
+        name => name,
+    };
+    format!("{kind}/{name}{done}\n")
+}
+
+/// Indented JSON with sorted keys, as Go writes maps.
+pub fn json_text(value: &Value) -> String {
+    json_in_order(value, true)
+}
+
+fn json_in_order(value: &Value, sorted: bool) -> String {
+    let mut text = String::new();
+    write_json(value, 0, sorted, &mut text);
+    text.push('\n');
+    text
+}
+
+fn write_json(value: &Value, depth: usize, sorted: bool, text: &mut String) {
+    let line = |depth: usize, text: &mut String| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("    ", depth));
+    };
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            if sorted {
+                keys.sort();
+            }
+            text.push('{');
+            for (at, key) in keys.into_iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                line(depth + 1, text);
+                text.push_str(&json_string(key));
+                text.push_str(": ");
+                write_json(&map[key], depth + 1, sorted, text);
+            }
+            line(depth, text);
+            text.push('}');
+        }
+        Value::Array(items) if !items.is_empty() => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                line(depth + 1, text);
+                write_json(item, depth + 1, sorted, text);
+            }
+            line(depth, text);
+            text.push(']');
+        }
+        Value::String(string) => text.push_str(&json_string(string)),
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+/// A JSON string as Go writes it: what HTML reads specially is escaped.
+pub fn json_string(string: &str) -> String {
+    Value::from(string)
+        .to_string()
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+        .replace('\u{7f}', "\u{7f}")
+}
+
+/// JSON on one line with sorted keys, as Go's `json.Marshal` of a map.
+pub fn json_line(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            let fields: Vec<String> =
+                keys.into_iter().map(|key| format!("{}:{}", json_string(key), json_line(&map[key]))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(json_line).collect::<Vec<_>>().join(",")),
+        Value::String(string) => json_string(string),
+        other => other.to_string(),
+    }
+}
+
+/// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.
+pub fn go_value(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            let fields: Vec<String> = keys.into_iter().map(|key| format!("{key}:{}", go_value(&map[key]))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().unwrap_or_default();
+            let scientific = format!("{float:e}");
+            let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+            let exponent: i32 = exponent.parse().unwrap_or(0);
+            if (-4..21).contains(&exponent) {
+                float.to_string()
+            } else {
+                format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+            }
+        }
+        other => other.to_string(),
+    }
+}
