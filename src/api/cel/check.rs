@@ -182,6 +182,16 @@ impl Scope<'_> {
     fn call(&mut self, expr: &IdedExpr, call: &CallExpr) -> Result<Verdict, String> {
         let mut kinds = Vec::new();
         let mut cost = 1_u64;
+        // A library that is not there: neither is its function.
+        if let Some(target) = call.target.as_deref()
+            && let Expr::Ident(_) = &target.expr
+            && let Err(unknown) = self.visit(target)
+            && !signatures::is_declared(&call.func_name)
+        {
+            let message = format!("undeclared reference to '{}' (in container '')", call.func_name);
+            let also = self.fault(self.parenthesis(expr, &call.func_name), &message);
+            return Err(format!("{unknown}\n{}", also.trim_start_matches("compilation failed: ")));
+        }
         for part in call.target.as_deref().into_iter().chain(&call.args) {
             let inner = self.visit(part)?;
             cost = cost.saturating_add(inner.cost);
@@ -402,7 +412,6 @@ fn is_type_name(name: &str) -> bool {
             | "optional_type"
             | "ip"
             | "lists"
-            | "math"
             | "base64"
             | "strings"
             | "format"

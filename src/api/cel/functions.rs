@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use cel::extractors::{Arguments, This};
-use cel::objects::Opaque;
+use cel::objects::{Opaque, OptionalValue};
 use cel::{Context, ExecutionError, Value as Cel};
 
 use super::map;
@@ -127,6 +127,8 @@ const FUNCTIONS: &[(&str, Function)] = &[
     }),
     ("isSorted", |this, _| Ok(Cel::Bool(list(this)?.is_sorted()))),
     ("sum", |this, _| sum(list(this)?)),
+    ("first", |this, _| Ok(maybe(list(this)?.first()))),
+    ("last", |this, _| Ok(maybe(list(this)?.last()))),
     ("indexOf", |this, rest| place(list(this)?, one(rest)?, false)),
     ("lastIndexOf", |this, rest| place(list(this)?, one(rest)?, true)),
     ("sets.contains", |this, rest| Ok(Cel::Bool(covers(list(this)?, list(one(rest)?)?)))),
@@ -237,6 +239,10 @@ fn as_semver(value: &Cel) -> Result<&Semver, String> {
 /// Whether a version may be written with a `v`, without zeros, without all its parts.
 fn is_lax(rest: &[Cel]) -> bool {
     matches!(rest.first(), Some(Cel::Bool(true)))
+}
+
+fn maybe(item: Option<&Cel>) -> Cel {
+    Cel::Opaque(Arc::new(item.map_or_else(OptionalValue::none, |item| OptionalValue::of(item.clone()))))
 }
 
 /// Where an item stands in a list; -1: nowhere.

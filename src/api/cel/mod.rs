@@ -22,7 +22,6 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     // The libraries are new to a fresh environment, so none can be declared twice.
     env.add_extension(extensions::strings).expect("declared once");
     env.add_extension(extensions::lists).expect("declared once");
-    env.add_extension(extensions::math).expect("declared once");
     Arc::new(env)
 });
 

@@ -87,23 +87,7 @@ const NAMES: &[&str] = &[
     "format",
     "named",
     "validate",
-    "greatest",
-    "least",
-    "ceil",
-    "floor",
-    "round",
-    "trunc",
-    "abs",
     "sign",
-    "isNaN",
-    "isInf",
-    "isFinite",
-    "bitOr",
-    "bitAnd",
-    "bitXor",
-    "bitNot",
-    "bitShiftLeft",
-    "bitShiftRight",
     "equivalent",
     "intersects",
     "quote",
@@ -148,7 +132,6 @@ const NAMES: &[&str] = &[
     "unwrap",
     "unwrapOpt",
     "cel",
-    "sqrt",
 ];
 
 /// Whether anything of this name can be called.
@@ -159,7 +142,7 @@ pub fn is_declared(name: &str) -> bool {
         || SIGNATURES.iter().any(|(known, ..)| *known == name)
         || functions::is_known(name)
         || name.starts_with("get")
-        || name.starts_with("is")
+        || (name.starts_with("is") && !["isNaN", "isInf", "isFinite"].contains(&name))
 }
 
 /// Whether a function can be called with these types. `None` is a type that is not known, and fits.

@@ -178,8 +178,21 @@ pub fn check_gives(text: &str, wanted: &str) -> Result<(), String> {
     let program = compile(text)?;
     let variables = VARIABLES.map(|name| (name, Type::Dyn));
     let found = check(&program, &variables)?.kind.name();
+    // A field of something unknown may be anything, and Kubernetes does not take it for a bool.
+    if wanted == "bool" && found == "dyn" && is_selection(&program.expression().expr) {
+        return Err(format!("must evaluate to {wanted} but got {found}"));
+    }
     let fits = found == "dyn" || found == wanted || wanted.starts_with("list(") && found.starts_with("list(");
     if fits { Ok(()) } else { Err(format!("must evaluate to {wanted} but got {found}")) }
+}
+
+/// `object.spec.a`: fields of a variable and nothing else.
+fn is_selection(expr: &Expr) -> bool {
+    match expr {
+        Expr::Ident(_) => true,
+        Expr::Select(select) => !select.test && is_selection(&select.operand.expr),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

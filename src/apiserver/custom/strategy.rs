@@ -15,6 +15,7 @@ pub static PLAIN: Strategy = Strategy {
     validate,
     validate_update,
     unconditional_update: false,
+    any_finalizer: true,
     ..Strategy::PLAIN
 };
 

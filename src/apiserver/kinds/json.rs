@@ -125,8 +125,10 @@ fn ensure(value: &mut Value) -> &mut Map<String, Value> {
 /// What a defaults table puts where nothing is.
 #[derive(Clone, Copy, Debug)]
 pub enum Fill {
-    /// A string.
+    /// A string, where nothing or an empty one is.
     Text(&'static str),
+    /// A string, where nothing is: an empty one is a wrong choice.
+    Choice(&'static str),
     /// An integer, where nothing is.
     Int(i64),
     /// An integer, where nothing or 0 is.
@@ -192,7 +194,7 @@ fn fill_here(slot: &mut Value, default: Fill) {
     };
     if missing {
         *slot = match default {
-            Fill::Text(text) => text.into(),
+            Fill::Text(text) | Fill::Choice(text) => text.into(),
             Fill::Int(number) | Fill::NonZero(number) => number.into(),
             Fill::Flag(flag) => flag.into(),
             Fill::Empty => Value::Object(Map::new()),

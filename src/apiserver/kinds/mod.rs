@@ -108,6 +108,8 @@ pub struct Strategy {
     pub create_on_update: bool,
     /// An update without `metadata.resourceVersion` is allowed.
     pub unconditional_update: bool,
+    /// A finalizer needs no domain.
+    pub any_finalizer: bool,
 }
 
 impl Strategy {
@@ -128,6 +130,7 @@ impl Strategy {
         prepare_delete: |_, _| {},
         create_on_update: false,
         unconditional_update: true,
+        any_finalizer: false,
     };
 
     /// A kind with a `status` that only its subresource writes.
@@ -156,6 +159,7 @@ impl Strategy {
     /// Everything wrong with a new object.
     pub fn check_create(&self, object: &Value, namespaced: bool, context: &Context) -> Vec<FieldError> {
         let mut errors = metadata::validate(object, self.name, namespaced);
+        self.let_finalizers(&mut errors);
         errors.extend((self.validate)(object, context));
         errors
     }
@@ -163,8 +167,16 @@ impl Strategy {
     /// Everything wrong with a change.
     pub fn check_update(&self, new: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
         let mut errors = metadata::validate_update(new, old);
+        self.let_finalizers(&mut errors);
         errors.extend((self.validate_update)(new, old, context));
         errors
+    }
+
+    /// Only the kinds of Kubernetes' core know the finalizers without a domain.
+    fn let_finalizers(&self, errors: &mut Vec<FieldError>) {
+        if self.any_finalizer {
+            errors.retain(|error| !error.field.starts_with("metadata.finalizers["));
+        }
     }
 
     /// The named subresource, if this kind has it.

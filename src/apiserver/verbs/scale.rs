@@ -143,6 +143,14 @@ fn patched(call: &Call, current: &Value, media: &str, sub: &Subresource) -> Resu
         ("application/merge-patch+json", _) => merge::apply(&mut scale, &patch)?,
         _ => negotiate::body_media(Some(media), false).map(|_: MediaType| ())?,
     }
+    if let Some(schema) = &sub.schema {
+        let refuse = |why: String| {
+            let shown = if media.starts_with("application/strategic") { patch.to_string() } else { scale.to_string() };
+            FieldError::status("", "", "", &[FieldError::invalid("patch", shown, why)])
+        };
+        let (checked, _) = decode::check(&scale, schema).map_err(refuse)?;
+        scale = checked;
+    }
     if meta::resource_version(&scale) == meta::resource_version(current) {
         meta::remove(&mut scale, &["metadata", "resourceVersion"]);
     }

@@ -15,6 +15,7 @@ pub const VALIDATING: Strategy = Strategy {
     validate: |policy, _| validate(policy),
     validate_update: |new, _, _| validate(new),
     unconditional_update: false,
+    any_finalizer: true,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -31,6 +32,7 @@ pub const VALIDATING_BINDING: Strategy = Strategy {
         errors.extend(actions(new));
         errors
     },
+    any_finalizer: true,
     ..Strategy::WITH_GENERATION
 };
 
@@ -43,6 +45,7 @@ pub const MUTATING: Strategy = Strategy {
     validate: |policy, _| mutations(policy),
     validate_update: |new, _, _| mutations(new),
     unconditional_update: false,
+    any_finalizer: true,
     ..Strategy::WITH_GENERATION
 };
 
@@ -51,6 +54,7 @@ pub const MUTATING_BINDING: Strategy = Strategy {
     defaults: |binding, _| match_defaults(binding, "spec.matchResources"),
     validate: |binding, _| binding_errors(binding),
     validate_update: |new, _, _| binding_errors(new),
+    any_finalizer: true,
     ..Strategy::WITH_GENERATION
 };
 
@@ -95,6 +99,32 @@ fn validate(policy: &Value) -> Vec<FieldError> {
             errors.push(FieldError::not_supported(format!("{path}.reason"), reason, &reasons));
         }
     }
+    errors.extend(audit_annotations(policy));
+    errors
+}
+
+fn audit_annotations(policy: &Value) -> Vec<FieldError> {
+    let list = policy.items("spec.auditAnnotations");
+    let mut errors = Vec::new();
+    for (index, annotation) in list.iter().enumerate() {
+        let path = format!("spec.auditAnnotations[{index}]");
+        let key = annotation.text("key");
+        if key.is_empty() {
+            errors.push(FieldError::required(format!("{path}.key"), ""));
+        } else {
+            let whole = format!("{}/{key}", policy.text("metadata.name"));
+            errors.extend(check::faults(format!("{path}.key"), key, names::qualified_name(&whole)));
+        }
+        let text = annotation.text("valueExpression");
+        if text.trim().is_empty() {
+            errors.push(FieldError::required(format!("{path}.valueExpression"), "valueExpression is not specified"));
+        } else if let Err(why) = crate::apiserver::admission::cel::check_gives(text, "string") {
+            errors.push(FieldError::invalid(format!("{path}.valueExpression"), text, why));
+        }
+        if !key.is_empty() && list[..index].iter().any(|other| other.text("key") == key) {
+            errors.push(FieldError::duplicate(format!("{path}.key"), key));
+        }
+    }
     errors
 }
 
@@ -112,7 +142,46 @@ fn expression(text: &str, wanted: &str, path: &str) -> Vec<FieldError> {
     }
 }
 
+/// The kind of the objects that a policy takes its parameters from.
+fn param_kind(policy: &Value) -> Vec<FieldError> {
+    let param = policy.at("spec.paramKind");
+    if !param.is_object() {
+        return Vec::new();
+    }
+    let (api_version, kind) = (param.text("apiVersion"), param.text("kind"));
+    let mut errors = Vec::new();
+    let path = "spec.paramKind.apiVersion";
+    if api_version.is_empty() {
+        errors.push(FieldError::required(path, ""));
+    } else {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        if version.contains('/') {
+            let detail = format!("unexpected GroupVersion string: {api_version}");
+            errors.push(FieldError::invalid(path, api_version, detail));
+        } else {
+            let faults = if group.is_empty() { Vec::new() } else { names::dns_subdomain(group) };
+            errors.extend(check::faults(path, group, faults));
+            errors.extend(check::faults(path, version, names::dns_1035_label(version)));
+        }
+    }
+    let path = "spec.paramKind.kind";
+    let faults = names::dns_1035_label(&kind.to_lowercase());
+    if kind.is_empty() {
+        errors.push(FieldError::required(path, ""));
+    } else if !faults.is_empty() {
+        let detail = format!("may have mixed case, but should otherwise match: {}", faults.join(","));
+        errors.push(FieldError::invalid(path, kind, detail));
+    }
+    errors
+}
+
 fn constraints(policy: &Value) -> Vec<FieldError> {
+    let mut errors = param_kind(policy);
+    errors.extend(match_constraints(policy));
+    errors
+}
+
+fn match_constraints(policy: &Value) -> Vec<FieldError> {
     let matching = policy.at("spec.matchConstraints");
     if matching.is_null() {
         return vec![FieldError::required("spec.matchConstraints", "")];
@@ -276,6 +345,12 @@ const FORMS: [(&str, &str, &str); 2] =
 
 fn mutations(policy: &Value) -> Vec<FieldError> {
     let mut errors = constraints(policy);
+    // What is being deleted cannot be changed.
+    let known = ["*", "CONNECT", "CREATE", "UPDATE"];
+    let deletes = policy.items("spec.matchConstraints.resourceRules").iter().flat_map(|rule| rule.items("operations"));
+    errors.extend(deletes.filter(|operation| *operation == "DELETE").map(|operation| {
+        FieldError::not_supported("spec.matchConstraints.resourceRules.operations", operation.clone(), &known)
+    }));
     let list = policy.items("spec.mutations");
     if list.is_empty() {
         errors.push(FieldError::required("spec.mutations", "mutations must contain at least one item"));

@@ -22,6 +22,7 @@ pub const VALIDATING: Strategy = Strategy {
     validate: |configuration, _| validate(configuration),
     validate_update: |new, _, _| validate(new),
     unconditional_update: false,
+    any_finalizer: true,
     ..Strategy::WITH_GENERATION
 };
 

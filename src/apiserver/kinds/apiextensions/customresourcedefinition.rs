@@ -55,6 +55,7 @@ pub const STRATEGY: Strategy = Strategy {
         crate::apiserver::custom::removal::prepare(definition, &crate::apiserver::verbs::create::second(context.now));
     },
     unconditional_update: false,
+    any_finalizer: true,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 

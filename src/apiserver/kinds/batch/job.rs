@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{job_policies, job_status};
 use crate::api::meta;
 use crate::apiserver::kinds::core::pod::{self, defaults, warnings};
-use crate::apiserver::kinds::json::Fill::{Flag, Int, Text};
+use crate::apiserver::kinds::json::Fill::{Choice, Flag, Int, Text};
 use crate::apiserver::kinds::json::{Json, at_mut, copy, fill, object_mut, put};
 use crate::apiserver::kinds::metadata::{immutable, non_negative};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, lifecycle, names, selectors};
@@ -52,7 +52,7 @@ pub fn spec_defaults(spec: &mut Value) {
         fill(spec, &[("backoffLimit", Int(2_147_483_647))]);
     }
     fill(spec, &[("backoffLimit", Int(6))]);
-    fill(spec, &[("completionMode", Text("NonIndexed")), ("suspend", Flag(false)), ("manualSelector", Flag(false))]);
+    fill(spec, &[("completionMode", Choice("NonIndexed")), ("suspend", Flag(false)), ("manualSelector", Flag(false))]);
     if !spec.has("podReplacementPolicy") {
         let policy = if spec.has("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
         put(spec, "podReplacementPolicy", policy);

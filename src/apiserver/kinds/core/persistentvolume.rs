@@ -8,7 +8,7 @@ use super::pod::volumes::long_initiator;
 use super::pod::warnings::node_selector_term;
 use super::pod::{scheduling, seconds, volume_sources};
 use super::resources;
-use crate::apiserver::kinds::json::Fill::Text;
+use crate::apiserver::kinds::json::Fill::{Choice, Text};
 use crate::apiserver::kinds::json::{Json, copy, drop_at, fill, put};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, names};
 
@@ -17,7 +17,7 @@ pub const STRATEGY: Strategy = Strategy {
     defaults: |volume, _| {
         fill(
             volume,
-            &[("spec.persistentVolumeReclaimPolicy", Text("Retain")), ("spec.volumeMode", Text("Filesystem"))],
+            &[("spec.persistentVolumeReclaimPolicy", Text("Retain")), ("spec.volumeMode", Choice("Filesystem"))],
         );
         if let Some(spec) = volume.get_mut("spec") {
             fill(spec, VOLUME_SOURCE);

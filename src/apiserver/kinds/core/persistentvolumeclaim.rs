@@ -6,7 +6,7 @@ use super::persistentvolume::access_modes;
 use super::pod::spec::supported;
 use super::pod::warnings::fractions;
 use super::resources::quantity;
-use crate::apiserver::kinds::json::Fill::Text;
+use crate::apiserver::kinds::json::Fill::{Choice, Text};
 use crate::apiserver::kinds::json::{Json, copy, drop_at, fill, put};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, check, lifecycle, names, selectors};
 
@@ -18,11 +18,11 @@ pub const STRATEGY: Strategy = Strategy {
     },
     prepare_create: |claim, _| {
         put(claim, "status", json!({"phase": "Pending"}));
-        same_source(claim);
+        same_source(claim, false);
     },
     prepare_update: |new, old, _: &Context| {
         copy(new, old, "status");
-        same_source(new);
+        same_source(new, old.has("spec.dataSource") || old.has("spec.dataSourceRef"));
     },
     validate: |claim, _| validate_spec(claim.at("spec"), "spec"),
     validate_update: |new, old, _| validate_update(new, old),
@@ -44,17 +44,20 @@ pub const STRATEGY: Strategy = Strategy {
 
 /// `volumeMode` of a claim or of a template of one.
 pub fn spec_defaults(claim: &mut Value) {
-    fill(claim, &[("spec.volumeMode", Text("Filesystem"))]);
+    fill(claim, &[("spec.volumeMode", Choice("Filesystem"))]);
 }
 
-/// `dataSource` and `dataSourceRef` say the same, where both can.
-fn same_source(claim: &mut Value) {
+/// `dataSource` and `dataSourceRef` say the same, where both can. A `dataSource` that is neither a claim nor a
+/// snapshot is, as it always was, dropped without a word, unless the claim `had` a source before.
+fn same_source(claim: &mut Value, had: bool) {
     let simple = |source: &Value| {
         source.text("apiGroup").is_empty() && source.text("kind") == "PersistentVolumeClaim"
             || source.text("apiGroup") == "snapshot.storage.k8s.io" && source.text("kind") == "VolumeSnapshot"
     };
     let (source, reference) = (claim.at("spec.dataSource").clone(), claim.at("spec.dataSourceRef").clone());
-    if !source.is_null() && reference.is_null() {
+    if !had && !source.is_null() && reference.is_null() && !simple(&source) {
+        drop_at(claim, "spec.dataSource");
+    } else if !source.is_null() && reference.is_null() {
         put(claim, "spec.dataSourceRef", source);
     } else if source.is_null() && !reference.is_null() && simple(&reference) && reference.text("namespace").is_empty() {
         let mut plain = reference;

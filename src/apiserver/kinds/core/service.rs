@@ -16,13 +16,12 @@ pub const STRATEGY: Strategy = Strategy {
     prepare_create: |service, context| {
         lifecycle::drop_status(service, context);
         normalize_ips(service, None);
-        drop_type_dependent(service);
     },
     prepare_update: |new, old, _| {
         copy(new, old, "status");
         patch_allocated(new, old);
         normalize_ips(new, Some(old));
-        drop_type_dependent(new);
+        drop_type_dependent(new, old);
     },
     allocate: |service, old, context| context.addresses.assign(service, old, context),
     name: NameRule::Service,
@@ -166,16 +165,46 @@ fn patch_allocated(new: &mut Value, old: &Value) {
     }
 }
 
-/// Fields that only mean something for some types.
-fn drop_type_dependent(service: &mut Value) {
-    let kind = service.text("spec.type").to_string();
-    if kind == "ExternalName" {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            drop_at(service, &format!("spec.{field}"));
+/// What the old type needed and the new one does not goes, where the client left it as it was.
+fn drop_type_dependent(new: &mut Value, old: &Value) {
+    let has_ip = |service: &Value| service.text("spec.type") != "ExternalName";
+    let has_ports = |service: &Value| match service.text("spec.type") {
+        "NodePort" => true,
+        "LoadBalancer" => service.at("spec.allocateLoadBalancerNodePorts") != &Value::Bool(false),
+        _ => false,
+    };
+    let balances = |service: &Value| service.text("spec.type") == "LoadBalancer";
+    let checks = |service: &Value| balances(service) && service.text("spec.externalTrafficPolicy") == "Local";
+    let same = |new: &Value, field: &str| new.at(field) == old.at(field);
+    if has_ip(old) && !has_ip(new) {
+        if same(new, "spec.clusterIP") && same(new, "spec.clusterIPs") {
+            drop_at(new, "spec.clusterIP");
+            drop_at(new, "spec.clusterIPs");
+        }
+        for field in ["spec.ipFamilies", "spec.ipFamilyPolicy"] {
+            if same(new, field) {
+                drop_at(new, field);
+            }
         }
     }
-    if kind != "LoadBalancer" {
-        drop_at(service, "spec.allocateLoadBalancerNodePorts");
-        drop_at(service, "spec.loadBalancerClass");
+    let ports = |service: &Value| -> Vec<i64> {
+        service.items("spec.ports").iter().map(|port| port.int("nodePort").unwrap_or(0)).collect()
+    };
+    if has_ports(old) && !has_ports(new) && ports(old) == ports(new) {
+        if let Some(spec) = new.get_mut("spec") {
+            for port in items_mut(spec, "ports") {
+                drop_at(port, "nodePort");
+            }
+        }
+    }
+    if checks(old) && !checks(new) && same(new, "spec.healthCheckNodePort") {
+        drop_at(new, "spec.healthCheckNodePort");
+    }
+    if balances(old) && !balances(new) {
+        for field in ["spec.allocateLoadBalancerNodePorts", "spec.loadBalancerClass"] {
+            if same(new, field) {
+                drop_at(new, field);
+            }
+        }
     }
 }

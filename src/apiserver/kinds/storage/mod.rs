@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::core::pod::volume_sources::csi_driver_name;
 use super::core::resources::quantity;
-use super::json::Fill::{Flag, Text};
+use super::json::Fill::{Choice, Flag, Text};
 use super::json::{Json, copy, fill, put};
 use super::metadata::{declared_immutable, immutable};
 use super::{FieldError, Strategy, check, names, selectors};
@@ -25,7 +25,7 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
 
 const STORAGE_CLASS: Strategy = Strategy {
     defaults: |class, _| {
-        fill(class, &[("reclaimPolicy", Text("Delete")), ("volumeBindingMode", Text("Immediate"))]);
+        fill(class, &[("reclaimPolicy", Choice("Delete")), ("volumeBindingMode", Choice("Immediate"))]);
     },
     validate: |class, _| validate_class(class),
     validate_update: |new, old, _| {

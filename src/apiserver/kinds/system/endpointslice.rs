@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use crate::api::meta;
-use crate::apiserver::kinds::core::pod::spec::supported;
 use crate::apiserver::kinds::core::service_rules::endpoint_ip;
-use crate::apiserver::kinds::json::Fill::{Empty, Text};
+use crate::apiserver::kinds::json::Fill::{Choice, Empty, Text};
 use crate::apiserver::kinds::json::{Json, fill};
 use crate::apiserver::kinds::metadata::declared_immutable;
 use crate::apiserver::kinds::{FieldError, Strategy, check, lifecycle, metadata, names};
@@ -15,7 +14,7 @@ pub const STRATEGY: Strategy = Strategy {
     defaults: |slice, _| {
         fill(
             slice,
-            &[("ports[].name", Text("")), ("ports[].protocol", Text("TCP")), ("endpoints[].conditions", Empty)],
+            &[("ports[].name", Text("")), ("ports[].protocol", Choice("TCP")), ("endpoints[].conditions", Empty)],
         );
     },
     prepare_update: |new, old, context| {

@@ -24,6 +24,7 @@ pub const STRATEGY: Strategy = Strategy {
     validate_update: |new, _, _| validate(new),
     create_on_update: true,
     unconditional_update: false,
+    any_finalizer: true,
     ..Strategy::PLAIN
 };
 

@@ -38,6 +38,7 @@ const API_SERVICE: Strategy = Strategy {
     validate: |service, _| validate_service(service),
     validate_update: |new, _, _| validate_service(new),
     unconditional_update: false,
+    any_finalizer: true,
     ..Strategy::WITH_STATUS
 };
 

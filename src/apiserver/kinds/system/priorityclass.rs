@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::apiserver::kinds::json::Fill::Text;
+use crate::apiserver::kinds::json::Fill::Choice;
 use crate::apiserver::kinds::json::{Json, fill};
 use crate::apiserver::kinds::{FieldError, Strategy};
 
@@ -11,7 +11,7 @@ const HIGHEST_USER_PRIORITY: i64 = 1_000_000_000;
 
 /// Of PriorityClasses.
 pub const STRATEGY: Strategy = Strategy {
-    defaults: |class, _| fill(class, &[("preemptionPolicy", Text("PreemptLowerPriority"))]),
+    defaults: |class, _| fill(class, &[("preemptionPolicy", Choice("PreemptLowerPriority"))]),
     validate: |class, _| validate(class),
     validate_update: |new, old, _| {
         let mut errors = policy(new);
