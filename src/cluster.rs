@@ -31,8 +31,9 @@ use crate::clock::Clock;
 use crate::controllers::{self, Selection};
 use crate::error::{Error, Result};
 use crate::etcd::{self, Etcd, Store};
+use crate::kubelet::runtime::native::{self, Host};
 use crate::kubelet::runtime::simulated::Simulated;
-use crate::kubelet::{Kubelet, NodeConfig};
+use crate::kubelet::{self, Kubelet, NodeConfig};
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::state;
@@ -70,6 +71,8 @@ pub enum StoreIn {
 pub enum Runtime {
     /// The best this machine allows.
     Auto,
+    /// Real containers, made by tutor itself.
+    Native,
     /// Pods have lives but no processes.
     Simulated,
 }
@@ -78,7 +81,10 @@ impl Runtime {
     /// What is used, and why.
     pub fn settle(self) -> (Runtime, &'static str) {
         match self {
-            Runtime::Auto => (Runtime::Simulated, "it is the one this version of tutor has"),
+            Runtime::Auto => {
+                (Runtime::Simulated, "native containers do not run the whole course yet (--runtime native)")
+            }
+            Runtime::Native => (Runtime::Native, "--runtime native"),
             Runtime::Simulated => (Runtime::Simulated, "--runtime simulated"),
         }
     }
@@ -88,6 +94,7 @@ impl fmt::Display for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Runtime::Auto => "auto",
+            Runtime::Native => "native",
             Runtime::Simulated => "simulated",
         })
     }
@@ -99,11 +106,10 @@ impl FromStr for Runtime {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text {
             "auto" => Ok(Runtime::Auto),
+            "native" => Ok(Runtime::Native),
             "simulated" => Ok(Runtime::Simulated),
-            "native" | "docker" => {
-                Err(format!("this version of tutor cannot run {text} containers; use simulated or auto"))
-            }
-            _ => Err("expected auto or simulated".to_owned()),
+            "docker" => Err("this version of tutor cannot run docker containers; use native or simulated".to_owned()),
+            _ => Err("expected auto, native or simulated".to_owned()),
         }
     }
 }
@@ -118,6 +124,8 @@ struct Parts {
     authority: Arc<Authority>,
     scheduler: Option<Scheduler>,
     nodes: Arc<Nodes>,
+    /// The computer behind all nodes, where containers are real.
+    host: Option<Arc<Host>>,
     switches: Switches,
     admin_token: String,
     /// The loops and nodes; then what they talk to; then what that writes to. Stopped in this order.
@@ -172,11 +180,12 @@ impl Cluster {
             let client = as_user("system:kube-scheduler", &[], "kube-scheduler");
             Scheduler::start(client, clock, &workers, switches.get(SCHEDULER))
         });
+        let host = native_host(&options, &serving).await?;
         let parts =
-            Parts { options, api, authority, scheduler, nodes, switches, admin_token, workers, serving, storing };
+            Parts { options, api, authority, scheduler, nodes, host, switches, admin_token, workers, serving, storing };
         let cluster = Cluster(Arc::new(parts));
         for index in 0..cluster.0.options.nodes {
-            cluster.power_on(NodeConfig::numbered(index.into()));
+            cluster.power_on(NodeConfig::numbered(index.into()))?;
         }
         if which.includes(ACCOUNTS) {
             cluster.default_account().await;
@@ -194,13 +203,17 @@ impl Cluster {
         }
     }
 
-    fn power_on(&self, config: NodeConfig) {
+    fn power_on(&self, config: NodeConfig) -> Result<()> {
         let name = config.name.clone();
         let client = client_as(&self.0.api, &format!("system:node:{name}"), &["system:nodes"], "kubelet");
         let clock = self.0.options.clock;
-        let runtime = Arc::new(Simulated::new(clock));
+        let runtime: Arc<dyn kubelet::runtime::Runtime> = match &self.0.host {
+            Some(host) => native_node(host, &config, &self.0.options)?,
+            None => Arc::new(Simulated::new(clock)),
+        };
         let kubelet = Kubelet::start(config, client, runtime, clock, &self.0.workers);
         self.0.nodes.0.write().insert(name, kubelet);
+        Ok(())
     }
 
     /// A client that may do everything. `component` is its name in the record of writes.
@@ -268,6 +281,10 @@ impl Cluster {
     /// How many nodes there are, and what runs containers and why.
     pub fn status(&self) -> Value {
         let (runtime, reason) = self.0.options.runtime.settle();
+        let reason = match &self.0.host {
+            Some(host) => format!("{reason}; {}", host.limits_said()),
+            None => reason.to_owned(),
+        };
         json!({"nodes": self.0.options.nodes, "runtime": runtime.to_string(), "runtimeReason": reason})
     }
 
@@ -316,8 +333,11 @@ impl Cluster {
             .node(node)
             .ok_or_else(|| Error::new(format!("no node is called {node}"), "").hint("see them: kubectl get nodes"))?;
         match (power, kubelet.is_off()) {
-            (Power::Off, false) => kubelet.power_off(),
-            (Power::On, true) => self.power_on(kubelet.config().clone()),
+            (Power::Off, false) => {
+                kubelet.power_off();
+                self.0.host.iter().for_each(|host| host.power_off(node));
+            }
+            (Power::On, true) => self.power_on(kubelet.config().clone())?,
             _ => return Err(Error::new(format!("{node} is {power} already"), "")),
         }
         Ok(())
@@ -327,10 +347,46 @@ impl Cluster {
     pub async fn stop(&self, limit: Duration) -> bool {
         let clock = self.0.options.clock;
         let worked = self.0.workers.shutdown(clock, limit / 2).await;
+        if let Some(host) = &self.0.host {
+            host.stop().await;
+        }
         let served = self.0.serving.shutdown(clock, limit / 4).await;
         let stored = self.0.storing.shutdown(clock, CLOSE_LIMIT.max(limit / 4)).await;
         worked && served && stored
     }
+}
+
+/// Where native containers keep what they have, inside the state folder.
+const NATIVE: &str = "native";
+
+/// What stands in the way of native containers on this machine: what it is, and the command that mends it.
+pub fn native_obstacles() -> Vec<(&'static str, &'static str)> {
+    native::doctor::obstacles()
+}
+
+/// The computer behind the nodes, if containers are to be real.
+async fn native_host(options: &Options, tasks: &TaskGroup) -> Result<Option<Arc<Host>>> {
+    match (&options.store, options.runtime.settle().0) {
+        (StoreIn::Folder(folder), Runtime::Native) => {
+            let host = Host::start(native::host::Options::new(folder.join(NATIVE), options.clock), tasks).await?;
+            Ok(Some(Arc::new(host)))
+        }
+        (StoreIn::Memory, Runtime::Native) => {
+            Err(Error::new("native containers need a state folder", "this cluster keeps its state in memory"))
+        }
+        (_, Runtime::Auto | Runtime::Simulated) => Ok(None),
+    }
+}
+
+fn native_node(host: &Arc<Host>, config: &NodeConfig, options: &Options) -> Result<Arc<dyn kubelet::runtime::Runtime>> {
+    let folder = match &options.store {
+        StoreIn::Folder(folder) => folder.join(NATIVE).join("images"),
+        StoreIn::Memory => PathBuf::from(NATIVE),
+    };
+    let images = native::borrowed::Borrowed::new(&folder)
+        .map_err(|fault| Error::new("there are no images for native containers", fault.to_string()))?;
+    let place = native::host::Place { node: &config.name, pod_cidr: &config.pod_cidr, address: &config.address };
+    host.node(&place, Arc::new(images))
 }
 
 /// The loop that makes ServiceAccounts.

@@ -52,7 +52,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "registry",
         ],
     ),
-    ("main", &["cli"]),
+    ("main", &["cli", "kubelet"]),
 ];
 
 /// Words that only some rooms may write, and why.

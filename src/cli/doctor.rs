@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::{Outcome, closed_output};
+use crate::cluster;
 use crate::error::Result;
 use crate::state::StateDir;
 
@@ -17,7 +18,7 @@ struct Finding {
 }
 
 pub fn run(state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
-    for finding in [state_folder(state), kubectl(), playground(state)] {
+    for finding in [state_folder(state), containers(), kubectl(), playground(state)] {
         let mark = if finding.well { "ok     " } else { "missing" };
         writeln!(out, "{mark} {:<14} {}", finding.what, finding.note).map_err(closed_output)?;
     }
@@ -32,6 +33,15 @@ fn state_folder(state: &StateDir) -> Finding {
         Err(_) => (true, format!("{path} (made by tutor serve)")),
     };
     Finding { what: "state folder", well, note }
+}
+
+fn containers() -> Finding {
+    let obstacles = cluster::native_obstacles();
+    let note = match obstacles.first() {
+        None => "tutor serve --runtime native can make them".to_owned(),
+        Some((what, command)) => format!("{what}. Mend it: {command}"),
+    };
+    Finding { what: "containers", well: obstacles.is_empty(), note }
 }
 
 fn kubectl() -> Finding {

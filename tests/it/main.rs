@@ -8,6 +8,8 @@ mod harness;
 mod kubectl;
 mod kubectl_differential;
 mod learner;
+#[cfg(target_os = "linux")]
+mod native;
 mod nodes;
 mod page;
 mod process;

@@ -14,8 +14,12 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 
 pub mod config;
-#[cfg(test)]
 pub mod conformance;
+#[cfg(target_os = "linux")]
+pub mod native;
+#[cfg(not(target_os = "linux"))]
+#[path = "native_elsewhere.rs"]
+pub mod native;
 pub mod session;
 pub mod simulated;
 

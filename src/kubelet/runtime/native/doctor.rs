@@ -1,0 +1,76 @@
+//! Why this machine refuses native containers, and the command that mends it.
+//!
+//! In: what the kernel answered, and the settings that distributions use to forbid user namespaces. Out:
+//! an error with hints. Source: user_namespaces(7); Ubuntu's and Debian's release notes.
+//! Chapter: `book/src/inside/runtime.md`.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::error::Error;
+
+/// A setting that forbids user namespaces when it has this value: file, value, what it is, what to type.
+const SETTINGS: [(&str, &str, &str, &str); 3] = [
+    (
+        "proc/sys/kernel/unprivileged_userns_clone",
+        "0",
+        "this kernel lets only root make user namespaces",
+        "sudo sysctl kernel.unprivileged_userns_clone=1",
+    ),
+    (
+        "proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "AppArmor lets only known programs make user namespaces (Ubuntu 23.10 and later)",
+        "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    (
+        "proc/sys/user/max_user_namespaces",
+        "0",
+        "this machine allows no user namespaces at all",
+        "sudo sysctl user.max_user_namespaces=15000",
+    ),
+];
+
+/// The settings that stand in the way: what, and the command. None of them binds root but the last.
+pub fn obstacles() -> Vec<(&'static str, &'static str)> {
+    obstacles_in(Path::new("/"))
+}
+
+fn obstacles_in(root: &Path) -> Vec<(&'static str, &'static str)> {
+    let has = |file: &str, value: &str| fs::read_to_string(root.join(file)).is_ok_and(|text| text.trim() == value);
+    let found = SETTINGS.iter().filter(|(file, value, _, _)| has(file, value));
+    found.map(|(_, _, what, command)| (*what, *command)).collect()
+}
+
+/// What the kernel said when the machine process was started, as an error for the reader.
+pub fn refused(fault: io::Error) -> Error {
+    let obstacles = obstacles();
+    let why = match obstacles.first() {
+        Some((what, _)) => format!("{what} ({fault})"),
+        None => fault.to_string(),
+    };
+    let error = Error::new("native containers cannot be made on this machine", why);
+    let error = obstacles.iter().fold(error, |error, (_, command)| error.hint((*command).to_owned()));
+    error.hint("or go on without processes: tutor serve --runtime simulated")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_forbids_is_named_with_what_mends_it() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("proc/sys/kernel")).unwrap();
+        let setting = root.path().join("proc/sys/kernel/unprivileged_userns_clone");
+        fs::write(&setting, "1\n").unwrap();
+        assert_eq!(obstacles_in(root.path()), []);
+        fs::write(&setting, "0\n").unwrap();
+        let found = obstacles_in(root.path());
+        assert_eq!(
+            found.iter().map(|(_, command)| *command).collect::<Vec<_>>(),
+            ["sudo sysctl kernel.unprivileged_userns_clone=1"]
+        );
+    }
+}

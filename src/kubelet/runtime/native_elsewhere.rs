@@ -1,0 +1,114 @@
+//! The native runtime where it cannot be: containers are made of what Linux offers.
+//!
+//! The same names as in `native/`, so that the rest of tutor builds on macOS and Windows without asking
+//! where it is; a [`Host`] cannot exist here. Chapter: `book/src/inside/runtime.md`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Runtime;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::tasks::TaskGroup;
+
+/// Nothing is started again here.
+pub mod inside {
+    /// This process is no part of a runtime.
+    pub fn enter() -> Option<std::process::ExitCode> {
+        None
+    }
+}
+
+/// What stands in the way.
+pub mod doctor {
+    /// One thing: it is not Linux.
+    pub fn obstacles() -> Vec<(&'static str, &'static str)> {
+        vec![("native containers need Linux", "use --runtime simulated")]
+    }
+}
+
+/// Images for a runtime that is not there.
+pub mod images {
+    /// The images of one node.
+    pub trait Images: Send + Sync {}
+}
+
+/// Images that need nothing but the machine's own programs.
+pub mod borrowed {
+    /// None.
+    pub struct Borrowed;
+
+    impl Borrowed {
+        /// Never asked for: there is no host.
+        ///
+        /// # Errors
+        /// None.
+        pub fn new(_: &std::path::Path) -> std::io::Result<Borrowed> {
+            Ok(Borrowed)
+        }
+    }
+
+    impl super::images::Images for Borrowed {}
+}
+
+/// A host that cannot be.
+pub enum Host {}
+
+/// How it would be asked for.
+pub mod host {
+    use super::{Clock, PathBuf};
+
+    /// Where and with what.
+    #[derive(Clone, Debug)]
+    pub struct Options;
+
+    impl Options {
+        /// Not heeded.
+        pub fn new(_folder: PathBuf, _clock: Clock) -> Options {
+            Options
+        }
+    }
+
+    /// Where a node is.
+    #[derive(Clone, Copy, Debug)]
+    #[allow(missing_docs, reason = "the names say it")]
+    pub struct Place<'a> {
+        pub node: &'a str,
+        pub pod_cidr: &'a str,
+        pub address: &'a str,
+    }
+}
+
+impl Host {
+    /// Refuses.
+    ///
+    /// # Errors
+    /// Always.
+    pub async fn start(_: host::Options, _: &TaskGroup) -> Result<Host> {
+        Err(Error::new("native containers cannot be made on this machine", "they need Linux")
+            .hint("go on without processes: tutor serve --runtime simulated"))
+    }
+
+    /// A node's runtime.
+    ///
+    /// # Errors
+    /// There is no host to ask.
+    pub fn node(self: &Arc<Self>, _: &host::Place<'_>, _: Arc<dyn images::Images>) -> Result<Arc<dyn Runtime>> {
+        match **self {}
+    }
+
+    /// Pulls a node's plug.
+    pub fn power_off(&self, _: &str) {
+        match *self {}
+    }
+
+    /// What is limited.
+    pub fn limits_said(&self) -> String {
+        match *self {}
+    }
+
+    /// Ends everything.
+    pub async fn stop(&self) {
+        match *self {}
+    }
+}
