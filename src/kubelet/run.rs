@@ -10,7 +10,7 @@ use bytes::Bytes;
 use kube::Api;
 use kube::runtime::watcher;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::admission::{self, Amounts};
 use super::node::{self, NodeConfig};
@@ -147,8 +147,18 @@ impl Kubelet {
 
     /// Answers a request to the kubelet's own HTTP API. One that asks for another protocol carries its
     /// connection in its extensions (`hyper::upgrade::OnUpgrade`), which is served here after a 101.
+    ///
+    /// It is answered by a task of the node's own, as another machine would: whoever asks may be the API
+    /// server in the middle of a request, which the answer may need.
     pub async fn request(&self, request: ::http::Request<Bytes>) -> ::http::Response<http::Body> {
-        http::answer(&self.node, &self.tasks, &request).await
+        let (node, tasks) = (self.node.clone(), self.tasks.clone());
+        let (send, answered) = oneshot::channel();
+        self.tasks.spawn("kubelet request", async move {
+            // Who asked may have left.
+            let _ = send.send(http::answer(&node, &tasks, &request).await);
+        });
+        let off = |_| http::text(::http::StatusCode::SERVICE_UNAVAILABLE, "the node has no power");
+        answered.await.unwrap_or_else(off)
     }
 }
 
