@@ -121,8 +121,11 @@ fn main() {
     println!("| what | figure | budget |\n|---|---|---|");
     start();
     runtime.block_on(requests());
+    runtime.block_on(descriptions());
+    runtime.block_on(watchers());
     runtime.block_on(in_process());
     runtime.block_on(ten_thousand_pods());
+    runtime.block_on(a_thousand_nodes());
 }
 
 fn start() {
@@ -196,6 +199,64 @@ async fn requests() {
     row("32 writers over TLS", format!("{:.0} /s", 9600.0 / begun.elapsed().as_secs_f64()), "10,000 /s");
 }
 
+/// What every client reads first: which kinds there are, and what they look like.
+async fn descriptions() {
+    const GROUPS: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let state = tempfile::tempdir().unwrap();
+    let serve = Serve::start(state.path(), &[]);
+    let client = &serve.client().await;
+    for (path, accept) in [
+        ("/apis", GROUPS),
+        ("/apis/apps/v1", JSON),
+        ("/openapi/v3", JSON),
+        ("/openapi/v3/apis/apps/v1", JSON),
+        ("/openapi/v2", JSON),
+    ] {
+        let begun = Instant::now();
+        let bytes = send(client, "GET", path, accept, None).await.len();
+        let first = begun.elapsed().as_secs_f64() * 1e3;
+        let times = timed(50, |_| send(client, "GET", path, accept, None)).await;
+        let figure = format!("{}, the first {first:.1} ms", spread(times));
+        row(&format!("GET {path}, {:.0} kB", bytes as f64 / 1e3), figure, "");
+    }
+    row("memory after that", format!("{:.0} MiB", serve.memory()), "");
+}
+
+/// From the moment a write is sent until the last of many watchers has its event. All watchers are
+/// this one process, which shares the machine with the server.
+async fn watchers() {
+    for (count, budget) in [(100, "p50 1 ms"), (1000, "p99 20 ms")] {
+        let state = tempfile::tempdir().unwrap();
+        let serve = Serve::start(state.path(), &[]);
+        let client = &serve.client().await;
+        let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let list: Value = serde_json::from_slice(&send(client, "GET", MAPS, JSON, None).await).unwrap();
+        let from = list["metadata"]["resourceVersion"].as_str().unwrap();
+        for _ in 0..count {
+            let path = format!("{MAPS}?watch=true&resourceVersion={from}");
+            let request = Request::get(path).body(kube::client::Body::empty()).unwrap();
+            let mut events = client.send(request).await.unwrap().into_body();
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                while let Some(Ok(frame)) = events.frame().await {
+                    let lines = frame.data_ref().map_or(0, |data| data.iter().filter(|byte| **byte == b'\n').count());
+                    (0..lines).for_each(|_| drop(tell.send(())));
+                }
+            });
+        }
+        let mut times = Vec::new();
+        for n in 0..100 {
+            let begun = Instant::now();
+            send(client, "POST", MAPS, JSON, Some(&map(&format!("seen-{n}")))).await;
+            for _ in 0..count {
+                heard.recv().await.unwrap();
+            }
+            times.push(begun.elapsed());
+        }
+        row(&format!("write → last of {count} watchers"), spread(times), budget);
+    }
+}
+
 async fn in_process() {
     let state = tempfile::tempdir().unwrap();
     let tasks = TaskGroup::new();
@@ -239,4 +300,39 @@ async fn ten_thousand_pods() {
     row("list 10,000 Pods, Table", spread(timed(10, |_| send(client, "GET", pods, TABLE, None)).await), "60 ms");
     let one = format!("{pods}?labelSelector=shard%3Dp77");
     row("list by a label that one has", spread(timed(20, |_| send(client, "GET", &one, JSON, None)).await), "");
+}
+
+/// A cluster of a thousand simulated nodes, and ten thousand Pods that all come to run.
+async fn a_thousand_nodes() {
+    let state = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let serve = Serve::start(state.path(), &["--nodes", "1000", "--runtime", "simulated"]);
+    let client = &serve.client().await;
+    let listed = |path: &'static str| async move {
+        let list: Value = serde_json::from_slice(&send(client, "GET", path, JSON, None).await).unwrap();
+        list["items"].as_array().unwrap().clone()
+    };
+    let is_ready = |node: &Value| {
+        let conditions = node["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|it| it["type"] == "Ready" && it["status"] == "True")
+    };
+    while listed("/api/v1/nodes").await.iter().filter(|node| is_ready(node)).count() < 1000 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    row("1,000 nodes, exec → all Ready", format!("{:.1} s", begun.elapsed().as_secs_f64()), "");
+    row("memory then", format!("{:.0} MiB", serve.memory()), "");
+    let (begun, cpu) = (Instant::now(), serve.cpu());
+    let pods = "/api/v1/namespaces/default/pods";
+    let made = futures::stream::iter(0..10_000).map(|n| async move {
+        send(client, "POST", pods, JSON, Some(&pod(&format!("p{n}")))).await;
+    });
+    made.buffer_unordered(32).collect::<Vec<()>>().await;
+    row("10,000 Pods created", format!("{:.1} s", begun.elapsed().as_secs_f64()), "");
+    while !listed("/api/v1/namespaces/default/pods?fieldSelector=status.phase!%3DRunning&limit=1").await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(begun.elapsed() < Duration::from_secs(300), "the Pods do not come to run");
+    }
+    row("10,000 Pods Running, from the first create", format!("{:.1} s", begun.elapsed().as_secs_f64()), "10 s");
+    row("processor time for that", format!("{:.1} s", (serve.cpu() - cpu).as_secs_f64()), "");
+    row("memory then", format!("{:.0} MiB", serve.memory()), "300 MB");
 }

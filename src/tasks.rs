@@ -9,6 +9,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +55,20 @@ impl TaskGroup {
             Ok(value) => value,
             Err(failed) => std::panic::resume_unwind(failed.into_panic()),
         }
+    }
+
+    /// Starts blocking work on the blocking pool and does not wait for it. Outside a runtime, where
+    /// there is no pool, does it at once.
+    pub fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        match Handle::try_current() {
+            Ok(runtime) => drop(self.tasks.spawn_blocking_on(work, &runtime)),
+            Err(_) => work(),
+        }
+    }
+
+    /// Whether [`tokio::task::block_in_place`] may be used here: the runtime has other threads.
+    pub fn can_block_in_place() -> bool {
+        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
     }
 
     /// Resolves when the group is told to stop. For tasks that have something to finish first,

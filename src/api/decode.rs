@@ -100,14 +100,26 @@ pub fn decode(bytes: &[u8], media: MediaType, target: &Target, validation: Field
         MediaType::Yaml => {
             let document = yaml::parse_document(bytes)
                 .map_err(|error| unrecognized_text(bytes, target, &error.to_string(), false))?;
-            reader::root(&document.value).map_err(|error| unrecognized(bytes, target, &error))?;
-            check_kind(&document.value, target)?;
-            let (value, mut problems) = reader::read(typed_schema(target), &document.value)
-                .map_err(|error| cannot_handle(target, &document.value, &error))?;
-            problems.splice(0..0, document.duplicates);
-            (value, problems)
+            return decode_document(&document, bytes, target, validation);
         }
     };
+    finish(value, problems, target, validation)
+}
+
+/// As [`decode`], for YAML that was read from `bytes` already.
+///
+/// Errors: as [`decode`].
+pub fn decode_document(
+    document: &yaml::Document,
+    bytes: &[u8],
+    target: &Target,
+    validation: FieldValidation,
+) -> Result<Decoded, Status> {
+    reader::root(&document.value).map_err(|error| unrecognized(bytes, target, &error))?;
+    check_kind(&document.value, target)?;
+    let (value, mut problems) = reader::read(typed_schema(target), &document.value)
+        .map_err(|error| cannot_handle(target, &document.value, &error))?;
+    problems.splice(0..0, document.duplicates.iter().cloned());
     finish(value, problems, target, validation)
 }
 
@@ -117,6 +129,24 @@ pub fn decode_value(value: &Value, target: &Target, validation: FieldValidation)
     let read = reader::read(typed_schema(target), value);
     let (value, problems) = read.map_err(|error| cannot_handle(target, value, &error))?;
     finish(value, problems, target, validation)
+}
+
+/// JSON as it is, if a YAML reader would find the same in it: an object without duplicate keys and
+/// without fractions, in whose spelling the two differ.
+pub(super) fn plain_json(bytes: &[u8]) -> Option<Value> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let (value, problems) = reader::read(None, &mut json).ok()?;
+    json.end().ok()?;
+    (value.is_object() && problems.is_empty() && has_no_fraction(&value)).then_some(value)
+}
+
+fn has_no_fraction(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => !number.is_f64(),
+        Value::Array(list) => list.iter().all(has_no_fraction),
+        Value::Object(map) => map.values().all(has_no_fraction),
+        _ => true,
+    }
 }
 
 /// The unknown fields and the object without them, or the first wrong type in Go's words; no check of

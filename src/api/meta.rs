@@ -4,6 +4,7 @@
 //! A getter never fails: what is absent or has another type reads as empty. A setter makes
 //! `metadata` where it is missing, and removes a field that becomes empty, as Go's `omitempty` does.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// One entry of `metadata.ownerReferences`, borrowed.
@@ -238,6 +239,24 @@ pub fn partial_object(object: &Value, meta_version: &str) -> Value {
     let metadata = object.get("metadata").cloned().unwrap_or_else(|| Value::Object(Map::new()));
     partial.insert("metadata".into(), metadata);
     Value::Object(partial)
+}
+
+/// Writes what [`partial_object`] gives, from the JSON of a whole object.
+pub fn write_partial_object(json: &[u8], meta_version: &str, out: &mut Vec<u8>) {
+    let head =
+        format!("{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/{meta_version}\",\"metadata\":");
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(raw_metadata(json).unwrap_or("{}").as_bytes());
+    out.push(b'}');
+}
+
+/// An object's metadata as it is written. The first `"metadata":` is the object's own: kind and
+/// apiVersion, which alone come before it, hold no quotes.
+fn raw_metadata(json: &[u8]) -> Option<&str> {
+    const KEY: &[u8] = b"\"metadata\":";
+    let at = json.windows(KEY.len()).position(|window| window == KEY)? + KEY.len();
+    let mut values = serde_json::Deserializer::from_slice(&json[at..]).into_iter::<&RawValue>();
+    values.next()?.ok().map(RawValue::get)
 }
 
 /// A list as `meta.k8s.io/v1` PartialObjectMetadataList.

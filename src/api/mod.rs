@@ -16,6 +16,7 @@ pub mod jsonpath;
 pub mod meta;
 pub mod openapi;
 pub mod patch;
+pub mod projection;
 pub mod protobuf;
 pub mod prune;
 pub mod quantity;

@@ -143,8 +143,8 @@ async fn put(engine: &Arc<Engine>, mut object: Value) -> Result<(), Status> {
         meta::set(&mut object, &["metadata", "uid"], uid);
         meta::set(&mut object, &["metadata", "creationTimestamp"], created);
         let written = match &current {
-            Some(stored) => engine.storage.update(key.clone(), stored.revision, &object).await?,
-            None => engine.storage.create(key.clone(), &object).await?,
+            Some(stored) => engine.storage.update(key.clone(), stored.revision, storage::encode(&object)).await?,
+            None => engine.storage.create(key.clone(), storage::encode(&object)).await?,
         };
         if matches!(written, Written::Done(_)) {
             return Ok(());

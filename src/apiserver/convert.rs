@@ -5,12 +5,14 @@
 //! a custom resource differ in their `apiVersion` alone; its stored objects are read through the
 //! schema as it is now, which may know fewer fields and more defaults than when they were written.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::api::prune;
 use crate::api::resource::{self, Resource};
 use crate::api::schema::Schema;
 use crate::api::{meta, typed};
+use crate::apiserver::cache::object::encode;
 
 /// Fields of an Event that have two names: in `v1`, in `events.k8s.io/v1`.
 const EVENT_FIELDS: &[(&str, &str)] = &[
@@ -71,8 +73,13 @@ pub fn from_stored(mut object: Value, resource: &Resource) -> Value {
     object
 }
 
+/// The bytes of an object of the resource's version as they are stored.
+pub fn stored_bytes(object: &Value, resource: &Resource) -> Bytes {
+    if is_other_version(resource) { encode(&to_stored(object.clone(), resource)) } else { encode(object) }
+}
+
 /// An object of the resource's version as it is stored.
-pub fn to_stored(mut object: Value, resource: &Resource) -> Value {
+fn to_stored(mut object: Value, resource: &Resource) -> Value {
     if is_other_version(resource) {
         object["apiVersion"] = Value::String(resource::api_version(&resource.storage.group, &resource.storage.version));
         match (resource.custom, &*resource.kind) {

@@ -119,7 +119,7 @@ impl Objects for Engine {
             let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
             let key = storage::prefix(resource) + &storage::key(text("namespace"), text("name"));
             let revision = text("resourceVersion").parse().unwrap_or(0);
-            match self.storage.update(key, revision, &object).await? {
+            match self.storage.update(key, revision, storage::encode(&object)).await? {
                 Written::Done(revision) => {
                     let mut object = object;
                     storage::set_revision(&mut object, revision);
@@ -299,16 +299,16 @@ impl Call {
         self.engine.journal.note(Write {
             revision,
             time: self.now,
-            user: self.user.name.clone(),
-            component: self.component().to_string(),
+            user: self.user.name.as_str().into(),
+            component: self.component().into(),
             verb,
-            group: self.resource.group.to_string(),
-            resource: self.resource.plural.to_string(),
-            subresource: self.info.subresource.clone(),
-            namespace: self.namespace().to_string(),
-            name: name.to_string(),
-            fields: journal::changed_fields(old, new),
-            causes: journal::causes(self.header("tutor-cause")),
+            group: self.resource.group.clone(),
+            resource: self.resource.plural.clone(),
+            subresource: self.info.subresource.as_str().into(),
+            namespace: self.namespace().into(),
+            name: name.into(),
+            fields: journal::changed_fields(old, new).into(),
+            causes: journal::causes(self.header("tutor-cause")).into(),
         });
     }
 

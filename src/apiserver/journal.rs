@@ -4,7 +4,9 @@
 //! it write in the header `tutor-cause`; from these `tutor trace` draws the chain from a command to
 //! a running process. Bounded; never stored; says nothing about values. Chapter: `book/src/inside/api-server.md`.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::hash::Hash;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -15,7 +17,7 @@ const ENTRIES: usize = 8_192;
 /// Changed fields named for one write.
 const FIELDS: usize = 32;
 
-/// One acknowledged write.
+/// One acknowledged write. Its texts are few and repeat, so writes share them.
 #[derive(Clone, Debug)]
 pub struct Write {
     /// The store's revision it made.
@@ -23,54 +25,98 @@ pub struct Write {
     /// When.
     pub time: Timestamp,
     /// Who.
-    pub user: String,
+    pub user: Arc<str>,
     /// With which program: the User-Agent up to the first slash.
-    pub component: String,
+    pub component: Arc<str>,
     /// `create`, `update`, `patch`, `apply`, `delete`.
     pub verb: &'static str,
     /// API group.
-    pub group: String,
+    pub group: Arc<str>,
     /// Plural resource name.
-    pub resource: String,
+    pub resource: Arc<str>,
     /// Subresource, or empty.
-    pub subresource: String,
+    pub subresource: Arc<str>,
     /// Namespace, or empty.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Name.
-    pub name: String,
+    pub name: Box<str>,
     /// Paths that changed: `spec.nodeName`.
-    pub fields: Vec<String>,
+    pub fields: Arc<[String]>,
     /// Revisions that made the client write.
-    pub causes: Vec<i64>,
+    pub causes: Box<[i64]>,
 }
 
 /// The latest writes.
 #[derive(Default)]
 pub struct Journal {
-    writes: Mutex<VecDeque<Write>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    writes: VecDeque<Write>,
+    texts: Pool<str>,
+    paths: Pool<[String]>,
+}
+
+/// What several writes say alike is kept once, for as long as one of them says it.
+struct Pool<T: ?Sized>(HashSet<Arc<T>>);
+
+impl<T: ?Sized> Default for Pool<T> {
+    fn default() -> Self {
+        Pool(HashSet::new())
+    }
+}
+
+impl<T: ?Sized + Hash + Eq> Pool<T> {
+    fn share(&mut self, own: &mut Arc<T>) {
+        match self.0.get(own) {
+            Some(known) => *own = known.clone(),
+            None => _ = self.0.insert(own.clone()),
+        }
+    }
+
+    /// Forgets what nobody else holds any more.
+    fn release(&mut self, own: Arc<T>) {
+        const THIS_AND_THE_POOLS: usize = 2;
+        if Arc::strong_count(&own) == THIS_AND_THE_POOLS {
+            self.0.remove(&own);
+        }
+    }
+}
+
+impl Write {
+    fn texts(&mut self) -> [&mut Arc<str>; 4] {
+        [&mut self.user, &mut self.component, &mut self.subresource, &mut self.namespace]
+    }
 }
 
 impl Journal {
     /// Notes a write.
-    pub fn note(&self, write: Write) {
-        let mut writes = self.writes.lock();
-        if writes.len() == ENTRIES {
-            writes.pop_front();
+    pub fn note(&self, mut write: Write) {
+        let state = &mut *self.state.lock();
+        if state.writes.len() == ENTRIES
+            && let Some(mut oldest) = state.writes.pop_front()
+        {
+            oldest.texts().into_iter().for_each(|text| state.texts.release(std::mem::take(text)));
+            state.paths.release(oldest.fields);
         }
-        writes.push_back(write);
+        write.texts().into_iter().for_each(|text| state.texts.share(text));
+        state.paths.share(&mut write.fields);
+        state.writes.push_back(write);
     }
 
     /// The writes that match every given pair of `resource`, `group`, `namespace`, `name`,
     /// `component`, `revision`; oldest first.
     pub fn list(&self, query: &[(String, String)]) -> Value {
-        let writes = self.writes.lock();
+        let writes = &self.state.lock().writes;
         let wanted = |write: &&Write| {
             query.iter().all(|(key, value)| match key.as_str() {
-                "resource" => write.resource == *value,
-                "group" => write.group == *value,
-                "namespace" => write.namespace == *value,
-                "name" => write.name == *value,
-                "component" => write.component == *value,
+                "resource" => *write.resource == **value,
+                "group" => *write.group == **value,
+                "namespace" => *write.namespace == **value,
+                "name" => *write.name == **value,
+                "component" => *write.component == **value,
                 "revision" => write.revision.to_string() == *value,
                 _ => true,
             })
@@ -81,10 +127,10 @@ impl Journal {
 
 fn entry(write: &Write) -> Value {
     json!({
-        "revision": write.revision, "time": write.time.to_string(), "user": write.user,
-        "component": write.component, "verb": write.verb, "group": write.group, "resource": write.resource,
-        "subresource": write.subresource, "namespace": write.namespace, "name": write.name,
-        "fields": write.fields, "causes": write.causes,
+        "revision": write.revision, "time": write.time.to_string(), "user": *write.user,
+        "component": *write.component, "verb": write.verb, "group": *write.group, "resource": *write.resource,
+        "subresource": *write.subresource, "namespace": *write.namespace, "name": *write.name,
+        "fields": *write.fields, "causes": *write.causes,
     })
 }
 
@@ -125,6 +171,34 @@ fn differences(old: &Value, new: &Value, path: String, depth: usize, out: &mut V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_writes_say_alike_is_kept_once_and_not_for_ever() {
+        let journal = Journal::default();
+        let write = |user: &str, field: &str| Write {
+            revision: 1,
+            time: Timestamp::UNIX_EPOCH,
+            user: user.into(),
+            component: "".into(),
+            verb: "create",
+            group: "".into(),
+            resource: "pods".into(),
+            subresource: "".into(),
+            namespace: "".into(),
+            name: "x".into(),
+            fields: vec![field.to_string()].into(),
+            causes: Box::default(),
+        };
+        journal.note(write("first", "spec.first"));
+        for _ in 0..ENTRIES {
+            journal.note(write("all", "spec.others"));
+        }
+        let state = journal.state.lock();
+        assert_eq!(state.writes.len(), ENTRIES);
+        assert_eq!(state.texts.0, HashSet::from(["all".into(), "".into()]));
+        assert_eq!(state.paths.0.len(), 1);
+        assert!(state.writes.iter().all(|write| Arc::ptr_eq(&write.fields, &state.writes[0].fields)));
+    }
 
     #[test]
     fn a_write_names_the_fields_it_changed() {

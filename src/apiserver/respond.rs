@@ -140,17 +140,31 @@ pub enum Rows {
 /// # Errors
 /// 400 for an `includeObject` that is not known.
 pub fn table(objects: &[&Value], metadata: Value, call: &Call, rows: Rows) -> Result<Value, Status> {
+    let options = table_options(call, rows)?;
+    Ok(Printer::builtin(&call.resource).table(objects, metadata, &options))
+}
+
+/// A list of objects as the JSON of a Table, from the objects' own JSON.
+///
+/// # Errors
+/// As [`table`].
+pub fn table_of_list(
+    objects: impl Iterator<Item = Bytes> + Clone,
+    metadata: &Value,
+    call: &Call,
+) -> Result<Bytes, Status> {
+    let options = table_options(call, Rows::List)?;
+    let mut bytes = Printer::builtin(&call.resource).table_json(objects, metadata, &options);
+    bytes.push(b'\n');
+    Ok(bytes.into())
+}
+
+fn table_options(call: &Call, rows: Rows) -> Result<Options<'_>, Status> {
     let text = call.param("includeObject").unwrap_or("");
     let include = IncludeObject::parse(text)
         .ok_or_else(|| Status::new(Reason::BadRequest, format!("unrecognized includeObject value: {text:?}")))?;
-    let options = Options {
-        now: call.now,
-        include,
-        version: call.accepted.meta_version,
-        list: rows == Rows::List,
-        headers: true,
-    };
-    Ok(Printer::builtin(&call.resource).table(objects, metadata, &options))
+    let version = call.accepted.meta_version;
+    Ok(Options { now: call.now, include, version, list: rows == Rows::List, headers: true })
 }
 
 /// A type's name in Go, for the errors that show it.

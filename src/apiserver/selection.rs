@@ -1,9 +1,9 @@
 //! Which objects a list, a watch or a deletecollection means: namespace, labels, fields.
 
-use super::cache::{FieldsOf, Object};
+use super::cache::{FieldsOf, Lane, Object};
 use super::{convert, kinds};
 use crate::api::resource::Resource;
-use crate::api::selector::{FieldSelector, LabelSelector};
+use crate::api::selector::{FieldSelector, FieldTerm, LabelSelector};
 use crate::api::status::{Reason, Status};
 
 /// A selection of objects.
@@ -52,22 +52,21 @@ impl Selection {
         self.labels.is_everything() && self.fields.is_everything()
     }
 
+    /// The lane of events in which all objects that are meant can be found: the first field of which
+    /// one value is demanded.
+    pub fn lane(&self) -> Option<Lane> {
+        let term = self.fields.terms().iter().find(|term| !term.negated)?;
+        Some(Lane { field: term.field.clone(), value: term.value.clone() })
+    }
+
     /// Whether an object is meant.
     pub fn matches(&self, object: &Object) -> bool {
         if !object.key.starts_with(&self.key_prefix) {
             return false;
         }
         let labels = || self.labels.matches_with(|key| object.selectable(&self.fields_of).label(key));
-        let fields = || {
-            self.fields.matches(&|field| match field {
-                "metadata.name" => Some(object.name().to_string()),
-                "metadata.namespace" => Some(object.namespace().to_string()),
-                other => {
-                    let own = &object.selectable(&self.fields_of).fields;
-                    own.iter().find(|(name, _)| &**name == other).map(|(_, value)| value.clone())
-                }
-            })
-        };
+        let holds = |term: &FieldTerm| (object.field(&term.field, &self.fields_of) == term.value) != term.negated;
+        let fields = || self.fields.terms().iter().all(holds);
         (self.fields.is_everything() || fields()) && (self.labels.is_everything() || labels())
     }
 }

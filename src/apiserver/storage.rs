@@ -1,6 +1,6 @@
 //! Objects in the store: one key each, as Kubernetes lays them out.
 //!
-//! In: objects as JSON. Out: the object with its new `resourceVersion`, or the conflict. Every
+//! In: objects as [`encode`] writes them. Out: the object with its new `resourceVersion`, or the conflict. Every
 //! write is one transaction guarded by the revision it was based on, so two writers never lose each
 //! other's work. Chapter: `book/src/inside/api-server.md`.
 
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::cache::feed::ROOT;
-use super::cache::object::encode;
+pub use super::cache::object::encode;
 use crate::api::resource::Resource;
 use crate::api::status::{Details, Reason, Status};
 use crate::etcd::{
@@ -107,11 +107,11 @@ impl Storage {
         self.store.watch(keys, from).await
     }
 
-    /// Writes a new object; [`Written::Changed`] when there is one already.
+    /// Writes a new object, as [`encode`] gives its bytes; [`Written::Changed`] when there is one already.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn create(&self, key: String, object: &Value) -> Result<Written, Status> {
+    pub async fn create(&self, key: String, object: Bytes) -> Result<Written, Status> {
         self.guarded(key, 0, Some(object)).await
     }
 
@@ -119,7 +119,7 @@ impl Storage {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn update(&self, key: String, revision: i64, object: &Value) -> Result<Written, Status> {
+    pub async fn update(&self, key: String, revision: i64, object: Bytes) -> Result<Written, Status> {
         self.guarded(key, revision, Some(object)).await
     }
 
@@ -131,10 +131,10 @@ impl Storage {
         self.guarded(key, revision, None).await
     }
 
-    async fn guarded(&self, key: String, revision: i64, object: Option<&Value>) -> Result<Written, Status> {
+    async fn guarded(&self, key: String, revision: i64, object: Option<Bytes>) -> Result<Written, Status> {
         let key = Bytes::from(key);
         let write = match object {
-            Some(object) => Op::Put { key: key.clone(), value: encode(object), lease: LeaseId(0) },
+            Some(object) => Op::Put { key: key.clone(), value: object, lease: LeaseId(0) },
             None => Op::Delete { keys: Keys::One(key.clone()) },
         };
         let read_back = RangeRequest { keys: Keys::One(key.clone()), limit: 1, revision: None, want: Want::Values };

@@ -15,6 +15,7 @@ pub mod in_process;
 pub mod informer;
 pub mod page;
 pub mod queue;
+pub mod slim;
 pub mod store;
 pub mod switch;
 pub mod trace;

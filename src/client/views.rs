@@ -63,6 +63,7 @@ pub use crate::view;
 #[serde(default)]
 pub struct PodView {
     /// The usual metadata; `managedFields` is dropped by informers.
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     /// What was asked for.
     pub spec: PodSpecView,
@@ -256,6 +257,7 @@ impl PodView {
 #[serde(default)]
 pub struct NodeView {
     /// The usual metadata.
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     /// What was asked for.
     pub spec: NodeSpecView,

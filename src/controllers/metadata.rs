@@ -21,6 +21,7 @@ use crate::tasks::TaskGroup;
 pub struct Meta {
     /// It.
     #[serde(default)]
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
 }
 

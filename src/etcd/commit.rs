@@ -2,11 +2,12 @@
 //!
 //! Writers put their jobs into a queue. The first one to find nobody leading leads: it takes all
 //! that wait, applies them in order, makes one durable commit, installs the result where readers
-//! see it, answers, tells the watches, and looks again. So a lone writer pays for one flush and a
-//! hundred writers share it. Whatever fails is answered with the reason, and nothing of it is kept.
+//! see it, answers, and tells the watches. It does so where it is, for its own group; whoever came
+//! meanwhile is served by a thread of the blocking pool, group after group until nobody waits. So a
+//! lone writer pays for one flush and no change of threads, and a hundred writers share the flush.
+//! Whatever fails is answered with the reason, and nothing of it is kept.
 
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,6 +23,7 @@ use super::options::{GROUP_BYTES_MAX, GROUP_MAX, SWEEP_MAX};
 use super::read::View;
 use super::request::{Txn, TxnResponse};
 use super::types::{LeaseId, Revision};
+use crate::tasks::TaskGroup;
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -76,6 +78,10 @@ impl Queue {
         Queue { jobs: VecDeque::new(), garbage, leading: false }
     }
 
+    fn waits(&self) -> bool {
+        !self.jobs.is_empty() || !self.garbage.is_empty()
+    }
+
     fn next(&mut self) -> Option<Group> {
         let mut jobs = Vec::new();
         let mut bytes = 0;
@@ -92,6 +98,31 @@ impl Queue {
         (!jobs.is_empty() || !garbage.is_empty()).then_some(Group { jobs, garbage })
     }
 }
+
+/// The duty to lead: a queue with jobs is never without someone who has it. Dropped, it goes to the
+/// blocking pool; so a leader whose future is dropped passes it on.
+struct Duty(Option<Arc<Core>>);
+
+impl Duty {
+    /// Commits one group here. What is left of the duty passes on.
+    fn serve_one(mut self) {
+        let Some(core) = self.0.take() else { return };
+        if tokio::task::block_in_place(|| core.lead_once()).is_some() {
+            self.0 = Some(core);
+        }
+    }
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.take() {
+            core.tasks.clone().spawn_blocking(move || while core.lead_once().is_some() {});
+        }
+    }
+}
+
+/// There may be another group to commit, and whoever knows it leads on.
+struct More;
 
 /// Lets nobody wait for ever for a leader that broke.
 struct Leading<'a>(&'a Core);
@@ -129,42 +160,40 @@ impl Core {
 
     async fn submit<T>(self: &Arc<Self>, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let lead = {
             let mut queue = self.queue.lock();
             queue.jobs.push_back((job(reply), place));
             !std::mem::replace(&mut queue.leading, true)
         };
-        // From here to the first poll of the leading work nothing waits, so nobody can drop this
-        // future in between and leave a queue without a leader. Once begun, it runs to its end.
         if lead && self.disk.is_instant() {
-            self.lead();
+            while self.lead_once().is_some() {}
         } else if lead {
-            let core = self.clone();
-            let leading = pin!(self.tasks.blocking(move || core.lead()));
-            tokio::select! {
-                biased;
-                answer = &mut answer => return answer.unwrap_or(Err(StoreError::Stopped)),
-                () = leading => {}
+            let duty = Duty(Some(self.clone()));
+            if TaskGroup::can_block_in_place() {
+                // What else this task drives gets its job in first, and shares the flush.
+                tokio::task::yield_now().await;
+                duty.serve_one();
             }
         }
         answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// Commits until nobody waits and nothing is left to sweep.
-    fn lead(&self) {
+    /// Commits one group; `None` when nobody waits and nothing is left to sweep: nobody leads then.
+    fn lead_once(&self) -> Option<More> {
         let _leading = Leading(self);
-        loop {
-            let group = {
-                let mut queue = self.queue.lock();
-                let Some(group) = queue.next() else {
-                    queue.leading = false;
-                    return;
-                };
-                group
+        let group = {
+            let mut queue = self.queue.lock();
+            let Some(group) = queue.next() else {
+                queue.leading = false;
+                return None;
             };
-            self.commit(group);
-        }
+            group
+        };
+        self.commit(group);
+        let mut queue = self.queue.lock();
+        queue.leading = queue.waits();
+        queue.leading.then_some(More)
     }
 
     fn commit(&self, group: Group) {

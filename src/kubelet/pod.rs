@@ -11,6 +11,7 @@ use crate::client::store::Watched;
 #[serde(default)]
 pub struct PodView {
     /// Standard metadata.
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     /// What is wanted.
     pub spec: PodSpec,

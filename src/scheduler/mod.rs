@@ -20,6 +20,7 @@ pub mod run;
 pub mod schedule;
 pub mod selector;
 pub mod snapshot;
+pub mod topology;
 pub mod volumes;
 pub mod workloads;
 mod write;

@@ -21,6 +21,7 @@ use crate::client::store::Watched;
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct NodeView {
     /// Who it is.
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     /// What is wanted of it.
     #[serde(default)]

@@ -22,6 +22,7 @@ use crate::client::store::Watched;
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct PodView {
     /// Who it is.
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     /// What it asks for.
     pub spec: SpecView,
@@ -300,6 +301,11 @@ impl PodInfo {
     pub fn selects(&self, name: &str, labels: &Labels) -> bool {
         self.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
             && self.node_required.as_ref().is_none_or(|selector| selector.matches(name, labels))
+    }
+
+    /// True when neither selector nor affinity leaves a node out.
+    pub fn selects_all(&self) -> bool {
+        self.node_selector.is_empty() && self.node_required.is_none()
     }
 
     /// True when one of the tolerations covers the taint.

@@ -6,7 +6,7 @@
 //! a question about "Pods like these, by zone" costs the number of templates, not of Pods.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::node::{NodeInfo, NodeView};
 use super::pod::{PodAffinity, PodInfo};
 use super::selector::{LabelSelector, Labels};
+use super::topology::{Topologies, Topology};
 use super::volumes::Volumes;
 use super::workloads::Workloads;
 use crate::client::store::Watched;
@@ -46,6 +47,7 @@ pub struct Group {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct BudgetView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: BudgetSpecView,
@@ -100,6 +102,7 @@ pub struct Snapshot {
     free: Vec<NodeIndex>,
     placed: HashMap<Arc<str>, NodeIndex>,
     groups: BTreeMap<Alike, Group>,
+    topologies: Topologies,
     namespaces: HashMap<String, Labels>,
     image_nodes: HashMap<String, usize>,
     nominated: HashMap<Arc<str>, (Arc<PodInfo>, Arc<str>)>,
@@ -129,6 +132,12 @@ impl Snapshot {
     /// Pods by likeness.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.values()
+    }
+
+    /// The domains of a label key among the nodes.
+    pub fn topology(&self, key: &str) -> &Topology {
+        static NONE: LazyLock<Topology> = LazyLock::new(Topology::default);
+        self.topologies.get(key).unwrap_or(&NONE)
     }
 
     /// Pods for which others were evicted, and the place they wait for.
@@ -183,7 +192,9 @@ impl Snapshot {
         let index = self.slot(view.name());
         let new = !self.nodes[index].exists;
         self.count_images(index, false);
+        let labels = self.nodes[index].labels.clone();
         let changed = self.nodes[index].set(view);
+        self.topologies.relabel(index, &labels, &self.nodes[index].labels);
         self.count_images(index, true);
         if new {
             let name = self.nodes[index].name.clone();
@@ -197,6 +208,7 @@ impl Snapshot {
     pub fn remove_node(&mut self, name: &str) {
         let Some(index) = self.find(name) else { return };
         self.count_images(index, false);
+        self.topologies.relabel(index, &self.nodes[index].labels, &Labels::new());
         let pods = std::mem::take(&mut self.nodes[index].pods);
         self.nodes[index] = NodeInfo { name: name.into(), ..NodeInfo::default() };
         for pod in pods {

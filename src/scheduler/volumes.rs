@@ -18,6 +18,7 @@ use crate::client::store::{ObjectKey, Watched};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct ClaimView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: ClaimSpecView,
@@ -38,6 +39,7 @@ pub struct ClaimSpecView {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct VolumeView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: VolumeSpecView,
@@ -60,6 +62,7 @@ pub struct VolumeSpecView {
 #[serde(rename_all = "camelCase", default)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct ClassView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     pub provisioner: String,
     pub volume_binding_mode: Option<String>,

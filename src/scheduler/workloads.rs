@@ -78,6 +78,7 @@ impl SetSpecView {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct ServiceView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: EqualSpecView,
@@ -87,6 +88,7 @@ pub struct ServiceView {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct ReplicationControllerView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: EqualSpecView,
@@ -96,6 +98,7 @@ pub struct ReplicationControllerView {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct ReplicaSetView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: SetSpecView,
@@ -105,6 +108,7 @@ pub struct ReplicaSetView {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[allow(missing_docs, reason = "the names are Kubernetes' own")]
 pub struct StatefulSetView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: SetSpecView,

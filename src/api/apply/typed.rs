@@ -65,6 +65,10 @@ impl Comparison {
 /// Compares two values; at least one is there.
 pub(super) fn compare(old: Option<&Value>, new: Option<&Value>, node: Node<'_>) -> Comparison {
     let mut result = Comparison::default();
+    if old == new {
+        // Most of an object is what it was: nothing below needs to be named.
+        return result;
+    }
     let kind = shape(node, [old, new]);
     let leaf = matches!(kind, Shape::Leaf) || (is_blank(old) && is_blank(new));
     if !leaf {

@@ -37,43 +37,54 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<(Value, Vec<String>), String> {
     let walk = Walk::default();
-    let value = Node { schema, string: "", walk: &walk }.deserialize(from).map_err(|error| error.to_string())?;
+    let value =
+        Node { schema, string: "", path: None, walk: &walk }.deserialize(from).map_err(|error| error.to_string())?;
     match walk.error.into_inner() {
         Some(error) => Err(error),
         None => Ok((value, walk.problems.into_inner())),
     }
 }
 
-/// Where the reader is, and what it met.
+/// What the reader met.
 #[derive(Default)]
 struct Walk {
-    path: RefCell<Vec<Step>>,
     problems: RefCell<Vec<String>>,
     error: RefCell<Option<String>>,
 }
 
-enum Step {
-    /// A field of the Go struct of this name.
-    Field(String, String),
-    Key(String),
+/// Where the reader is: a step, and the place it was taken from. It becomes text only when there is
+/// something to say about it.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    step: Step<'a>,
+    parent: Option<&'a Path<'a>>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    /// A field of this Go struct.
+    Field(&'a Schema, &'a str),
+    Key(&'a str),
     Index(usize),
 }
 
+/// From the root down.
+fn steps<'a>(path: Option<&'a Path<'a>>) -> Vec<Step<'a>> {
+    let mut steps: Vec<_> = std::iter::successors(path, |path| path.parent).map(|path| path.step).collect();
+    steps.reverse();
+    steps
+}
+
 impl Walk {
-    fn path(&self) -> String {
-        let mut text = String::new();
-        for step in self.path.borrow().iter() {
+    fn problem(&self, what: &str, path: Option<&Path<'_>>, name: &str) {
+        let mut parent = String::new();
+        for step in steps(path) {
             match step {
-                Step::Field(_, name) | Step::Key(name) if text.is_empty() => text.push_str(name),
-                Step::Field(_, name) | Step::Key(name) => text.extend([".", name]),
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
+                Step::Field(_, name) | Step::Key(name) if parent.is_empty() => parent.push_str(name),
+                Step::Field(_, name) | Step::Key(name) => parent.extend([".", name]),
+                Step::Index(index) => parent.push_str(&format!("[{index}]")),
             }
         }
-        text
-    }
-
-    fn problem(&self, what: &str, name: &str) {
-        let parent = self.path();
         let dot = if parent.is_empty() { "" } else { "." };
         self.problems.borrow_mut().push(format!("{what} field \"{parent}{dot}{name}\""));
     }
@@ -84,32 +95,28 @@ impl Walk {
     }
 
     /// `json: cannot unmarshal string into Go struct field PodSpec.spec.priority of type int32`
-    fn wrong_type(&self, found: &str, wanted: &str) {
-        let path = self.path.borrow();
-        let fields: Vec<&str> =
-            path.iter().filter_map(|step| if let Step::Field(_, name) = step { Some(&**name) } else { None }).collect();
-        let owner =
-            path.iter().rev().find_map(|step| if let Step::Field(owner, _) = step { Some(owner) } else { None });
-        let place = match owner {
-            Some(owner) => format!("struct field {owner}.{} of type {wanted}", fields.join(".")),
+    fn wrong_type(&self, path: Option<&Path<'_>>, found: &str, wanted: &str) {
+        let fields: Vec<(&Schema, &str)> = steps(path)
+            .into_iter()
+            .filter_map(|step| if let Step::Field(owner, name) = step { Some((owner, name)) } else { None })
+            .collect();
+        let place = match fields.last() {
+            Some((owner, _)) => {
+                let names: Vec<&str> = fields.iter().map(|(_, name)| *name).collect();
+                format!("struct field {}.{} of type {wanted}", go_json::struct_name(owner), names.join("."))
+            }
             None => format!("value of type {wanted}"),
         };
         self.fail(format!("json: cannot unmarshal {found} into Go {place}"));
     }
-
-    fn inside<T>(&self, step: Step, read: impl FnOnce() -> T) -> T {
-        self.path.borrow_mut().push(step);
-        let value = read();
-        self.path.borrow_mut().pop();
-        value
-    }
 }
 
-/// One value: what it should be (`None`: anything), and the walk it belongs to.
+/// One value: what it should be (`None`: anything), where it is, and the walk it belongs to.
 struct Node<'a> {
     schema: Option<&'a Schema>,
     /// What Go calls its strings here; empty: `string`.
     string: &'a str,
+    path: Option<&'a Path<'a>>,
     walk: &'a Walk,
 }
 
@@ -132,7 +139,7 @@ impl Node<'_> {
 
     fn wrong(&self, found: &str) -> Value {
         if let Some(schema) = self.schema {
-            self.walk.wrong_type(found, &go_json::type_name(schema, self.string));
+            self.walk.wrong_type(self.path, found, &go_json::type_name(schema, self.string));
         }
         Value::Null
     }
@@ -239,8 +246,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         };
         let mut list = Vec::new();
         loop {
-            let next = || seq.next_element_seed(Node { schema: items, string: self.string, walk: self.walk });
-            match self.walk.inside(Step::Index(list.len()), next)? {
+            let here = Path { step: Step::Index(list.len()), parent: self.path };
+            let next = Node { schema: items, string: self.string, path: Some(&here), walk: self.walk };
+            match seq.next_element_seed(next)? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
@@ -258,25 +266,24 @@ impl<'de> Visitor<'de> for Node<'_> {
             }
         };
         let mut read = Map::new();
-        let owner = schema.map(go_json::struct_name);
         while let Some(key) = map.next_key::<String>()? {
             if read.contains_key(&key) {
-                self.walk.problem("duplicate", &key);
+                self.walk.problem("duplicate", self.path, &key);
             }
-            let (child, string, step) = match (schema, &owner) {
-                (Some(schema), _) if schema.kind() == Type::Map => (schema.values(), "", Step::Key(key.clone())),
-                (Some(schema), Some(owner)) => match schema.field(&key) {
-                    Some(field) => (Some(field.schema()), &*field.go_type, Step::Field(owner.to_string(), key.clone())),
+            let (child, string, step) = match schema {
+                Some(schema) if schema.kind() == Type::Map => (schema.values(), "", Step::Key(&key)),
+                Some(schema) => match schema.field(&key) {
+                    Some(field) => (Some(field.schema()), &*field.go_type, Step::Field(schema, &key)),
                     None => {
-                        self.walk.problem("unknown", &key);
+                        self.walk.problem("unknown", self.path, &key);
                         map.next_value::<IgnoredAny>()?;
                         continue;
                     }
                 },
-                _ => (None, "", Step::Key(key.clone())),
+                None => (None, "", Step::Key(&key)),
             };
-            let next = || map.next_value_seed(Node { schema: child, string, walk: self.walk });
-            let value = self.walk.inside(step, next)?;
+            let here = Path { step, parent: self.path };
+            let value = map.next_value_seed(Node { schema: child, string, path: Some(&here), walk: self.walk })?;
             read.insert(key, value);
         }
         Ok(Value::Object(read))

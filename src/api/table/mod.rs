@@ -16,10 +16,12 @@ mod core;
 mod custom;
 mod network;
 mod pods;
+mod rows;
 mod storage;
 mod workloads;
 
 use crate::api::meta;
+use crate::api::projection::{CONTENT, Projection};
 use crate::api::resource::Resource;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -138,6 +140,10 @@ fn read_columns(line: &str) -> Vec<Column> {
 pub struct Printer {
     columns: Vec<Column>,
     cells: Cells,
+    /// What the cells are read from.
+    reads: &'static Projection,
+    /// Whether one object of a list may be its default.
+    has_default: bool,
 }
 
 enum Cells {
@@ -154,18 +160,24 @@ impl Printer {
         let key = format!("{}/{}/{}", resource.group, resource.version, resource.plural);
         let columns = COLUMNS.get(key.as_str()).cloned();
         let columns = columns.unwrap_or_else(|| read_columns("Name:string:name\tCreated At:date"));
-        Printer { columns, cells: Cells::Of(row_of(&resource.group, &resource.plural)) }
+        Printer {
+            columns,
+            cells: Cells::Of(row_of(&resource.group, &resource.plural)),
+            reads: pods::reads(&resource.group, &resource.plural).unwrap_or(&CONTENT),
+            has_default: matches!(&*resource.plural, "storageclasses" | "ingressclasses"),
+        }
     }
 
     /// The printer of a custom resource, from its version's `additionalPrinterColumns`.
     pub fn custom(additional: &[Value]) -> Printer {
         let (columns, paths) = custom::columns(additional);
-        Printer { columns, cells: Cells::Paths(paths) }
+        Printer { columns, cells: Cells::Paths(paths), reads: &CONTENT, has_default: false }
     }
 
     /// The Table; `metadata` is the list's, or holds the object's `resourceVersion`.
     pub fn table(&self, objects: &[&Value], metadata: Value, options: &Options<'_>) -> Value {
-        let context = Context { now: options.now, default: default_of(objects).filter(|_| options.list) };
+        let default = default_of(objects).filter(|_| options.list && self.has_default);
+        let context = Context { now: options.now, default };
         let rows: Vec<Value> = objects.iter().map(|object| self.row(object, &context, options)).collect();
         let columns = if options.headers { self.definitions() } else { Value::Null };
         json!({
@@ -184,11 +196,15 @@ impl Printer {
         self.columns.iter().map(column).collect()
     }
 
-    fn row(&self, object: &Value, context: &Context<'_>, options: &Options<'_>) -> Value {
-        let row = match &self.cells {
+    fn cells_of(&self, object: &Value, context: &Context<'_>) -> Row {
+        match &self.cells {
             Cells::Of(row) => row(object, context),
             Cells::Paths(paths) => custom::row(object, paths, &self.columns, context),
-        };
+        }
+    }
+
+    fn row(&self, object: &Value, context: &Context<'_>, options: &Options<'_>) -> Value {
+        let row = self.cells_of(object, context);
         let mut entry = Map::new();
         entry.insert("cells".into(), Value::Array(row.cells));
         if !row.conditions.is_empty() {

@@ -4,8 +4,10 @@
 use super::cell::{NONE, containers, count, flag, is_true, labels, or};
 use super::{Context, Row, RowOf, age, cells};
 use crate::api::meta;
+use crate::api::projection::Projection;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
 pub(super) fn row_of(group: &str, plural: &str) -> Option<RowOf> {
     match (group, plural) {
@@ -13,6 +15,32 @@ pub(super) fn row_of(group: &str, plural: &str) -> Option<RowOf> {
         ("", "podtemplates") => Some(pod_template),
         _ => None,
     }
+}
+
+/// What a row is read from, for lists of thousands.
+pub(super) fn reads(group: &str, plural: &str) -> Option<&'static Projection> {
+    static POD: LazyLock<Projection> = LazyLock::new(|| {
+        Projection::only(&[
+            "metadata.name",
+            "metadata.creationTimestamp",
+            "metadata.deletionTimestamp",
+            "spec.containers.name",
+            "spec.initContainers.name",
+            "spec.initContainers.restartPolicy",
+            "spec.nodeName",
+            "spec.readinessGates",
+            "status.phase",
+            "status.reason",
+            "status.conditions.type",
+            "status.conditions.status",
+            "status.conditions.reason",
+            "status.podIPs",
+            "status.nominatedNodeName",
+            "status.initContainerStatuses",
+            "status.containerStatuses",
+        ])
+    });
+    ((group, plural) == ("", "pods")).then_some(&*POD)
 }
 
 fn pod(object: &Value, context: &Context<'_>) -> Row {

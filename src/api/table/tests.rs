@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::resource;
+use bytes::Bytes;
 
 /// Gives a recorded object what defaulting and create strategies gave it on the official server.
 fn defaulted(kind: &str, mut object: Value) -> Value {
@@ -74,6 +75,12 @@ fn recorded_rows_come_out_again() {
         meta::set(&mut object, &["metadata", "creationTimestamp"], json!(now.to_string()));
         let resource = resource::builtin().iter().find(|resource| &*resource.kind == kind).unwrap();
         let table = table(resource, &[&object], now, IncludeObject::None);
+        let options = Options { now, include: IncludeObject::Metadata, version: "v1", list: false, headers: true };
+        let objects = [Bytes::from(object.to_string())];
+        let printer = Printer::builtin(resource);
+        let written = printer.table_json(objects.into_iter(), &json!({}), &options);
+        let written: Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!(written, printer.table(&[&object], json!({}), &options), "{kind}, {case}");
         let row = &table["rows"][0];
         for (at, column) in table["columnDefinitions"].as_array().unwrap().iter().enumerate() {
             let name = column["name"].as_str().unwrap();

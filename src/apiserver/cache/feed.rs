@@ -110,7 +110,7 @@ impl Caches {
         let found = self.store.range(request).await?;
         let object = |kv: crate::etcd::KeyValue| {
             let key = std::str::from_utf8(&kv.key).ok()?.strip_prefix(prefix)?.into();
-            Some(Arc::new(Object::new(key, &kv.value, kv.mod_revision.0)))
+            Some(Arc::new(Object::new(key, kv.value, kv.mod_revision.0)))
         };
         Ok(found.kvs.into_iter().filter_map(object).collect())
     }

@@ -7,8 +7,9 @@
 
 pub mod feed;
 pub mod object;
+mod ring;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 pub use object::{FieldsOf, Object};
+pub use ring::Lane;
+use ring::{Cursor, Lanes, Ring};
 
 /// Events kept for watchers of one resource.
 const RING_EVENTS: usize = 8_192;
@@ -60,15 +63,12 @@ pub struct Cache {
     /// How to read what field selectors ask for.
     pub fields_of: FieldsOf,
     state: RwLock<State>,
-    /// Number of the newest event; wakes watchers.
-    newest: watch::Sender<u64>,
 }
 
 struct State {
     objects: BTreeMap<Arc<str>, Arc<Object>>,
-    ring: VecDeque<Arc<Event>>,
-    /// Number of the ring's first event.
-    first: u64,
+    ring: Ring,
+    lanes: Lanes,
     /// The ring holds every event after this revision.
     since: i64,
     /// The revision of the newest event, or of the load.
@@ -80,26 +80,20 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooOld(pub i64);
 
-/// A watcher's place in the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor(u64);
-
 /// Objects at one moment.
 pub struct Snapshot {
     /// In key order.
     pub objects: Vec<Arc<Object>>,
     /// The newest change among all objects of the resource (not only these).
     pub revision: i64,
-    /// Where a watch goes on from here.
-    pub cursor: Cursor,
 }
 
 impl Cache {
     /// A cache of `objects` as they were at `revision`.
     pub fn new(prefix: String, fields_of: FieldsOf, objects: Vec<Arc<Object>>, revision: i64) -> Cache {
         let objects = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
-        let state = State { objects, ring: VecDeque::new(), first: 0, since: revision, revision };
-        Cache { prefix, fields_of, state: RwLock::new(state), newest: watch::Sender::new(0) }
+        let state = State { objects, ring: Ring::default(), lanes: Lanes::default(), since: revision, revision };
+        Cache { prefix, fields_of, state: RwLock::new(state) }
     }
 
     /// One object.
@@ -117,7 +111,7 @@ impl Cache {
             .take_while(|(key, _)| key.starts_with(prefix))
             .map(|(_, object)| object.clone())
             .collect();
-        Snapshot { objects, revision: state.revision, cursor: state.end() }
+        Snapshot { objects, revision: state.revision }
     }
 
     /// How many objects there are.
@@ -135,68 +129,57 @@ impl Cache {
         self.state.read().revision
     }
 
-    /// The place just after `revision`.
+    /// Follows what happens after `revision`: everything, or one lane of it.
     ///
     /// # Errors
     /// [`TooOld`] when the ring no longer reaches back that far.
-    pub fn cursor_after(&self, revision: i64) -> Result<Cursor, TooOld> {
-        let state = self.state.read();
+    pub fn follow(self: &Arc<Self>, lane: Option<Lane>, revision: i64) -> Result<Follower, TooOld> {
+        let state = &mut *self.state.write();
         if revision < state.since {
             return Err(TooOld(state.since));
         }
-        let passed = state.ring.partition_point(|event| event.object.revision <= revision);
-        Ok(Cursor(state.first + passed as u64))
+        if let Some(lane) = &lane {
+            state.lanes.join(lane, &state.ring, &self.fields_of);
+        }
+        let ring = state.ring_of(lane.as_ref());
+        Ok(Follower { cursor: ring.after(revision), newest: ring.subscribe(), cache: self.clone(), lane })
     }
 
-    /// The events from `cursor` on, at most `limit`, and the place after them.
-    ///
-    /// # Errors
-    /// [`TooOld`] when the cursor fell off the ring.
-    pub fn events(&self, cursor: Cursor, limit: usize) -> Result<(Vec<Arc<Event>>, Cursor), TooOld> {
-        let state = self.state.read();
-        let Some(skip) = cursor.0.checked_sub(state.first) else { return Err(TooOld(state.since)) };
-        let events: Vec<_> = state.ring.iter().skip(skip as usize).take(limit).cloned().collect();
-        let next = Cursor(cursor.0 + events.len() as u64);
-        Ok((events, next))
-    }
-
-    /// Wakes when there are events after the ones already seen.
+    /// Wakes when anything happens.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.newest.subscribe()
+        self.state.read().ring.subscribe()
     }
 
     /// Takes in one whole revision or more: each key with its stored value, or `None` when deleted.
     fn apply(&self, changes: impl Iterator<Item = (Arc<str>, i64, Option<bytes::Bytes>)>) {
         let mut state = self.state.write();
         for (key, revision, stored) in changes {
-            state.take_in(key, revision, stored);
+            state.take_in(key, revision, stored, &self.fields_of);
         }
-        let end = state.end().0;
-        drop(state);
-        self.newest.send_replace(end);
+        state.ring.tell();
     }
 
     /// Forgets everything and starts from a new load; watchers find their cursor gone.
     fn reset(&self, objects: Vec<Arc<Object>>, revision: i64) {
         let mut state = self.state.write();
-        let end = state.end().0 + 1;
         state.objects = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
         state.ring.clear();
-        (state.first, state.since, state.revision) = (end, revision, revision);
-        drop(state);
-        self.newest.send_replace(end);
+        state.lanes.clear();
+        (state.since, state.revision) = (revision, revision);
+        state.ring.tell();
     }
 }
 
 impl State {
-    fn end(&self) -> Cursor {
-        Cursor(self.first + self.ring.len() as u64)
+    /// The ring of a lane that has a watcher, or that of all events.
+    fn ring_of(&self, lane: Option<&Lane>) -> &Ring {
+        lane.and_then(|lane| self.lanes.get(lane)).unwrap_or(&self.ring)
     }
 
-    fn take_in(&mut self, key: Arc<str>, revision: i64, stored: Option<bytes::Bytes>) {
+    fn take_in(&mut self, key: Arc<str>, revision: i64, stored: Option<bytes::Bytes>, fields_of: &FieldsOf) {
         let event = match stored {
             Some(stored) => {
-                let object = Arc::new(Object::new(key.clone(), &stored, revision));
+                let object = Arc::new(Object::new(key.clone(), stored, revision));
                 let previous = self.objects.insert(key, object.clone());
                 let change = if previous.is_some() { Change::Modified } else { Change::Added };
                 Event { change, object, previous }
@@ -208,12 +191,51 @@ impl State {
             }
         };
         self.revision = revision;
-        self.ring.push_back(Arc::new(event));
+        let event = Arc::new(event);
+        self.lanes.push(&event, fields_of);
+        self.ring.push(event);
         if self.ring.len() > RING_EVENTS
-            && let Some(oldest) = self.ring.pop_front()
+            && let Some(oldest) = self.ring.pop()
         {
-            self.first += 1;
+            self.lanes.pop(&oldest, fields_of);
             self.since = oldest.object.revision;
+        }
+    }
+}
+
+/// A watcher: its place among the events, and its bell.
+pub struct Follower {
+    cache: Arc<Cache>,
+    lane: Option<Lane>,
+    cursor: Cursor,
+    newest: watch::Receiver<u64>,
+}
+
+impl Follower {
+    /// The next events, at most `limit`; none when there are no more for now.
+    ///
+    /// # Errors
+    /// [`TooOld`] when the place fell off the ring.
+    pub fn events(&mut self, limit: usize) -> Result<Vec<Arc<Event>>, TooOld> {
+        self.newest.borrow_and_update();
+        let state = self.cache.state.read();
+        let found = state.ring_of(self.lane.as_ref()).events(self.cursor, limit);
+        let (events, next) = found.ok_or(TooOld(state.since))?;
+        self.cursor = next;
+        Ok(events)
+    }
+
+    /// Waits for events after those of [`Follower::events`].
+    pub async fn changed(&mut self) {
+        // The cache, which has the other end, lives as long as `self`.
+        let _ = self.newest.changed().await;
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        if let Some(lane) = &self.lane {
+            self.cache.state.write().lanes.leave(lane);
         }
     }
 }
@@ -222,40 +244,92 @@ impl State {
 mod tests {
     use super::*;
 
-    fn cache() -> Cache {
-        Cache::new("/registry/pods/".into(), Arc::new(|_| Vec::new()), Vec::new(), 5)
+    fn cache() -> Arc<Cache> {
+        let node = |object: &serde_json::Value| {
+            vec![("spec.nodeName".into(), object["spec"]["nodeName"].as_str().unwrap_or("").to_string())]
+        };
+        Arc::new(Cache::new("/registry/pods/".into(), Arc::new(node), Vec::new(), 5))
     }
 
     fn put(cache: &Cache, name: &str, revision: i64) {
-        let stored = format!("{{\"metadata\":{{\"name\":{name:?},\"uid\":\"u\"}}}}");
+        put_on(cache, name, "", revision);
+    }
+
+    fn put_on(cache: &Cache, name: &str, node: &str, revision: i64) {
+        let stored = format!("{{\"metadata\":{{\"name\":{name:?},\"uid\":\"u\"}},\"spec\":{{\"nodeName\":{node:?}}}}}");
         cache.apply([(format!("default/{name}").into(), revision, Some(stored.into()))].into_iter());
+    }
+
+    fn seen(follower: &mut Follower) -> Vec<(Change, String, i64)> {
+        let events = follower.events(100).unwrap();
+        events.iter().map(|event| (event.change, event.object.name().to_string(), event.object.revision)).collect()
     }
 
     #[test]
     fn a_watch_goes_on_where_a_list_ended() {
         let cache = cache();
         put(&cache, "a", 6);
-        let list = cache.snapshot("default/", "");
+        let mut follower = cache.follow(None, cache.snapshot("default/", "").revision).unwrap();
         put(&cache, "b", 7);
         put(&cache, "a", 8);
         cache.apply([("default/b".into(), 9, None)].into_iter());
-        let (events, end) = cache.events(list.cursor, 100).unwrap();
-        let seen: Vec<_> = events.iter().map(|e| (e.change, e.object.name(), e.object.revision)).collect();
-        assert_eq!(seen, [(Change::Added, "b", 7), (Change::Modified, "a", 8), (Change::Deleted, "b", 9)]);
-        assert_eq!(cache.cursor_after(6).unwrap(), list.cursor);
-        assert_eq!(cache.cursor_after(9).unwrap(), end);
-        assert_eq!(cache.cursor_after(4), Err(TooOld(5)));
+        let expected =
+            [(Change::Added, "b".into(), 7), (Change::Modified, "a".into(), 8), (Change::Deleted, "b".into(), 9)];
+        assert_eq!(seen(&mut follower), expected);
+        assert_eq!(seen(&mut follower), []);
+        assert_eq!(seen(&mut cache.follow(None, 7).unwrap()), expected[1..]);
+        assert_eq!(cache.follow(None, 4).err(), Some(TooOld(5)));
     }
 
     #[test]
     fn a_watcher_that_falls_off_the_ring_is_told() {
         let cache = cache();
-        let cursor = cache.cursor_after(5).unwrap();
+        let lane = || Some(Lane { field: "metadata.name".into(), value: "a".into() });
+        let (mut all, mut one) = (cache.follow(None, 5).unwrap(), cache.follow(lane(), 5).unwrap());
         for n in 0..=RING_EVENTS as i64 {
             put(&cache, "a", 6 + n);
         }
-        assert_eq!(cache.events(cursor, 1).unwrap_err(), TooOld(6));
-        assert!(cache.cursor_after(6).is_ok());
+        assert_eq!(all.events(1).unwrap_err(), TooOld(6));
+        assert_eq!(one.events(1).unwrap_err(), TooOld(6));
+        assert!(cache.follow(None, 6).is_ok());
+    }
+
+    #[test]
+    fn a_lane_has_its_own_events_alone_and_wakes_for_no_other() {
+        let cache = cache();
+        let on = |node: &str| Some(Lane { field: "spec.nodeName".into(), value: node.into() });
+        put_on(&cache, "early", "n1", 6);
+        let (mut first, mut late) = (cache.follow(on("n1"), 6).unwrap(), cache.follow(on("n1"), 5).unwrap());
+        put_on(&cache, "other", "n2", 7);
+        assert!(!first.newest.has_changed().unwrap());
+        put_on(&cache, "mine", "n1", 8);
+        assert!(first.newest.has_changed().unwrap());
+        put_on(&cache, "mine", "n2", 9);
+        let mine = [(Change::Added, "mine".into(), 8), (Change::Modified, "mine".into(), 9)];
+        assert_eq!(seen(&mut first), mine);
+        assert_eq!(seen(&mut late)[1..], mine);
+        drop((first, late));
+        assert!(cache.state.read().lanes.get(&on("n1").unwrap()).is_none());
+        let mut again = cache.follow(on("n1"), 7).unwrap();
+        assert_eq!(seen(&mut again), mine);
+        cache.reset(Vec::new(), 12);
+        assert_eq!(again.events(1).unwrap_err(), TooOld(12));
+    }
+
+    #[test]
+    fn a_lane_keeps_nothing_that_the_ring_has_dropped() {
+        let cache = cache();
+        let lane = Lane { field: "spec.nodeName".into(), value: "n1".into() };
+        let mut follower = cache.follow(Some(lane.clone()), 5).unwrap();
+        put_on(&cache, "mine", "n1", 6);
+        assert_eq!(seen(&mut follower).len(), 1);
+        for n in 0..RING_EVENTS as i64 {
+            put_on(&cache, "other", "n2", 7 + n);
+        }
+        assert_eq!(cache.state.read().lanes.get(&lane).unwrap().len(), 0);
+        assert_eq!(seen(&mut follower), []);
+        put_on(&cache, "mine", "n1", 100_000);
+        assert_eq!(seen(&mut follower).len(), 1);
     }
 
     #[test]

@@ -152,7 +152,7 @@ fn fields_of(versions: &[Arc<Resource>]) -> FieldsOf {
     let definitions: Vec<Arc<Definition>> = definitions(versions).cloned().collect();
     Arc::new(move |object| {
         let fields = definitions.iter().flat_map(|definition| &definition.selectable);
-        fields.map(|field| (field.name.as_str().into(), field.value(object))).collect()
+        fields.map(|field| (field.name.clone().into(), field.value(object))).collect()
     })
 }
 
@@ -188,7 +188,7 @@ pub async fn write(engine: &Engine, resource: &Resource, old: &Value, mut new: V
     track_update(Some(old), &mut new, &writer);
     let key = storage::prefix(resource) + meta::name(old);
     let revision = meta::resource_version(old).parse().unwrap_or(0);
-    match engine.storage.update(key, revision, &new).await {
+    match engine.storage.update(key, revision, storage::encode(&new)).await {
         Ok(storage::Written::Done(_)) => true,
         Ok(storage::Written::Changed(_)) => false,
         Err(status) => {

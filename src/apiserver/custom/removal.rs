@@ -78,7 +78,7 @@ async fn empty(engine: &Engine, cache: &Arc<Cache>) {
             } else if meta::deletion_timestamp(&value).is_none() {
                 meta::set(&mut value, &["metadata", "deletionTimestamp"], json!(second(engine.clock.now())));
                 meta::set(&mut value, &["metadata", "deletionGracePeriodSeconds"], json!(0));
-                engine.storage.update(key, object.revision, &value).await
+                engine.storage.update(key, object.revision, storage::encode(&value)).await
             } else {
                 continue;
             };
@@ -110,7 +110,7 @@ async fn finish(engine: &Engine, resource: &Resource, name: &str) {
         meta::set_finalizers(&mut new, rest);
         let written = match last {
             true => engine.storage.delete(key.clone(), stored.revision).await,
-            false => engine.storage.update(key.clone(), stored.revision, &new).await,
+            false => engine.storage.update(key.clone(), stored.revision, storage::encode(&new)).await,
         };
         match written {
             Ok(Written::Changed(Some(_))) => {}

@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::create::{finish, place};
 use super::update;
 use crate::api::apply::{self, Force};
-use crate::api::decode::{self, FieldValidation, MediaType, Target};
+use crate::api::decode::{self, FieldValidation, Target};
 use crate::api::meta;
 use crate::api::resource::Subresource;
 use crate::api::status::Status;
@@ -54,9 +54,9 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
 fn body(call: &Call, options: &WriteOptions) -> Result<(Value, Vec<String>), Status> {
     let document =
         yaml::parse_document(&call.body).map_err(|error| bad_request(format!("error decoding YAML: {error}")))?;
-    let applied = document.value;
+    let applied = &document.value;
     let url = &call.info.name;
-    match meta::name(&applied) {
+    match meta::name(applied) {
         "" => {
             let message =
                 format!("the name of the object ({url} based on URL) was undeterminable: name must be provided");
@@ -70,25 +70,19 @@ fn body(call: &Call, options: &WriteOptions) -> Result<(Value, Vec<String>), Sta
     }
     // Which namespace is checked, and not written down: it is no field the client applies.
     place(call, &mut applied.clone())?;
-    if let Ok(checked) =
-        decode::decode(&call.body, MediaType::Yaml, &Target::resource(&call.resource), FieldValidation::Warn)
-    {
+    let target = Target::resource(&call.resource);
+    let check = |validation| decode::decode_document(&document, &call.body, &target, validation);
+    if let Ok(checked) = check(FieldValidation::Warn) {
         match options.validation {
             FieldValidation::Strict if !checked.warnings.is_empty() => {
-                return Err(decode::decode(
-                    &call.body,
-                    MediaType::Yaml,
-                    &Target::resource(&call.resource),
-                    FieldValidation::Strict,
-                )
-                .err()
-                .unwrap_or_else(|| bad_request(checked.warnings.join(", "))));
+                let refused = check(FieldValidation::Strict).err();
+                return Err(refused.unwrap_or_else(|| bad_request(checked.warnings.join(", "))));
             }
             FieldValidation::Ignore => {}
-            _ => return Ok((applied, checked.warnings)),
+            _ => return Ok((document.value, checked.warnings)),
         }
     }
-    Ok((applied, Vec::new()))
+    Ok((document.value, Vec::new()))
 }
 
 /// The Scale that results from applying the body to `current`.

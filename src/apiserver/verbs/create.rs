@@ -181,8 +181,7 @@ async fn write(call: &Call, object: &mut Value, name: &str, options: &WriteOptio
         let free = call.engine.storage.get(key).await?.is_none();
         return Ok(free.then_some(0));
     }
-    let stored = convert::to_stored(object.clone(), &call.resource);
-    match call.engine.storage.create(key, &stored).await? {
+    match call.engine.storage.create(key, convert::stored_bytes(object, &call.resource)).await? {
         Written::Done(revision) => {
             storage::set_revision(object, revision);
             Ok(Some(revision))

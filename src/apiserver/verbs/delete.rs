@@ -278,8 +278,8 @@ pub async fn remove(call: &Call, name: &str, options: &DeleteOptions) -> Result<
             Removed::Gone(_) => call.engine.storage.delete(key.clone(), stored.revision).await?,
             Removed::Stays(new) if *new == old => return Ok(plan),
             Removed::Stays(new) => {
-                let new = convert::to_stored(new.clone(), &call.resource);
-                call.engine.storage.update(key.clone(), stored.revision, &new).await?
+                let new = convert::stored_bytes(new, &call.resource);
+                call.engine.storage.update(key.clone(), stored.revision, new).await?
             }
         };
         match (written, plan) {

@@ -17,7 +17,7 @@ pub async fn get(call: &Call) -> Result<Response, Status> {
     let object = call.read(&call.info.name).await?;
     let plain = call.accepted.media == MediaType::Json && call.accepted.shape == Shape::Native && !call.accepted.pretty;
     if plain && !convert::is_needed(&call.resource) {
-        return Ok(respond::send(200, "application/json", object.json().clone()));
+        return Ok(respond::send(200, "application/json", object.json()));
     }
     let value = convert::from_stored(object.value(), &call.resource);
     respond::object(200, &value, call)

@@ -173,7 +173,7 @@ async fn history(
     let found = call.engine.storage.range(Keys::Span { start: from, end }, Some(revision)).await?;
     let object = |kv: crate::etcd::KeyValue| {
         let key = std::str::from_utf8(&kv.key).ok()?.strip_prefix(&cache.prefix)?.into();
-        Some(Arc::new(Object::new(key, &kv.value, kv.mod_revision.0)))
+        Some(Arc::new(Object::new(key, kv.value, kv.mod_revision.0)))
     };
     Ok(found.kvs.into_iter().filter_map(object).collect())
 }
@@ -215,9 +215,12 @@ pub fn revision(text: &str) -> Result<i64, FieldError> {
 
 fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
     let metadata = respond::list_meta(page.revision, &page.continue_token, page.remaining);
-    let plain = call.accepted.media == MediaType::Json && call.accepted.shape == Shape::Native && !call.accepted.pretty;
-    let body = if plain && !convert::is_needed(&call.resource) {
+    let as_stored =
+        call.accepted.media == MediaType::Json && !call.accepted.pretty && !convert::is_needed(&call.resource);
+    let body = if as_stored && call.accepted.shape == Shape::Native {
         concatenated(call, page, &metadata)
+    } else if as_stored && call.accepted.shape == Shape::Table {
+        respond::table_of_list(page.objects.iter().map(|object| object.json()), &metadata, call)?
     } else {
         let values = page.objects.iter().map(|object| convert::from_stored(object.value(), &call.resource)).collect();
         respond::encode(&respond::list(values, &metadata, call)?, call.accepted)?
@@ -234,7 +237,7 @@ fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
 /// The list as JSON, from the cache's bytes. Items of built-in kinds carry no `kind` and
 /// `apiVersion`; custom resources do.
 fn concatenated(call: &Call, page: &Page, metadata: &Value) -> Bytes {
-    let size: usize = page.objects.iter().map(|object| object.json().len() + 1).sum();
+    let size: usize = page.objects.iter().map(|object| object.json_bytes() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);
     let (kind, api_version) = (json!(&*call.resource.list_kind), json!(call.resource.api_version()));
     let head = format!("{{\"kind\":{kind},\"apiVersion\":{api_version},\"metadata\":{metadata},\"items\":[");
@@ -244,10 +247,10 @@ fn concatenated(call: &Call, page: &Page, metadata: &Value) -> Bytes {
             out.push(b',');
         }
         if call.resource.custom {
-            out.extend_from_slice(object.json());
+            object.write(&mut out);
         } else {
             out.push(b'{');
-            out.extend_from_slice(object.body());
+            object.write_body(&mut out);
         }
     }
     out.extend_from_slice(b"]}\n");

@@ -13,7 +13,6 @@ use crate::api::meta;
 use crate::api::status::{Reason, Status};
 use crate::apiserver::admission::Operation;
 use crate::apiserver::auth::{Action, Decision};
-use crate::apiserver::cache::object::encode;
 use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request, conflict, conflict_because};
 use crate::apiserver::kinds::{self, FieldError};
@@ -250,17 +249,17 @@ enum Committed {
 
 async fn commit(call: &Call, key: &str, old: &Value, mut new: Value, revision: i64) -> Result<Committed, Status> {
     let storage = &call.engine.storage;
-    let stored = convert::to_stored(new.clone(), &call.resource);
     if delete::is_finished(&new, old) {
         return Ok(match storage.delete(key.to_string(), revision).await? {
             Written::Done(revision) => Committed::Done(new, revision),
             Written::Changed(now) => Committed::Lost(now),
         });
     }
-    if encode(&stored) == encode(&convert::to_stored(old.clone(), &call.resource)) {
+    let stored = convert::stored_bytes(&new, &call.resource);
+    if stored == convert::stored_bytes(old, &call.resource) {
         return Ok(Committed::Unchanged(old.clone()));
     }
-    Ok(match storage.update(key.to_string(), revision, &stored).await? {
+    Ok(match storage.update(key.to_string(), revision, stored).await? {
         Written::Done(revision) => {
             storage::set_revision(&mut new, revision);
             Committed::Done(new, revision)

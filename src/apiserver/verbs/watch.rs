@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::stream::{self, Stream};
 use jiff::Timestamp;
 use rand::Rng;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use warp::Reply;
 use warp::reply::Response;
 
@@ -20,7 +20,7 @@ use super::list::{revision, select};
 use super::watch_form::Form;
 use crate::api::decode::MediaType;
 use crate::api::status::{Reason, Status};
-use crate::apiserver::cache::{Cache, Change, Cursor, Event, TooOld};
+use crate::apiserver::cache::{Cache, Change, Event, Follower, TooOld};
 use crate::apiserver::engine::{Call, Engine, bad_request, not_allowed};
 use crate::apiserver::negotiate::content_type;
 use crate::apiserver::options::ListOptions;
@@ -49,21 +49,19 @@ pub async fn watch(call: &Call) -> Result<Response, Status> {
         status
     })?;
     let form = Form::new(call);
-    let (first, cursor) = begin(call, &form, &cache, &selection, &options, from).await;
+    let (first, follower) = begin(call, &form, &cache, &selection, &options, from).await;
     let seconds = options
         .timeout_seconds
         .filter(|seconds| *seconds > 0)
         .unwrap_or_else(|| rand::rng().random_range(MIN_TIMEOUT_SECONDS..MIN_TIMEOUT_SECONDS * 2));
     let end = call.now.saturating_add(Duration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
     let watcher = Watcher {
-        newest: cache.subscribe(),
         engine: call.engine.clone(),
         next_bookmark: options.bookmarks.then(|| next_bookmark(call.now, end)),
         first: Some(first),
         form,
-        cache,
         selection,
-        cursor,
+        follower,
         end,
     };
     let mut response = warp::reply::stream(watcher.stream()).into_response();
@@ -81,22 +79,20 @@ pub async fn watch(call: &Call) -> Result<Response, Status> {
 async fn begin(
     call: &Call,
     form: &Form,
-    cache: &Cache,
+    cache: &Arc<Cache>,
     selection: &Selection,
     options: &ListOptions,
     from: i64,
-) -> (Vec<Bytes>, Option<Cursor>) {
+) -> (Vec<Bytes>, Option<Follower>) {
     let caches = &call.engine.caches;
     if options.resource_version != "0" {
         caches.fresh().await;
     }
     if !options.send_initial_events.unwrap_or(from == 0) {
-        return match from {
-            0 => (Vec::new(), Some(cache.snapshot(&selection.key_prefix, "").cursor)),
-            _ => match cache.cursor_after(from) {
-                Ok(cursor) => (Vec::new(), Some(cursor)),
-                Err(TooOld(oldest)) => (vec![form.error(&too_old(from, oldest))], None),
-            },
+        let from = if from == 0 { cache.revision() } else { from };
+        return match cache.follow(selection.lane(), from) {
+            Ok(follower) => (Vec::new(), Some(follower)),
+            Err(TooOld(oldest)) => (vec![form.error(&too_old(from, oldest))], None),
         };
     }
     let progress = caches.progress();
@@ -106,7 +102,10 @@ async fn begin(
     if options.send_initial_events == Some(true) && options.bookmarks {
         first.push(form.bookmark(snapshot.revision.max(progress), true));
     }
-    (first, Some(snapshot.cursor))
+    match cache.follow(selection.lane(), snapshot.revision) {
+        Ok(follower) => (first, Some(follower)),
+        Err(TooOld(oldest)) => (vec![form.error(&too_old(snapshot.revision, oldest))], None),
+    }
 }
 
 fn too_old(from: i64, oldest: i64) -> Status {
@@ -121,12 +120,11 @@ fn next_bookmark(now: Timestamp, end: Timestamp) -> Timestamp {
 /// One running watch.
 struct Watcher {
     engine: Arc<Engine>,
-    cache: Arc<Cache>,
     selection: Selection,
     form: Form,
-    newest: watch::Receiver<u64>,
     first: Option<Vec<Bytes>>,
-    cursor: Option<Cursor>,
+    /// `None`: the watch ends after `first`.
+    follower: Option<Follower>,
     next_bookmark: Option<Timestamp>,
     end: Timestamp,
 }
@@ -156,16 +154,13 @@ impl Watcher {
         if let Some(first) = self.first.take() {
             return Some(first.concat().into());
         }
-        let cursor = self.cursor?;
         let progress = self.engine.caches.progress();
-        self.newest.borrow_and_update();
-        match self.cache.events(cursor, BATCH) {
+        match self.follower.as_mut()?.events(BATCH) {
             Err(TooOld(oldest)) => {
-                self.cursor = None;
+                self.follower = None;
                 Some(self.form.error(&too_old(0, oldest)))
             }
-            Ok((events, next)) if !events.is_empty() => {
-                self.cursor = Some(next);
+            Ok(events) if !events.is_empty() => {
                 let lines: Vec<Bytes> = events.iter().filter_map(|event| self.line(event)).collect();
                 Some(lines.concat().into())
             }
@@ -186,7 +181,7 @@ impl Watcher {
         }
         let wake = self.next_bookmark.map_or(self.end, |at| at.min(self.end));
         tokio::select! {
-            changed = self.newest.changed() => changed.ok().map(|()| Bytes::new()),
+            () = self.follower.as_mut()?.changed() => Some(Bytes::new()),
             () = clock.sleep_until(wake) => Some(Bytes::new()),
             () = client.closed() => None,
         }

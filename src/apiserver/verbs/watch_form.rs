@@ -45,11 +45,18 @@ impl Form {
 
     /// An event around an object; plain JSON reuses the cache's bytes.
     pub fn event(&self, change: Change, object: &Object) -> Bytes {
-        let plain = self.accepted.media == MediaType::Json && self.accepted.shape == Shape::Native;
-        if plain && !convert::is_needed(&self.resource) {
-            let parts: [&[u8]; 5] =
-                [b"{\"type\":\"", change.name().as_bytes(), b"\",\"object\":", object.json(), b"}\n"];
-            return parts.concat().into();
+        let as_stored = self.accepted.media == MediaType::Json && !convert::is_needed(&self.resource);
+        if as_stored && matches!(self.accepted.shape, Shape::Native | Shape::Metadata) {
+            let mut line = Vec::with_capacity(object.json_bytes() + 40);
+            line.extend_from_slice(b"{\"type\":\"");
+            line.extend_from_slice(change.name().as_bytes());
+            line.extend_from_slice(b"\",\"object\":");
+            match self.accepted.shape {
+                Shape::Native => object.write(&mut line),
+                _ => meta::write_partial_object(&object.json(), self.accepted.meta_version, &mut line),
+            }
+            line.extend_from_slice(b"}\n");
+            return line.into();
         }
         self.write(change.name(), &self.shaped(convert::from_stored(object.value(), &self.resource)))
     }

@@ -5,19 +5,21 @@
 //! from the Pods of its own workload, over hosts and zones. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::{Filter, MAX_SCORE, Prepared, PreparedFilter, PreparedScorer, Rejection, Scorer};
 use crate::scheduler::node::NodeInfo;
 use crate::scheduler::pod::{PodInfo, Spread};
 use crate::scheduler::snapshot::{Group, NodeIndex, Snapshot};
+use crate::scheduler::topology::Topology;
 
 struct Hard<'a>(Vec<Domains<'a>>);
 
 /// One DoNotSchedule constraint with the matching Pods counted by domain.
 struct Domains<'a> {
     spread: &'a Spread,
-    counts: HashMap<&'a str, i64>,
+    topology: &'a Topology,
+    /// By domain; `None` where the constraint has no node to count.
+    counts: Vec<Option<i64>>,
     least: i64,
     /// 1 when the Pod itself matches.
     own: i64,
@@ -29,37 +31,40 @@ pub fn filter<'a>(pod: &'a PodInfo, snapshot: &'a Snapshot) -> PreparedFilter<'a
     if hard.is_empty() {
         return Prepared::Skip;
     }
-    let domains = hard.iter().map(|spread| {
-        let mut counts: HashMap<&str, i64> = HashMap::new();
-        for (_, node) in snapshot.nodes() {
-            let whole = hard.iter().all(|other| node.labels.contains_key(&other.topology_key));
-            if let Some(domain) = node.labels.get(&spread.topology_key).filter(|_| whole && counted(spread, pod, node))
-            {
-                counts.entry(domain).or_insert(0);
+    let topologies: Vec<&Topology> = hard.iter().map(|spread| snapshot.topology(&spread.topology_key)).collect();
+    let whole = |index: NodeIndex| topologies.iter().all(|topology| topology.domain(index).is_some());
+    let domains = hard.iter().zip(&topologies).map(|(spread, topology)| {
+        let mut counts = vec![None; topology.bound()];
+        if hard.len() == 1 && counts_everywhere(spread, pod) {
+            topology.domains().for_each(|domain| counts[domain] = Some(0));
+        } else {
+            for (index, node) in snapshot.nodes() {
+                if let Some(domain) = topology.domain(index).filter(|_| whole(index) && counted(spread, pod, node)) {
+                    counts[domain] = Some(0);
+                }
             }
         }
-        each_matching(spread, pod, snapshot, |node, count| {
-            if let Some(domain) = node.labels.get(&spread.topology_key).filter(|_| counted(spread, pod, node))
-                && let Some(sum) = counts.get_mut(domain.as_str())
-            {
+        each_matching(spread, pod, snapshot, |index, count| {
+            if let Some(Some(sum)) = topology.domain(index).map(|domain| &mut counts[domain]) {
                 *sum += count;
             }
         });
-        let least = if counts.len() < spread.min_domains { 0 } else { counts.values().copied().min().unwrap_or(0) };
-        Domains { spread, counts, least, own: spread.selector.matches(&pod.labels).into() }
+        let eligible = || counts.iter().flatten().copied();
+        let least = if eligible().count() < spread.min_domains { 0 } else { eligible().min().unwrap_or(0) };
+        Domains { spread, topology, counts, least, own: spread.selector.matches(&pod.labels).into() }
     });
     Prepared::Ready(Box::new(Hard(domains.collect())))
 }
 
 impl Filter for Hard<'_> {
-    fn check(&self, _index: NodeIndex, node: &NodeInfo) -> Result<(), Rejection> {
+    fn check(&self, index: NodeIndex, _node: &NodeInfo) -> Result<(), Rejection> {
         for domains in &self.0 {
-            let Some(domain) = node.labels.get(&domains.spread.topology_key) else {
+            let Some(domain) = domains.topology.domain(index) else {
                 return Err(Rejection::lasting(
                     "node(s) didn't match pod topology spread constraints (missing required label)",
                 ));
             };
-            let here = domains.counts.get(domain.as_str()).copied().unwrap_or(0);
+            let here = domains.counts[domain].unwrap_or(0);
             if here + domains.own - domains.least > domains.spread.max_skew {
                 return Err(Rejection::preemptable("node(s) didn't match pod topology spread constraints"));
             }
@@ -79,18 +84,24 @@ fn speaks_of(spread: &Spread, pod: &PodInfo, group: &Group) -> bool {
     group.namespace == pod.namespace && !group.terminating && spread.selector.matches(&group.labels)
 }
 
-fn each_matching<'a>(spread: &Spread, pod: &PodInfo, snapshot: &'a Snapshot, mut visit: impl FnMut(&'a NodeInfo, i64)) {
-    for group in snapshot.groups() {
-        if speaks_of(spread, pod, group) {
-            for (index, count) in &group.counts {
-                visit(snapshot.node(*index), *count as i64);
+/// True when the constraint's policies leave no node out.
+fn counts_everywhere(spread: &Spread, pod: &PodInfo) -> bool {
+    !spread.honor_taints && (!spread.honor_affinity || pod.selects_all())
+}
+
+/// The matching Pods on nodes that count: a node's place, and how many it has.
+fn each_matching(spread: &Spread, pod: &PodInfo, snapshot: &Snapshot, mut visit: impl FnMut(NodeIndex, i64)) {
+    let everywhere = counts_everywhere(spread, pod);
+    for group in snapshot.groups().filter(|group| speaks_of(spread, pod, group)) {
+        for (index, count) in &group.counts {
+            if everywhere || counted(spread, pod, snapshot.node(*index)) {
+                visit(*index, *count as i64);
             }
         }
     }
 }
 
 struct Soft<'a> {
-    snapshot: &'a Snapshot,
     constraints: Vec<Ranked<'a>>,
     /// The Pod's own constraints rank only nodes that have all their labels; the defaults rank any.
     needs_all_labels: bool,
@@ -99,6 +110,7 @@ struct Soft<'a> {
 /// One ScheduleAnyway constraint: matching Pods, and how much one of them counts.
 struct Ranked<'a> {
     spread: Cow<'a, Spread>,
+    topology: &'a Topology,
     matching: Matching<'a>,
     weight: f64,
 }
@@ -107,7 +119,8 @@ struct Ranked<'a> {
 enum Matching<'a> {
     /// Every node is a domain: its Pods are counted when it is asked about.
     ByNode(Vec<&'a Group>),
-    ByDomain(HashMap<&'a str, i64>),
+    /// By domain; `None` where no node is ranked.
+    ByDomain(Vec<Option<i64>>),
 }
 
 /// What a Pod without constraints is spread by. Source: Kubernetes document "Pod Topology Spread
@@ -132,54 +145,59 @@ pub fn scorer<'a>(pod: &'a PodInfo, snapshot: &'a Snapshot, nodes: &[NodeIndex])
         return Prepared::Skip;
     }
     let needs_all_labels = !pod.spread.is_empty();
-    let whole = |node: &NodeInfo| soft.iter().all(|spread| node.labels.contains_key(&spread.topology_key));
-    let ranked = |node: &NodeInfo| !needs_all_labels || whole(node);
-    let nodes: Vec<&NodeInfo> = nodes.iter().map(|index| snapshot.node(*index)).filter(|node| ranked(node)).collect();
-    let count = |spread: &Spread| {
+    let topologies: Vec<&Topology> = soft.iter().map(|spread| snapshot.topology(&spread.topology_key)).collect();
+    let whole = |index: NodeIndex| topologies.iter().all(|topology| topology.domain(index).is_some());
+    let ranked = |index: NodeIndex| !needs_all_labels || whole(index);
+    let nodes: Vec<NodeIndex> = nodes.iter().copied().filter(|index| ranked(*index)).collect();
+    let count = |(spread, topology): (&Cow<'_, Spread>, &&Topology)| {
         if spread.topology_key == HOSTNAME {
             let groups = snapshot.groups().filter(|group| speaks_of(spread, pod, group));
             return (Matching::ByNode(groups.collect()), nodes.len());
         }
-        let domain = |node: &'a NodeInfo| node.labels.get(&spread.topology_key).map_or("", String::as_str);
-        let mut counts: HashMap<&str, i64> = nodes.iter().map(|node| (domain(node), 0)).collect();
-        each_matching(spread, pod, snapshot, |node, count| {
-            if ranked(node)
-                && counted(spread, pod, node)
-                && let Some(sum) = counts.get_mut(domain(node))
+        // To the defaults, nodes without the label are one more domain: that of the empty value.
+        let empty = topology.find("");
+        let domain = |index: NodeIndex| topology.domain(index).or(empty);
+        let mut counts = vec![None; topology.bound()];
+        nodes.iter().filter_map(|index| domain(*index)).for_each(|domain| counts[domain] = Some(0));
+        let unlabelled = nodes.iter().any(|index| domain(*index).is_none());
+        let domains = counts.iter().flatten().count() + usize::from(unlabelled);
+        each_matching(spread, pod, snapshot, |index, count| {
+            if ranked(index)
+                && let Some(Some(sum)) = domain(index).map(|domain| &mut counts[domain])
             {
                 *sum += count;
             }
         });
-        let domains = counts.len();
         (Matching::ByDomain(counts), domains)
     };
-    let counts: Vec<_> = soft.iter().map(|spread| count(spread)).collect();
-    let constraints = soft.into_iter().zip(counts).map(|(spread, (matching, domains))| {
+    let counts: Vec<_> = soft.iter().zip(&topologies).map(count).collect();
+    let constraints = soft.into_iter().zip(topologies).zip(counts);
+    let constraints = constraints.map(|((spread, topology), (matching, domains))| {
         // More domains spread a Pod thinner, so a difference between them weighs more.
-        Ranked { spread, matching, weight: ((domains + 2) as f64).ln() }
+        Ranked { spread, topology, matching, weight: ((domains + 2) as f64).ln() }
     });
-    Prepared::Ready(Box::new(Soft { snapshot, constraints: constraints.collect(), needs_all_labels }))
+    Prepared::Ready(Box::new(Soft { constraints: constraints.collect(), needs_all_labels }))
 }
 
 impl Soft<'_> {
-    fn is_ranked(&self, node: &NodeInfo) -> bool {
-        let has = |ranked: &Ranked<'_>| node.labels.contains_key(&ranked.spread.topology_key);
+    fn is_ranked(&self, index: NodeIndex) -> bool {
+        let has = |ranked: &Ranked<'_>| ranked.topology.domain(index).is_some();
         !self.needs_all_labels || self.constraints.iter().all(has)
     }
 }
 
 impl Scorer for Soft<'_> {
-    fn score(&self, index: NodeIndex, node: &NodeInfo) -> i64 {
-        if !self.is_ranked(node) {
+    fn score(&self, index: NodeIndex, _node: &NodeInfo) -> i64 {
+        if !self.is_ranked(index) {
             return 0;
         }
         let cost = self.constraints.iter().filter_map(|ranked| {
-            let domain = node.labels.get(&ranked.spread.topology_key)?;
+            let domain = ranked.topology.domain(index)?;
             let count = match &ranked.matching {
                 Matching::ByNode(groups) => {
                     groups.iter().filter_map(|group| group.counts.get(&index)).sum::<usize>() as f64
                 }
-                Matching::ByDomain(counts) => counts.get(domain.as_str()).copied().unwrap_or(0) as f64,
+                Matching::ByDomain(counts) => counts[domain].unwrap_or(0) as f64,
             };
             Some(count * ranked.weight + (ranked.spread.max_skew - 1) as f64)
         });
@@ -187,11 +205,10 @@ impl Scorer for Soft<'_> {
     }
 
     fn normalize(&self, scores: &mut [i64], nodes: &[NodeIndex]) {
-        let ranked = |index: &NodeIndex| self.is_ranked(self.snapshot.node(*index));
-        let known = || scores.iter().zip(nodes).filter(|(_, index)| ranked(index)).map(|(score, _)| *score);
+        let known = || scores.iter().zip(nodes).filter(|(_, index)| self.is_ranked(**index)).map(|(score, _)| *score);
         let (min, max) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
         for (score, index) in scores.iter_mut().zip(nodes) {
-            *score = match (ranked(index), max) {
+            *score = match (self.is_ranked(*index), max) {
                 (false, _) => 0,
                 (true, 0) => MAX_SCORE,
                 (true, _) => MAX_SCORE * (max + min - *score) / max,
