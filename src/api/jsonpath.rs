@@ -188,7 +188,7 @@ impl Operand {
         }
         serde_json::from_str(text)
             .map(Operand::Literal)
-            .map_err(|_| PathError(format!("unrecognized filter operand: {text}")))
+            .map_err(|_| PathError(format!("unrecognized identifier {text}")))
     }
 
     fn value<'a>(&'a self, item: &'a Value) -> Option<&'a Value> {

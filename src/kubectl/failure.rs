@@ -100,6 +100,32 @@ impl Failure {
         }
     }
 
+    /// The words without `error: ` before them, as some commands print a type that is not there.
+    #[must_use]
+    pub fn bare(self) -> Failure {
+        match self {
+            Failure::Message(text) => Failure::Plain(text),
+            other => other,
+        }
+    }
+
+    /// The server's words about a list it does not give, with what was asked for.
+    #[must_use]
+    pub fn not_listed(self, resource: &str, labels: Option<&str>, fields: Option<&str>) -> Failure {
+        if !matches!(self.reason(), "BadRequest" | "NotFound") {
+            return self;
+        }
+        let (resource, labels, fields) = (quote(resource), labels.unwrap_or_default(), fields.unwrap_or_default());
+        self.prefixed(&match (labels, fields) {
+            ("", "") => format!("Unable to list {resource}: "),
+            _ => format!(
+                "Unable to find {resource} that match label selector {}, field selector {}: ",
+                quote(labels),
+                quote(fields)
+            ),
+        })
+    }
+
     /// Puts `error when creating "web.yaml": ` before the words, if the object came from somewhere.
     #[must_use]
     pub fn from_source(self, verb: &str, source: &str) -> Failure {

@@ -127,7 +127,7 @@ impl Flags {
             let Some(found) = self.known.iter().find(|known| known.short == letter).copied() else {
                 return Err(format!("unknown shorthand flag: {} in -{letters}", quote_letter(letter)));
             };
-            if let Some(value) = after.strip_prefix('=') {
+            if let Some(value) = after.strip_prefix('=').filter(|value| !value.is_empty()) {
                 return self.set(found, value.to_owned());
             }
             match bare(found.kind) {
@@ -180,6 +180,11 @@ impl Flags {
             (None, Some(Kind::Text(default) | Kind::Optional(default, _) | Kind::Duration(default))) => default,
             _ => "",
         }
+    }
+
+    /// The text of a flag that every command takes; empty where the command gives the name another sense.
+    pub fn global(&self, name: &str) -> &str {
+        if matches!(self.known(name), Some(Kind::Text(_))) { self.text(name) } else { "" }
     }
 
     /// A flag's text when it was given.

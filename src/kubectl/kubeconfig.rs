@@ -104,20 +104,23 @@ impl Kubeconfig {
     /// # Errors
     /// When a flag names what is not there.
     pub fn chosen(&self, flags: &Flags) -> Result<Chosen> {
-        let name = match flags.text("context") {
+        let name = match flags.global("context") {
             "" => self.current_context(),
             name if self.find("contexts", name).is_none() => {
-                return Err(Failure::new(format!("context {} does not exist", quote(name))));
+                return Err(Failure::Plain(format!(
+                    "Error in configuration: context was not found for specified context: {name}"
+                )));
             }
             name => name,
         };
         let context = self.find("contexts", name).cloned().unwrap_or_default();
         let text = |field: &str| context.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let pick = |flag: &str, list: &str, what: &str, own: String| match flags.text(flag) {
+        let pick = |flag: &str, list: &str, what: &str, own: String| match flags.global(flag) {
             "" => Ok(own),
-            name if self.find(list, name).is_none() => {
-                Err(Failure::new(format!("{what} {} does not exist", quote(name))))
-            }
+            name if self.find(list, name).is_none() => Err(Failure::new(match what {
+                "cluster" => format!("no server found for cluster {}", quote(name)),
+                _ => format!("{what} {} does not exist", quote(name)),
+            })),
             name => Ok(name.to_owned()),
         };
         let cluster = pick("cluster", "clusters", "cluster", text("cluster"))?;

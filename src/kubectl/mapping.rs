@@ -60,6 +60,16 @@ impl Mapping {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// `apps/v1, Resource=deployments`, or `/v1, Resource=pods`.
+    pub fn group_version_resource(&self) -> String {
+        format!("{}/{}, Resource={}", self.group, self.version, self.plural)
+    }
+
+    /// `Deployment.apps`, or `Pod`.
+    pub fn group_kind(&self) -> String {
+        dotted(&self.kind, &self.group)
+    }
+
     /// `deployments.apps`, or `pods`.
     pub fn group_resource(&self) -> String {
         dotted(&self.plural, &self.group)

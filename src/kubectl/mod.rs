@@ -120,9 +120,10 @@ fn next_argument(command: &'static Command, words: &[String]) -> Option<usize> {
 fn unknown_command(root: &'static Command, word: &str) -> Failure {
     let near = |command: &&Command| strsim::levenshtein(word, command.name) <= 2 || command.name.starts_with(word);
     let mut names: Vec<&str> = root.commands.iter().filter(near).map(|command| command.name).collect();
-    if matches!(word, "list" | "ls") {
+    if matches!(word, "list" | "ps") {
         names.push("get");
     }
+    names.sort_by_key(|name| commands::GROUPED.iter().position(|grouped| grouped == name));
     let mut text = format!("unknown command {} for \"kubectl\"", failure::quote(word));
     if !names.is_empty() {
         text.push_str("\n\nDid you mean this?\n");
@@ -133,13 +134,11 @@ fn unknown_command(root: &'static Command, word: &str) -> Failure {
 
 /// A command that only has subcommands was called alone, or with a word it does not know.
 fn no_command(call: &Invocation) -> Result {
-    call.out(call.command.help(&call.path));
-    match call.arguments().first() {
-        None => Ok(()),
-        Some(word) => Err(Failure::new(format!(
-            "unknown command {}\nSee '{} -h' for help and examples",
-            failure::quote(word),
-            call.path
-        ))),
+    if !call.arguments().is_empty() {
+        let words = call.arguments().join(" ");
+        return Err(call.usage(format!("unknown command {}", failure::quote(&words))));
     }
+    call.out(call.command.help(&call.path));
+    // The real one shows its help and succeeds when it is called alone; a group of commands fails.
+    if call.path == "kubectl" { Ok(()) } else { Err(Failure::Exit(1)) }
 }

@@ -376,7 +376,9 @@ impl<'a> Selection<'a> {
                 .query("continue", &continues);
             let call = if self.chunk > 0 { call.query("limit", self.chunk) } else { call };
             let call = self.query.iter().fold(call, |call, (name, value)| call.query(name, value));
-            let list = cluster.api.json(call).await?;
+            let (labels, fields) = (self.labels.as_deref(), self.fields.as_deref());
+            let told = |failure: Failure| failure.not_listed(&mapping.group_version_resource(), labels, fields);
+            let list = cluster.api.json(call).await.map_err(told)?;
             let next = list.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default();
             next.clone_into(&mut continues);
             infos.extend(self.items(&mapping, &namespace, list));

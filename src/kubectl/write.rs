@@ -56,7 +56,7 @@ impl<'a> Writing<'a> {
             "strict" | "true" => "Strict",
             other => {
                 return Err(Failure::new(format!(
-                    r#"invalid - validate option "{other}" must be one of: strict (or true), warn, ignore (or false)"#
+                    r#"invalid - validate option "{other}"; must be one of: strict (or true), warn, ignore (or false)"#
                 )));
             }
         };
@@ -114,7 +114,8 @@ impl<'a> Writing<'a> {
         patch: &Value,
         query: &[(&str, &str)],
     ) -> Result<Value> {
-        let call = Call::new(http::Method::PATCH, info.subpath(subresource)).body(kind, patch.to_string().into_bytes());
+        let call = Call::new(http::Method::PATCH, info.subpath(subresource))
+            .body(kind, super::print::json_line(patch).into_bytes());
         let call = query.iter().fold(call, |call, (name, value)| call.query(name, value));
         self.cluster().await?.api.json(self.with(call)).await
     }

@@ -81,6 +81,12 @@ impl Pair<'_> {
             (r"\b3[0-2]\d{3}\b", "<port>"),
             (r"(^|[^\w.])(\d+[smhdy])+( ago)?($|[^\w.])", "$1<age>$4"),
             (r"-{2,}", "--"),
+            (r"\b(LIVE|MERGED)-(\d+|<hash>)", "$1"),
+            (r"tutor://[0-9a-f]{64}", "tutor://<id>"),
+            (r"\bnode-[123]\b", "<node>"),
+            (r"\b172\.18\.0\.\d+", "<node address>"),
+            // How much of a rollout is seen depends on when one looks.
+            (r"^Waiting for .*\n", ""),
         ];
         let rules = rules.into_iter().map(|(pattern, shown)| (Regex::new(&format!("(?m){pattern}")).unwrap(), shown));
         let pair = Pair { play, home: tempfile::tempdir().unwrap(), rules: rules.collect() };
@@ -123,13 +129,16 @@ impl Pair<'_> {
         // A command that reads no input may have ended already.
         let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), &input);
         let done = child.wait_with_output().unwrap();
-        let text = |bytes: &[u8]| self.normal(&String::from_utf8_lossy(bytes), who);
+        let text = |bytes: &[u8]| self.normal(&String::from_utf8_lossy(bytes));
         Printed { code: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) }
     }
 
     /// The text with what two runs cannot share made equal; where something was, columns may differ too.
-    fn normal(&self, text: &str, who: Who) -> String {
-        let mut text = text.replace(who.namespace(), "ns-each");
+    fn normal(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for each in [Who::Real, Who::Ours] {
+            text = text.replace(each.namespace(), "ns-each");
+        }
         for (pattern, shown) in &self.rules {
             text = pattern.replace_all(&text, *shown).into_owned();
         }

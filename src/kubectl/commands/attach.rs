@@ -21,23 +21,29 @@ pub const COMMAND: Command = Command {
 };
 
 async fn attach(call: &Invocation) -> Result {
-    let [word] = call.arguments() else {
-        let words = if call.arguments().is_empty() {
-            "at least 1 argument is required for attach".to_owned()
-        } else {
-            format!(
+    let place = match call.arguments() {
+        [] => return Err(Failure::new("at least 1 argument is required for attach")),
+        [word] => exec::place(call, word).await?,
+        [kind, name] => {
+            call.cluster().await?.mapper().await?.named(kind).map_err(Failure::bare)?;
+            exec::place(call, &format!("{kind}/{name}")).await?
+        }
+        words => {
+            return Err(Failure::new(format!(
                 "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: [{}]",
-                call.arguments().len(),
-                call.arguments().join(" ")
-            )
-        };
-        return Err(call.usage(words));
+                words.len(),
+                words.join(" ")
+            )));
+        }
     };
-    let place = exec::place(call, word).await?;
     to(call, &place).await
 }
 
-async fn to(call: &Invocation, place: &exec::Place) -> Result {
+/// Carries the streams of a container.
+///
+/// # Errors
+/// When the server refuses.
+pub(super) async fn to(call: &Invocation, place: &exec::Place) -> Result {
     if !call.flags.is("quiet") && call.flags.is("stdin") && call.session.environment.stdin_is_terminal {
         call.err("If you don't see a command prompt, try pressing enter.\n");
         call.console().flush().await?;

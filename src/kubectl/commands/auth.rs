@@ -63,7 +63,10 @@ const URL_VERBS: [&str; 8] = ["get", "put", "post", "head", "options", "delete",
 
 async fn review(call: &Invocation, kind: &str, group: &str, spec: Value) -> Result<Value> {
     let plural = format!("{}s", kind.to_lowercase());
-    let body = json!({"kind": kind, "apiVersion": format!("{group}/v1"), "metadata": {}, "spec": spec});
+    let mut body = json!({"kind": kind, "apiVersion": format!("{group}/v1"), "metadata": {}, "spec": spec});
+    if body["spec"].is_null() {
+        body = json!({"kind": kind, "apiVersion": format!("{group}/v1"), "metadata": {}, "status": {"userInfo": {}}});
+    }
     let post = Call::new(http::Method::POST, format!("/apis/{group}/v1/{plural}")).json(&body);
     call.cluster().await?.api.json(post).await
 }
@@ -179,9 +182,6 @@ async fn list(call: &Invocation, namespace: &str) -> Result {
 }
 
 async fn who(call: &Invocation) -> Result {
-    if !call.arguments().is_empty() {
-        return Err(call.usage(format!("unexpected arguments: [{}]", call.arguments().join(" "))));
-    }
     let mut printer = Printer::of(&call.flags, call.session.files.as_ref(), false)?;
     printer.typed = true;
     let answer = review(call, "SelfSubjectReview", "authentication.k8s.io", Value::Null).await;

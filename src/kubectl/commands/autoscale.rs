@@ -65,12 +65,11 @@ async fn autoscale(call: &Invocation) -> Result {
     for info in found.infos {
         if !matches!(info.mapping.kind.as_str(), "Deployment" | "ReplicaSet" | "ReplicationController" | "StatefulSet")
         {
-            let shown = if info.mapping.group.is_empty() {
-                info.mapping.kind.clone()
-            } else {
-                format!("{}.{}", info.mapping.kind, info.mapping.group)
-            };
-            failures.push(Failure::new(format!("cannot autoscale a {shown}")));
+            failures.push(Failure::new(format!(
+                "cannot autoscale a {}: could not find scale subresource for {} in discovery information",
+                info.mapping.group_kind(),
+                info.mapping.group_version_resource()
+            )));
             continue;
         }
         let name = if flags.text("name").is_empty() { &info.name } else { flags.text("name") };

@@ -95,9 +95,7 @@ async fn create(call: &Invocation) -> Result {
     }
     let selection = Selection::of(call);
     if selection.files().is_empty() {
-        call.err("Error: must specify one of -f and -k\n\n");
-        call.err(call.command.help(&call.path));
-        return Err(Failure::Exit(1));
+        return Err(Failure::new("must specify one of -f and -k"));
     }
     if !flags.text("raw").is_empty() {
         return raw(call).await;
@@ -140,6 +138,12 @@ async fn raw(call: &Invocation) -> Result {
     let answer = call.cluster().await?.api.bytes(post).await?;
     call.console().out(answer);
     Ok(())
+}
+
+/// Five letters and digits, as Kubernetes ends generated names.
+pub(super) fn random_ending() -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    (0..5).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect()
 }
 
 /// The one NAME that a generator takes.

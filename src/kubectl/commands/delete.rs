@@ -117,7 +117,9 @@ async fn delete(call: &Invocation) -> Result {
     call.console().flush().await?;
     Failure::of(failures)?;
     if deleted.is_empty() {
-        call.out("No resources found\n");
+        if !flags.is("ignore-not-found") {
+            call.out("No resources found\n");
+        }
         return Ok(());
     }
     if wait && writing.dry_run == DryRun::None {
@@ -131,13 +133,6 @@ fn check(call: &Invocation, grace: i64, force: &mut bool) -> Result {
     let output = flags.text("output");
     if !matches!(output, "" | "name") {
         return Err(Failure::new(format!("unexpected -o output mode: {output}. We only support '-o name'")));
-    }
-    let all = flags.is("all");
-    if all && !flags.text("selector").is_empty() {
-        return Err(Failure::new("cannot set --all and --selector at the same time"));
-    }
-    if all && !flags.text("field-selector").is_empty() {
-        return Err(Failure::new("cannot set --all and --field-selector at the same time"));
     }
     match (grace, *force) {
         (0, true) => call.err("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n"),

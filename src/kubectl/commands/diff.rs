@@ -46,7 +46,14 @@ async fn diff(call: &Invocation) -> Result {
     }
     let mut different = false;
     for info in &found.infos {
-        let (live, merged) = both(call, info).await.map_err(worse)?;
+        let (live, mut merged) = both(call, info).await.map_err(worse)?;
+        // What was applied last is no difference that anybody made.
+        match meta::annotation(&live, LAST_APPLIED) {
+            Some(text) => meta::set_annotation(&mut merged, LAST_APPLIED, text),
+            None => {
+                meta::remove_annotation(&mut merged, LAST_APPLIED);
+            }
+        }
         let name = file_name(info);
         let text = unified(&shown(call, &live), &shown(call, &merged), &name, call);
         different |= !text.is_empty();
@@ -107,7 +114,6 @@ fn shown(call: &Invocation, object: &Value) -> String {
     if !call.flags.is("show-managed-fields") {
         meta::remove(&mut object, &["metadata", "managedFields"]);
     }
-    meta::remove_annotation(&mut object, LAST_APPLIED);
     mask(&mut object);
     yaml_writer::to_string(&object)
 }

@@ -104,7 +104,7 @@ async fn about(call: &Invocation) -> Result<String> {
     if kind.is_empty() || name.is_empty() {
         return Err(Failure::new("arguments in resource/name form must have a single resource and name"));
     }
-    let mapping = call.cluster().await?.mapper().await?.named(kind)?;
+    let mapping = call.cluster().await?.mapper().await?.named(kind).map_err(Failure::bare)?;
     let version = mapping.api_version();
     Ok(format!("involvedObject.apiVersion={version},involvedObject.kind={},involvedObject.name={name}", mapping.kind))
 }

@@ -44,10 +44,11 @@ async fn exec(call: &Invocation) -> Result {
     let split = call.flags.before_dash;
     let (names, command) = match split {
         Some(at) => arguments.split_at(at),
-        None => return Err(call.usage("you must specify at least one command for the container")),
+        None if arguments.is_empty() => return Err(Failure::new("pod, type/name or --filename must be specified")),
+        None => return Err(Failure::new("you must specify at least one command for the container")),
     };
     if names.is_empty() {
-        return Err(call.usage("pod, type/name or --filename must be specified"));
+        return Err(Failure::new("pod, type/name or --filename must be specified"));
     }
     if names.len() > 1 {
         return Err(Failure::new(
@@ -55,7 +56,7 @@ async fn exec(call: &Invocation) -> Result {
         ));
     }
     if command.is_empty() {
-        return Err(call.usage("you must specify at least one command for the container"));
+        return Err(Failure::new("you must specify at least one command for the container"));
     }
     let place = place(call, &names[0]).await?;
     let params = params(call, &place);
@@ -100,7 +101,9 @@ fn container(call: &Invocation, pod: &Value) -> Result<String> {
     let wanted = call.flags.text("container");
     if !wanted.is_empty() {
         if ![&plain, &first, &debug].iter().any(|list| list.contains(&wanted)) {
-            return Err(Failure::new(format!("container {wanted} not found in pod {}", meta::name(pod))));
+            let known = [plain, first, debug].concat().join(", ");
+            let words = format!("container {wanted} is not valid for pod {} out of: {known}", meta::name(pod));
+            return Err(Failure::new(words));
         }
         return Ok(wanted.to_owned());
     }

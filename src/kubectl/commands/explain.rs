@@ -60,7 +60,7 @@ async fn explain(call: &Invocation) -> Result {
     let place = if mapping.group.is_empty() { "api".to_owned() } else { format!("apis/{}", mapping.group) };
     let document = cluster.api.json(Call::get(format!("/openapi/v3/{place}/{}", mapping.version))).await;
     let document = document.map_err(|failure| {
-        let shown = format!("{}/{}, Resource={}", mapping.group, mapping.version, mapping.plural);
+        let shown = mapping.group_version_resource();
         if failure.is_not_found() {
             Failure::new(format!("couldn't find resource for {}", quote(&shown)))
         } else {
@@ -68,8 +68,10 @@ async fn explain(call: &Invocation) -> Result {
         }
     })?;
     let explainer = Explainer { document: &document, recursive: flags.is("recursive"), most: flags.int("max-depth") };
-    call.out(explainer.text(&mapping, &path)?);
-    Ok(())
+    let mut text = String::new();
+    let ended = explainer.text(&mapping, &path, &mut text);
+    call.out(text);
+    ended
 }
 
 /// The resource that begins a path, and the fields behind it.
@@ -83,7 +85,7 @@ fn named(mapper: &super::super::mapping::Mapper, word: &str) -> Result<(Mapping,
             return Ok((Mapping::clone(mapping), fields(rest)));
         }
     }
-    Ok((Mapping::clone(&*mapper.named(first)?), fields(rest)))
+    Ok((Mapping::clone(&*mapper.named(first).map_err(Failure::bare)?), fields(rest)))
 }
 
 fn fields(text: &str) -> Vec<String> {
@@ -97,7 +99,7 @@ struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    fn text(&self, mapping: &Mapping, path: &[String]) -> Result<String> {
+    fn text(&self, mapping: &Mapping, path: &[String], text: &mut String) -> Result {
         let kind = |schema: &Value| {
             meta::list(schema, &["x-kubernetes-group-version-kind"]).iter().any(|one| {
                 let field = |name: &str| meta::text(one, &[name]);
@@ -111,7 +113,6 @@ impl Explainer<'_> {
                 mapping.group, mapping.version, mapping.plural
             )));
         };
-        let mut text = String::new();
         if !mapping.group.is_empty() {
             text.push_str(&format!("GROUP:      {}\n", mapping.group));
         }
@@ -122,7 +123,7 @@ impl Explainer<'_> {
         };
         text.push_str(&found);
         text.push('\n');
-        Ok(text)
+        Ok(())
     }
 
     fn resolve<'b>(&'b self, schema: &'b Value) -> &'b Value {

@@ -215,8 +215,8 @@ fn of_pod(call: &Invocation, pod: &Value, container: &str) -> Result<Vec<Source>
         return Ok(vec![source(chosen)]);
     }
     if ![&first, &plain, &debug].iter().any(|list| list.contains(&container)) {
-        let pod = meta::name(pod);
-        return Err(Failure::new(format!("container {container} is not valid for pod {pod}")));
+        let (pod, known) = (meta::name(pod), [first, plain, debug].concat().join(", "));
+        return Err(Failure::new(format!("container {container} is not valid for pod {pod} out of: {known}")));
     }
     Ok(vec![source(container)])
 }

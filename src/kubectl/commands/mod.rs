@@ -12,6 +12,7 @@ mod cluster_info;
 mod completion;
 mod config;
 mod create;
+mod debug;
 mod delete;
 mod describe;
 mod diff;
@@ -61,6 +62,7 @@ pub static ROOT: Command = Command {
         logs::COMMAND,
         exec::COMMAND,
         attach::COMMAND,
+        debug::COMMAND,
         events::COMMAND,
         explain::COMMAND,
         auth::COMMAND,
@@ -82,3 +84,47 @@ pub static ROOT: Command = Command {
     ],
     ..COMMAND
 };
+
+/// The commands in the groups and the order in which kubectl's own help has them; some are not built in.
+pub const GROUPED: &[&str] = &[
+    "create",
+    "expose",
+    "run",
+    "set",
+    "explain",
+    "get",
+    "edit",
+    "delete",
+    "rollout",
+    "scale",
+    "autoscale",
+    "certificate",
+    "cluster-info",
+    "top",
+    "cordon",
+    "uncordon",
+    "drain",
+    "taint",
+    "describe",
+    "logs",
+    "attach",
+    "exec",
+    "port-forward",
+    "auth",
+    "debug",
+    "events",
+    "diff",
+    "apply",
+    "patch",
+    "replace",
+    "wait",
+    "kustomize",
+    "label",
+    "annotate",
+    "completion",
+    "api-resources",
+    "api-versions",
+    "config",
+    "version",
+    "options",
+];

@@ -66,12 +66,13 @@ async fn patch(call: &Invocation) -> Result {
             } else {
                 writing.patch(&info, &subresource, kind, &patch).await?
             };
-            let same =
-                current == patched || version(&current) == version(&patched) && !version(&patched).is_empty() && !local;
+            let stored = !local && writing.dry_run == DryRun::None;
+            let same = current == patched || stored && version(&current) == version(&patched);
             Ok::<(Value, &str), Failure>((patched, if same { "patched (no change)" } else { "patched" }))
         };
         match done.await {
-            Ok((patched, done)) => writing.say(&mut printer, &patched, done)?,
+            // The real one does not tell a dry run here.
+            Ok((patched, done)) => call.out(printer.answer(&patched, done)?),
             Err(failure) => failures.push(failure),
         }
     }
@@ -86,7 +87,7 @@ fn wanted(call: &Invocation) -> Result<Value> {
     let (text, file) = (call.flags.text("patch"), call.flags.text("patch-file"));
     let text = match (text.is_empty(), file.is_empty()) {
         (true, true) => {
-            return Err(call.usage("must specify -p or --patch-file to patch"));
+            return Err(Failure::new("must specify --patch or --patch-file containing the contents of the patch"));
         }
         (false, false) => return Err(Failure::new("cannot specify --patch and --patch-file together")),
         (false, true) => text.to_owned(),

@@ -33,7 +33,7 @@ async fn replace(call: &Invocation) -> Result {
     let flags = &call.flags;
     let selection = Selection::of(call);
     if selection.files().is_empty() {
-        return Err(call.usage("Must specify --filename to replace"));
+        return Err(Failure::new("must specify one of -f and -k"));
     }
     if !flags.is("force") && flags.given("grace-period") {
         return Err(Failure::new("--grace-period must have --force specified"));
@@ -48,6 +48,7 @@ async fn replace(call: &Invocation) -> Result {
     let mut printer = writing.printer()?;
     let found = selection.read().await?;
     let mut failures = found.failures;
+    let mut again = Vec::new();
     for info in found.infos {
         let keeps = flags.is("save-config") || meta::annotation(&info.object, LAST_APPLIED).is_some();
         let object = if keeps { with_last_applied(&info.object) } else { info.object.clone() };
@@ -70,15 +71,21 @@ async fn replace(call: &Invocation) -> Result {
                 Err(failure) if failure.is_not_found() => {}
                 Err(failure) => return Err(failure),
             }
-            super::wait::until_gone(call, &info, None).await?;
-            let made = writing.create(&info.mapping, &info.namespace, &object).await?;
-            writing.say(&mut printer, &made, "replaced")?;
+            again.push((info, object));
             continue;
         }
         match put(call, &writing, &info, &object).await {
             Ok(stored) => writing.say(&mut printer, &stored, "replaced")?,
             Err(failure) => failures.push(failure.from_source("replacing", &info.source)),
         }
+    }
+    // With --force all go before the first comes again.
+    for (info, _) in &again {
+        super::wait::until_gone(call, info, None).await?;
+    }
+    for (info, object) in &again {
+        let made = writing.create(&info.mapping, &info.namespace, object).await?;
+        writing.say(&mut printer, &made, "replaced")?;
     }
     Failure::of(failures)
 }

@@ -88,8 +88,8 @@ async fn run(call: &Invocation) -> Result {
 fn check(call: &Invocation, writing: &Writing<'_>, attach: bool) -> Result {
     let flags = &call.flags;
     let wrong = match () {
+        () if flags.text("image").is_empty() => "required flag(s) \"image\" not set",
         () if call.arguments().is_empty() || flags.before_dash == Some(0) => "NAME is required for run",
-        () if flags.text("image").is_empty() => "--image is required",
         () if !image_fits(flags.text("image")) => {
             return Err(Failure::new(format!(
                 "invalid image name {}: invalid reference format",
@@ -116,7 +116,7 @@ fn restart_policy(text: &str) -> Result {
     if matches!(text, "Always" | "OnFailure" | "Never") {
         return Ok(());
     }
-    Err(Failure::new(format!("invalid restart policy: {text}")))
+    Err(Failure::new(format!("invalid restart policy: {text}, valid values are: Always, OnFailure, Never")))
 }
 
 /// A reference to an image: `[host[:port]/]path[:tag][@digest]`.

@@ -160,7 +160,7 @@ fn changed(
         let keys: Vec<&str> = clash.iter().map(|taint| taint.key.as_str()).collect();
         return Err(Failure::new(format!(
             "node {node} already has {} taint(s) with same effect(s) and --overwrite is false",
-            format_args!("[{}]", keys.join(" ")),
+            keys.join(","),
         )));
     }
     let mut taints: Vec<Value> = add

@@ -207,7 +207,7 @@ async fn reached(
     left: Option<Duration>,
 ) -> Result<Value> {
     let late = || Failure::new(format!("timed out waiting for the condition on {}/{}", info.mapping.plural, info.name));
-    let not_met = || Failure::new(format!("condition not met for {}", info.name));
+    let not_met = || Failure::new(format!("condition not met for {}/{}", info.mapping.plural, info.name));
     if let Goal::Deleted = goal {
         let gone = until_gone(call, info, None);
         return match (limit.is_zero(), left) {

@@ -68,14 +68,16 @@ fn key(key: &str) -> String {
 
 /// A text with line breaks goes over several lines, each escaped at its end.
 fn quoted(string: &str, depth: usize) -> String {
-    if !string.trim_end_matches('\n').contains('\n') {
+    if !string.contains('\n') {
         return super::super::failure::quote(string);
     }
     let indent = "  ".repeat(depth + 1);
     let mut text = "\"\\\n".to_owned();
     for line in string.split_inclusive('\n') {
         let inner = super::super::failure::quote(line);
-        text.push_str(&format!("{indent} {}\\\n", &inner[1..inner.len() - 1]));
+        // A space at the beginning would be taken for indentation.
+        let lead = if line.starts_with(' ') { '\\' } else { ' ' };
+        text.push_str(&format!("{indent}{lead}{}\\\n", &inner[1..inner.len() - 1]));
     }
     text.push_str(&format!("{indent}\""));
     text

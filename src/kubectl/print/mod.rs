@@ -151,7 +151,7 @@ fn form(flags: &Flags, files: &dyn Files, tables: bool) -> Result<Form> {
     };
     let missing_is_error = !flags.is("allow-missing-template-keys");
     let needs = |what: &str| match argument {
-        "" => Err(Failure::new(format!("{what} format specified but no {what} given"))),
+        "" => Err(Failure::new(format!("{what} format specified but no {} given", what.replace('-', " ")))),
         text => Ok(text),
     };
     let file = |path: &str| {

@@ -45,10 +45,7 @@ async fn view(call: &Invocation) -> Result {
     selection.latest = true;
     for info in selection.read().await?.all()? {
         let Some(text) = meta::annotation(&info.object, LAST_APPLIED) else {
-            return Err(Failure::new(format!(
-                "no last-applied-configuration annotation found on resource: {}",
-                info.name
-            )));
+            continue;
         };
         let value: Value = serde_json::from_str(text).map_err(|fault| Failure::new(fault.to_string()))?;
         call.out(if output == "json" {

@@ -136,7 +136,7 @@ async fn rules(call: &Invocation, verbs: &[String]) -> Result<Vec<Value>> {
                 }
             }
             if !allowed {
-                found?;
+                found.map_err(Failure::bare)?;
             }
         }
         let name = sub.map_or(plural.clone(), |sub| format!("{plural}/{sub}"));

@@ -90,7 +90,7 @@ fn entries(call: &Invocation, kind: &str) -> Result<Entries> {
             .ok_or_else(|| Failure::new(format!("invalid literal source {source}, expected key=value")))?;
         let quoted = |mark: char| value.len() >= 2 && value.starts_with(mark) && value.ends_with(mark);
         let value = if quoted('"') || quoted('\'') { &value[1..value.len() - 1] } else { value };
-        add(&mut found, kind, key, value.as_bytes().to_vec())?;
+        add(call, &mut found, kind, key, value.as_bytes().to_vec())?;
     }
     for source in flags.all("from-file") {
         file(call, source, kind, &mut found)?;
@@ -101,18 +101,18 @@ fn entries(call: &Invocation, kind: &str) -> Result<Entries> {
     Ok(found)
 }
 
-fn add(found: &mut Entries, kind: &str, key: &str, value: Vec<u8>) -> Result {
+fn add(call: &Invocation, found: &mut Entries, kind: &str, key: &str, value: Vec<u8>) -> Result {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if key.is_empty() || !key.chars().all(fits) || key == "." || key == ".." || key.starts_with("..") {
         let words = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
         return Err(Failure::new(format!("{} is not a valid key name for a {kind}: {words}", quote(key))));
     }
     if found.iter().any(|(known, _)| known == key) {
-        let place = if kind == "ConfigMap" { "Data for this ConfigMap" } else { "" };
-        return Err(Failure::new(if place.is_empty() {
-            format!("cannot add key {key}, another key by that name already exists")
+        return Err(Failure::new(if kind == "ConfigMap" {
+            let words = "another key by that name already exists in Data for ConfigMap";
+            format!("cannot add key {}, {words} {}", quote(key), quote(name(call)?))
         } else {
-            format!("cannot add key {}, another key by that name already exists in {place}", quote(key))
+            format!("cannot add key {key}, another key by that name already exists")
         }));
     }
     found.push((key.to_owned(), value));
@@ -143,7 +143,7 @@ fn file(call: &Invocation, source: &str, kind: &str, found: &mut Entries) -> Res
     };
     match files.kind(Path::new(path)) {
         None => Err(missing(path)),
-        Some(FileKind::File) => add(found, kind, &key, read(call, path)?),
+        Some(FileKind::File) => add(call, found, kind, &key, read(call, path)?),
         Some(FileKind::Folder) if parts.len() > 1 => Err(Failure::new("cannot give a key name for a directory path")),
         Some(FileKind::Folder) => {
             let names = files
@@ -152,7 +152,7 @@ fn file(call: &Invocation, source: &str, kind: &str, found: &mut Entries) -> Res
             for name in names {
                 let inner = Path::new(path).join(&name);
                 if files.kind(&inner) == Some(FileKind::File) {
-                    add(found, kind, &name, read(call, &inner.to_string_lossy())?)?;
+                    add(call, found, kind, &name, read(call, &inner.to_string_lossy())?)?;
                 }
             }
             Ok(())
@@ -180,7 +180,7 @@ fn env_file(call: &Invocation, path: &str, kind: &str, found: &mut Entries) -> R
             Some((key, value)) => (key, value),
             None => (line, call.session.variable(line)),
         };
-        add(found, kind, key, value.as_bytes().to_vec())?;
+        add(call, found, kind, key, value.as_bytes().to_vec())?;
     }
     Ok(())
 }
@@ -233,7 +233,15 @@ async fn tls(call: &Invocation) -> Result {
         let bytes = call.session.files.read(Path::new(path));
         bytes.map_err(|_| Failure::new(format!("open {path}: no such file or directory")))
     };
-    let data = vec![("tls.crt".to_owned(), read(cert)?), ("tls.key".to_owned(), read(key)?)];
+    let (cert, key) = (read(cert)?, read(key)?);
+    for (bytes, mark, what) in
+        [(&cert, "-----BEGIN CERTIFICATE-----", "certificate"), (&key, "PRIVATE KEY-----", "key")]
+    {
+        if !String::from_utf8_lossy(bytes).contains(mark) {
+            return Err(Failure::new(format!("tls: failed to find any PEM data in {what} input")));
+        }
+    }
+    let data = vec![("tls.crt".to_owned(), cert), ("tls.key".to_owned(), key)];
     secret(call, name, "kubernetes.io/tls", data, "failed to create secret").await
 }
 

@@ -133,7 +133,6 @@ fn selector_value(selector: &LabelSelector) -> Value {
 async fn priority_class(call: &Invocation) -> Result {
     let flags = &call.flags;
     let name = name(call)?;
-    super::required(call, &["value"])?;
     let mut object = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
         "value": flags.int("value"), "preemptionPolicy": flags.text("preemption-policy")});
     if flags.is("global-default") {

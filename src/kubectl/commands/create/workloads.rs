@@ -70,9 +70,7 @@ fn container_name(image: &str) -> String {
     if !name.contains(['_', '.']) {
         return name.to_owned();
     }
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let ending: String = (0..5).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect();
-    format!("{}-{ending}", name.replace(['_', '.'], "-"))
+    format!("{}-{}", name.replace(['_', '.'], "-"), super::random_ending())
 }
 
 async fn deployment(call: &Invocation) -> Result {
@@ -82,9 +80,6 @@ async fn deployment(call: &Invocation) -> Result {
     let command = command(call);
     if images.len() > 1 && !command.is_empty() {
         return Err(Failure::new("cannot specify multiple --image options and command"));
-    }
-    if call.flags.int("replicas") < 0 {
-        return Err(Failure::new("the replicas must be greater than or equal to 0"));
     }
     let mut containers: Vec<Value> =
         images.iter().map(|image| container(&container_name(image), image, command)).collect();

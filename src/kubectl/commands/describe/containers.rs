@@ -220,16 +220,13 @@ fn field_value(pod: &Value, path: &str) -> String {
         let field = map.trim_start_matches("metadata.");
         return meta::get(pod, &["metadata", field, key]).and_then(Value::as_str).unwrap_or_default().to_owned();
     }
-    let path = match path {
-        "status.hostIPs" | "status.podIPs" => {
-            let list = meta::list(pod, &["status", path.trim_start_matches("status.")]);
-            let addresses: Vec<&str> = list.iter().map(|address| meta::text(address, &["ip"])).collect();
-            return addresses.join(",");
+    // The real one reads no more than the metadata here: the rest stays empty.
+    match path {
+        "metadata.name" | "metadata.namespace" | "metadata.uid" => {
+            meta::text(pod, &["metadata", path.trim_start_matches("metadata.")]).to_owned()
         }
-        other => other,
-    };
-    let parts: Vec<&str> = path.split('.').collect();
-    shown(pod, &parts)
+        _ => String::new(),
+    }
 }
 
 fn resource_value(container: &Value, field: &Value) -> String {

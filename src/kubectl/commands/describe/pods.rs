@@ -57,7 +57,14 @@ pub(super) async fn pod(story: &Story<'_>) -> Result<Text> {
     }
     conditions(&mut text, pod);
     volumes::write(&mut text, meta::list(pod, &["spec", "volumes"]), "");
-    text.field(0, "QoS Class", quota::qos_class(pod.get("spec").unwrap_or(&Value::Null)));
+    text.field(
+        0,
+        "QoS Class",
+        match meta::text(pod, &["status", "qosClass"]) {
+            "" => quota::qos_class(pod.get("spec").unwrap_or(&Value::Null)),
+            told => told,
+        },
+    );
     text.labels("Node-Selectors", meta::map(pod, &["spec", "nodeSelector"]));
     tolerations(&mut text, "Tolerations", meta::list(pod, &["spec", "tolerations"]));
     spread(&mut text, meta::list(pod, &["spec", "topologySpreadConstraints"]), "");

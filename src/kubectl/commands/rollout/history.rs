@@ -40,11 +40,11 @@ async fn revisions(call: &Invocation, info: &Info) -> Result<BTreeMap<i64, Revis
     match info.mapping.kind.as_str() {
         "Deployment" => of_replica_sets(call, info).await,
         "DaemonSet" | "StatefulSet" => of_controller_revisions(call, info).await,
-        kind => {
-            let shown =
-                if info.mapping.group.is_empty() { kind.to_owned() } else { format!("{kind}.{}", info.mapping.group) };
-            Err(Failure::new(format!("no history viewer has been implemented for {}", quote(&shown))))
-        }
+        kind => Err(Failure::new(format!(
+            "error retrieving history for {}, no visitor method exists for {{{} {kind}}}",
+            quote(&info.mapping.group_kind()),
+            info.mapping.group
+        ))),
     }
 }
 
@@ -154,8 +154,10 @@ async fn one(call: &Invocation, writing: &Writing<'_>, info: &Info, to: i64) -> 
     }
     if !matches!(info.mapping.kind.as_str(), "Deployment" | "DaemonSet" | "StatefulSet") {
         return Err(Failure::new(format!(
-            "no rollbacker has been implemented for {}",
-            quote(&format!("{}.{}", info.mapping.kind, info.mapping.group))
+            "error retrieving rollbacker for {}, no visitor method exists for {{{} {}}}",
+            quote(&info.mapping.group_kind()),
+            info.mapping.group,
+            info.mapping.kind
         )));
     }
     let mut all = revisions(call, info).await?;
