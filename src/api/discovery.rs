@@ -175,9 +175,20 @@ fn names(entry: &mut Value, resource: &Resource) {
     }
 }
 
+/// Kinds that Kubernetes keeps in etcd in an older version than it serves.
+const STORED_OLDER: &[(&str, &str)] = &[
+    ("ClusterTrustBundle", "v1beta1"),
+    ("CustomResourceDefinition", "v1beta1"),
+    ("DeviceTaintRule", "v1beta2"),
+    ("PodCertificateRequest", "v1beta1"),
+    ("StorageVersionMigration", "v1beta1"),
+];
+
 /// Eight bytes that change when the stored version does.
 fn storage_version_hash(resource: &Resource) -> String {
-    let stored = format!("{}/{}/{}", resource.storage.group, resource.storage.version, resource.kind);
+    let older = STORED_OLDER.iter().find(|(kind, _)| !resource.custom && *kind == &*resource.kind);
+    let version = older.map_or(&*resource.storage.version, |(_, version)| version);
+    let stored = format!("{}/{version}/{}", resource.storage.group, resource.kind);
     base64::engine::general_purpose::STANDARD.encode(&Sha256::digest(stored)[..8])
 }
 

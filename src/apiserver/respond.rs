@@ -57,6 +57,14 @@ pub fn text(code: u16, body: impl Into<String>) -> Response {
 /// 406 when the object has no such form.
 pub fn object(code: u16, object: &Value, call: &Call) -> Result<Response, Status> {
     let accepted = call.accepted;
+    let inner;
+    let object = match accepted.shape {
+        Shape::Native => object,
+        _ => {
+            inner = without_conversion(object, call);
+            &inner
+        }
+    };
     let body = match accepted.shape {
         Shape::Native => encode(object, accepted)?,
         Shape::Table => {
@@ -75,12 +83,29 @@ pub fn object(code: u16, object: &Value, call: &Call) -> Result<Response, Status
     Ok(send(code, accepted.content_type(), body))
 }
 
+/// Other forms are made of the object before it is converted to its version, which, for a DaemonSet, adds an
+/// annotation.
+fn without_conversion(object: &Value, call: &Call) -> Value {
+    let mut object = object.clone();
+    if &*call.resource.kind == "DaemonSet" && !call.resource.custom {
+        let annotations = ["metadata", "annotations"];
+        meta::remove(&mut object, &[annotations[0], annotations[1], "deprecated.daemonset.template.generation"]);
+        if meta::get(&object, &annotations).is_some_and(|map| map.as_object().is_some_and(|map| map.is_empty())) {
+            meta::remove(&mut object, &annotations);
+        }
+    }
+    object
+}
+
 /// A list of objects, in the form the request asked for.
 ///
 /// # Errors
 /// 406 when there is no such form.
 pub fn list(mut items: Vec<Value>, metadata: &Value, call: &Call) -> Result<Value, Status> {
     let resource = &call.resource;
+    if call.accepted.shape != Shape::Native && &*resource.kind == "DaemonSet" {
+        items.iter_mut().for_each(|item| *item = without_conversion(item, call));
+    }
     let mut list = json!({"kind": &*resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata});
     if call.accepted.shape == Shape::Table {
         let objects: Vec<&Value> = items.iter().collect();

@@ -179,7 +179,7 @@ pub fn check_gives(text: &str, wanted: &str) -> Result<(), String> {
     let variables = VARIABLES.map(|name| (name, Type::Dyn));
     let found = check(&program, &variables)?.kind.name();
     // A field of something unknown may be anything, and Kubernetes does not take it for a bool.
-    if wanted == "bool" && found == "dyn" && is_selection(&program.expression().expr) {
+    if matches!(wanted, "bool" | "string") && found == "dyn" && is_selection(&program.expression().expr) {
         return Err(format!("must evaluate to {wanted} but got {found}"));
     }
     let fits = found == "dyn" || found == wanted || wanted.starts_with("list(") && found.starts_with("list(");

@@ -60,11 +60,16 @@ impl LimitRanger {
         let pod = request.is_pod(Operation::Create);
         let Some(object) = request.object.as_ref().filter(|_| pod || claim) else { return Ok(()) };
         for range in ranges(request) {
-            let problems: Vec<String> = range
-                .items("spec.limits")
-                .iter()
-                .flat_map(|limit| if pod { pod_problems(object, limit) } else { claim_problems(object, limit) })
-                .collect();
+            // What is wrong with several containers alike is said once.
+            let mut problems: Vec<String> = Vec::new();
+            for limit in range.items("spec.limits") {
+                let found = if pod { pod_problems(object, limit) } else { claim_problems(object, limit) };
+                for problem in found {
+                    if !problems.contains(&problem) {
+                        problems.push(problem);
+                    }
+                }
+            }
             match problems.as_slice() {
                 [] => {}
                 [one] => return Err(request.forbidden(one)),

@@ -438,8 +438,13 @@ fn seccomp(pod: &Value, restricted: bool) -> Option<String> {
         return None;
     }
     let good = |text: &str| ["RuntimeDefault", "Localhost"].contains(&text);
-    let wrong = named(pod, |one| !kind(one).is_empty() && !good(&kind(one)));
-    if let Some(who) = wrong {
+    let mut wrong = Vec::new();
+    if !pod_kind.is_empty() && !good(pod_kind) {
+        wrong.push("pod".to_string());
+    }
+    wrong.extend(named(pod, |one| !kind(one).is_empty() && !good(&kind(one))));
+    if !wrong.is_empty() {
+        let who = wrong.join(" and ");
         return Some(format!(
             "seccompProfile ({who} must not set securityContext.seccompProfile.type to \"Unconfined\")"
         ));

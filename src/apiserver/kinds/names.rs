@@ -159,7 +159,7 @@ pub fn qualified_name(text: &str) -> Faults {
 pub fn label_value(text: &str) -> Faults {
     let mut faults = Vec::new();
     if text.len() > 63 {
-        faults.push(max_length(63));
+        faults.push(max_bytes(63));
     }
     if !text.is_empty() && !matches_qualified(text) {
         faults.push(LABEL_VALUE_TEXT.to_string());

@@ -324,6 +324,9 @@ fn plan(call: &Call, old: &Value, options: &DeleteOptions) -> Removed {
         return Removed::Stays(new);
     }
     if &*call.resource.plural == "pods" || meta::deletion_timestamp(old).is_some() {
+        if meta::deletion_timestamp(old).is_none() && meta::generation(old) > 0 {
+            meta::set_generation(&mut new, meta::generation(old) + 1);
+        }
         mark(call, &mut new, 0);
     }
     Removed::Gone(new)

@@ -93,6 +93,10 @@ fn validate(policy: &Value) -> Vec<FieldError> {
             };
             errors.push(FieldError::invalid(format!("{path}.{field}"), text, wrong));
         }
+        let message = validation.text("messageExpression");
+        if !message.trim().is_empty() {
+            errors.extend(expression(message, "string", &format!("{path}.messageExpression")));
+        }
         let reason = validation.text("reason");
         let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
         if !reason.is_empty() && !reasons.contains(&reason) {
@@ -119,6 +123,7 @@ fn audit_annotations(policy: &Value) -> Vec<FieldError> {
         if text.trim().is_empty() {
             errors.push(FieldError::required(format!("{path}.valueExpression"), "valueExpression is not specified"));
         } else if let Err(why) = crate::apiserver::admission::cel::check_gives(text, "string") {
+            let why = why.replace("evaluate to string", "evaluate to one of [string null_type]");
             errors.push(FieldError::invalid(format!("{path}.valueExpression"), text, why));
         }
         if !key.is_empty() && list[..index].iter().any(|other| other.text("key") == key) {
@@ -135,7 +140,7 @@ fn expression(text: &str, wanted: &str, path: &str) -> Vec<FieldError> {
         return vec![FieldError::required(path, detail)];
     }
     // A mutation's expression is trimmed before it is looked at, a validation's is not.
-    let text = if wanted == "bool" { text } else { text.trim() };
+    let text = if matches!(wanted, "bool" | "string") { text } else { text.trim() };
     match crate::apiserver::admission::cel::check_gives(text, wanted) {
         Ok(()) => Vec::new(),
         Err(problem) => vec![FieldError::invalid(path, text, problem)],
@@ -300,6 +305,9 @@ fn param_reference(param: &Value, path: &str) -> Vec<FieldError> {
         }
     }
     errors.extend(selectors::validate(param.at("selector"), &format!("{path}.selector")));
+    if !name.is_empty() && param.has("selector") {
+        errors.push(FieldError::forbidden(format!("{path}.selector"), "name and selector are mutually exclusive"));
+    }
     let action = param.text("parameterNotFoundAction");
     let at = format!("{path}.parameterNotFoundAction");
     if action.is_empty() {

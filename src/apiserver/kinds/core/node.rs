@@ -20,6 +20,10 @@ pub const STRATEGY: Strategy = Strategy {
             drop_at(new, "spec.configSource");
         }
     },
+    warnings: |node, _| {
+        let text = "spec.externalID: this field is deprecated, and is unused by Kubernetes";
+        node.has("spec.externalID").then(|| text.to_owned()).into_iter().collect()
+    },
     validate: |node, _| validate(node),
     validate_update: |new, old, _| validate_update(new, old),
     selectable_fields: |node| vec![("spec.unschedulable", node.flag("spec.unschedulable").to_string())],

@@ -250,11 +250,9 @@ const CAPACITY: Strategy = Strategy {
         let mut errors = Vec::new();
         let class = capacity.text("storageClassName");
         errors.extend(check::faults("storageClassName", class, names::dns_subdomain(class)));
-        for field in ["capacity", "maximumVolumeSize"] {
-            if let Some(amount) = quantity(capacity.at(field)).filter(|amount| amount.signum() < 0) {
-                let detail = "must be greater than or equal to 0";
-                errors.push(FieldError::invalid(field, amount.to_string(), detail));
-            }
+        if let Some(amount) = quantity(capacity.at("capacity")).filter(|amount| amount.signum() < 0) {
+            let detail = "must be greater than or equal to 0";
+            errors.push(FieldError::invalid("capacity", amount.to_string(), detail));
         }
         if capacity.has("nodeTopology") {
             errors.extend(selectors::validate(capacity.at("nodeTopology"), "nodeTopology"));

@@ -62,6 +62,11 @@ fn defaults(pod: &mut Value, _: &Context) {
     if let Some(spec) = pod.get_mut("spec") {
         defaults::pod_spec(spec);
     }
+    // Admission may have given it requests and limits since.
+    if pod.has("status.qosClass") {
+        let qos = qos_class(pod.at("spec"));
+        put(pod, "status.qosClass", qos);
+    }
 }
 
 fn prepare_create(pod: &mut Value, context: &Context) {
