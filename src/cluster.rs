@@ -28,6 +28,7 @@ use crate::apiserver::pki::Authority;
 use crate::apiserver::{self, ApiServer, KubeletDialer};
 use crate::client::{self, Switches};
 use crate::clock::Clock;
+use crate::controllers::csr_signing::Signer;
 use crate::controllers::{self, Selection};
 use crate::error::{Error, Result};
 use crate::etcd::{self, Etcd, Store};
@@ -174,6 +175,7 @@ impl Cluster {
             switches: switches.clone(),
             which: which.clone(),
             root_ca: authority.certificate().to_owned(),
+            signer: signer(&authority),
         };
         controllers::start(|user| as_user(user, &[], "kube-controller-manager"), &setup);
         let scheduler = which.includes(SCHEDULER).then(|| {
@@ -387,6 +389,12 @@ fn native_node(host: &Arc<Host>, config: &NodeConfig, options: &Options) -> Resu
         .map_err(|fault| Error::new("there are no images for native containers", fault.to_string()))?;
     let place = native::host::Place { node: &config.name, pod_cidr: &config.pod_cidr, address: &config.address };
     host.node(&place, Arc::new(images))
+}
+
+/// Lends the authority's signature, but not its key, to the loop that signs requests.
+fn signer(authority: &Arc<Authority>) -> Signer {
+    let authority = authority.clone();
+    Signer::new(move |wish| authority.sign(&wish.request, &wish.usages, wish.not_before, wish.not_after))
 }
 
 /// The loop that makes ServiceAccounts.

@@ -223,3 +223,20 @@ fn a_chapter_that_a_file_names_exists() {
     }
     report(&faults);
 }
+
+#[test]
+fn recorded_conformance_results_are_in_order() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    for name in ["api.tsv", "sim.tsv"] {
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("spec\tresult\tseconds"), "{name}");
+        let rows: Vec<Vec<&str>> = lines.map(|line| line.split('\t').collect()).collect();
+        for row in &rows {
+            let [spec, "passed", seconds] = row[..] else { panic!("{name}: {row:?}") };
+            assert!(spec.starts_with("[sig-") && spec.contains("[Conformance]"), "{name}: {spec}");
+            assert!(seconds.parse::<u32>().is_ok(), "{name}: {seconds}");
+        }
+        assert!(rows.is_sorted_by(|a, b| a[0] < b[0]), "{name} is not sorted, or has a spec twice");
+    }
+}

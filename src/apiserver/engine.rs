@@ -21,6 +21,7 @@ use super::cache::feed::Caches;
 use super::cache::{Cache, Object};
 use super::catalog::Catalog;
 use super::custom;
+use super::horizon::Horizon;
 use super::journal::{self, Journal, Write};
 use super::kinds::core::service_addresses::Addresses;
 use super::kinds::{self, Context, FieldError, Strategy};
@@ -47,6 +48,8 @@ pub struct Engine {
     pub caches: Arc<Caches>,
     /// Objects on disk.
     pub storage: Storage,
+    /// How old a continue token may be.
+    pub horizon: Arc<Horizon>,
     /// Who asks, and may they.
     pub auth: Auth,
     /// What changes or refuses writes.

@@ -29,6 +29,9 @@ use crate::api::status::{Reason, Status};
 /// The largest request body.
 const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 
+/// Subresources that answer with what no Table shows.
+const ANSWERS: [&str; 3] = ["binding", "eviction", "token"];
+
 /// The API of an engine.
 pub fn filter(
     engine: Arc<Engine>,
@@ -150,6 +153,7 @@ where
     let pretty = wants_pretty(&query, header(header::USER_AGENT));
     let route = match info.verb {
         _ if resource.custom => Route::Custom,
+        _ if engine.cache(&resource).is_none() || ANSWERS.contains(&info.subresource.as_str()) => Route::Answer,
         "list" | "watch" => Route::List,
         _ => Route::Object,
     };

@@ -17,7 +17,9 @@ pub mod custom;
 mod engine;
 mod etcd_view;
 mod filter;
+mod horizon;
 pub mod journal;
+mod key_usage;
 pub mod kinds;
 mod negotiate;
 pub mod objects;
@@ -120,6 +122,7 @@ impl ApiServer {
             catalog,
             caches,
             storage: storage::Storage::new(config.store),
+            horizon: Arc::default(),
             auth,
             addresses: kinds::core::service_addresses::Addresses::new(config.service_cidr),
             journal: journal::Journal::default(),
@@ -127,6 +130,7 @@ impl ApiServer {
             authority: config.authority,
             seats: Arc::new(tokio::sync::Semaphore::new(config.max_in_flight)),
         });
+        engine.tasks.spawn("continue tokens", engine.horizon.clone().follow(engine.storage.clone(), engine.clock));
         let service_ip = first_address(config.service_cidr.0).to_string();
         bootstrap::run(&engine, &service_ip)
             .await

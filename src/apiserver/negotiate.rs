@@ -64,6 +64,8 @@ pub enum Route {
     Custom,
     /// A document that is no object of a kind: discovery.
     Document,
+    /// The answer to a question, which no Table can show.
+    Answer,
 }
 
 /// One clause of an `Accept` header.
@@ -136,7 +138,7 @@ fn choose(clause: &Clause, route: Route, pretty: bool) -> Option<Accepted> {
         "PartialObjectMetadataList" => Shape::MetadataList,
         _ => return None,
     };
-    if shape == Shape::Table && media == MediaType::Protobuf {
+    if shape == Shape::Table && (media == MediaType::Protobuf || route == Route::Answer) {
         return None;
     }
     Some(Accepted { media, shape, meta_version, pretty })
@@ -225,5 +227,7 @@ mod tests {
         }
         assert!(negotiate(Some("text/html"), Route::Object, false).unwrap_err().message.starts_with("406"));
         assert!(negotiate(Some("application/json;as=Nothing;g=meta.k8s.io;v=v1"), Route::Object, false).is_err());
+        assert!(negotiate(Some("application/json;as=Table;g=meta.k8s.io;v=v1"), Route::Answer, false).is_err());
+        assert!(negotiate(Some(kubectl), Route::Answer, false).is_ok());
     }
 }

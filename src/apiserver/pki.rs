@@ -10,15 +10,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use x509_parser::time::ASN1Time;
 
+use super::key_usage;
 use crate::error::{Error, Result};
 
 /// Names and addresses under which the API server may be called.
@@ -112,6 +115,32 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         issue(&self.issuer, &params)
             .map_err(|error| Error::new(format!("no certificate can be made for {common_name}"), error.to_string()))
+    }
+
+    /// A certificate (PEM) for a request (PEM, PKCS#10) that somebody approved. `usages` are
+    /// Kubernetes' names (`client auth`); the request's own wishes about usage are not followed.
+    ///
+    /// # Errors
+    /// When the request cannot be read, is not signed with its own key, or a usage is unknown.
+    pub fn sign(
+        &self,
+        request: &str,
+        usages: &[String],
+        not_before: Timestamp,
+        not_after: Timestamp,
+    ) -> std::result::Result<String, String> {
+        let text = |error: rcgen::Error| error.to_string();
+        let mut request = CertificateSigningRequestParams::from_pem(request).map_err(text)?;
+        let params = &mut request.params;
+        (params.key_usages, params.extended_key_usages) = key_usage::of(usages)?;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        let date = |at: Timestamp| {
+            Ok::<_, String>(ASN1Time::from_timestamp(at.as_second()).map_err(|error| error.to_string())?.to_datetime())
+        };
+        params.not_before = date(not_before)?;
+        params.not_after = date(not_after)?;
+        Ok(request.signed_by(&self.issuer).map_err(text)?.pem())
     }
 
     /// The TLS side of the server: our serving certificate; a client certificate is optional, and

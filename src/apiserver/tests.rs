@@ -118,6 +118,25 @@ async fn pages_show_one_moment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_continue_token_ends_and_its_answer_goes_on() {
+    let api = server().await;
+    for name in ["a", "b", "c"] {
+        call(&api, "POST", MAPS, config_map(name, "1")).await;
+    }
+    let (_, first) = call(&api, "GET", &format!("{MAPS}?limit=1"), Value::Null).await;
+    let next = |page: &Value| format!("{MAPS}?limit=1&continue={}", page["metadata"]["continue"].as_str().unwrap());
+    call(&api, "DELETE", &format!("{MAPS}/b"), Value::Null).await;
+    let clock = api.engine.clock;
+    clock.sleep(std::time::Duration::from_secs(290)).await;
+    assert_eq!(call(&api, "GET", &next(&first), Value::Null).await.1["items"][0]["metadata"]["name"], "b");
+    clock.sleep(std::time::Duration::from_secs(320)).await;
+    let (code, ended) = call(&api, "GET", &next(&first), Value::Null).await;
+    assert_eq!((code, &ended["reason"]), (410, &json!("Expired")));
+    let (code, rest) = call(&api, "GET", &next(&ended), Value::Null).await;
+    assert_eq!((code, &rest["items"][0]["metadata"]["name"]), (200, &json!("c")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_is_in_the_journal_with_its_fields() {
     let api = server().await;
     call(&api, "POST", MAPS, config_map("a", "1")).await;

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Affinity, NodeAddress, NodeCondition, PodCondition, PodIP, Taint, Toleration};
+use k8s_openapi::api::core::v1::{
+    Affinity, NodeAddress, NodeCondition, PersistentVolumeClaimTemplate, PodCondition, PodIP, Taint, Toleration,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize};
@@ -123,8 +125,11 @@ pub struct ClaimSourceView {
 
 /// That a volume's claim is the Pod's own.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default)]
-pub struct EphemeralView {}
+#[serde(default, rename_all = "camelCase")]
+pub struct EphemeralView {
+    /// The claim to make.
+    pub volume_claim_template: Option<PersistentVolumeClaimTemplate>,
+}
 
 /// What loops read of a container.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

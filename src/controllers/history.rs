@@ -88,10 +88,25 @@ impl History {
     }
 }
 
-/// What `kubectl rollout undo` applies: the template, to replace the one there is.
+/// What `kubectl rollout undo` applies: the template, to replace the one there is. Fields are in the
+/// order of their names: who looks for the revision of a template compares bytes.
 fn data(template: &PodTemplateSpec) -> Value {
     // Kubernetes types have string keys only, so they are always representable.
     let mut value = serde_json::to_value(template).unwrap_or_default();
     value["$patch"] = "replace".into();
+    value.sort_all_objects();
     json!({ "spec": { "template": value } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_has_one_spelling() {
+        let template = json!({ "spec": { "restartPolicy": "Always", "containers": [{ "name": "c", "image": "i" }] } });
+        let text = data(&serde_json::from_value(template).unwrap()).to_string();
+        let expected = r#"{"spec":{"template":{"$patch":"replace","spec":{"containers":[{"image":"i","name":"c"}],"restartPolicy":"Always"}}}}"#;
+        assert_eq!(text, expected);
+    }
 }

@@ -9,11 +9,15 @@
 
 pub mod clusterrole_aggregation;
 pub mod cronjob;
+pub mod csr_cleaner;
+pub mod csr_signing;
 pub mod daemonset;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod endpointslice_mirroring;
+pub mod ephemeral_volume;
 pub mod gc;
 pub mod history;
 pub mod job;
@@ -71,6 +75,12 @@ const LOOPS: &[Loop] = &[
         endpointslice::start,
     ),
     Loop::new(
+        "endpointslice-mirroring-controller",
+        "endpointslicemirroring-controller",
+        "endpoint-slice-mirroring-controller",
+        endpointslice_mirroring::start,
+    ),
+    Loop::new(
         "replicationcontroller-controller",
         "replication-controller",
         "replication-controller",
@@ -98,6 +108,18 @@ const LOOPS: &[Loop] = &[
     Loop::new("disruption-controller", "disruption-controller", "controllermanager", disruption::start),
     Loop::new("statefulset-controller", "statefulset-controller", "statefulset-controller", statefulset::start),
     Loop::new("cronjob-controller", "cronjob-controller", "cronjob-controller", cronjob::start),
+    Loop::new(
+        "certificatesigningrequest-signing-controller",
+        "certificate-controller",
+        "certificate-controller",
+        csr_signing::start,
+    ),
+    Loop::new(
+        "certificatesigningrequest-cleaner-controller",
+        "certificate-controller",
+        "certificate-controller",
+        csr_cleaner::start,
+    ),
     Loop::new("ttl-controller", "ttl-controller", "ttl-controller", ttl::start),
     Loop::new("node-lifecycle-controller", "node-controller", "node-controller", node_lifecycle::start),
     Loop::new(
@@ -135,6 +157,12 @@ const LOOPS: &[Loop] = &[
         "root-ca-cert-publisher",
         "root-ca-certificate-publisher-controller",
         root_ca::start,
+    ),
+    Loop::new(
+        "ephemeral-volume-controller",
+        "ephemeral-volume-controller",
+        "ephemeral_volume",
+        ephemeral_volume::start,
     ),
     Loop::new("taint-eviction-controller", "node-controller", "taint-eviction-controller", taint_eviction::start),
 ];
@@ -212,6 +240,8 @@ pub struct Setup {
     pub which: Selection,
     /// The cluster's certificate authority (PEM), which is published to every namespace.
     pub root_ca: String,
+    /// Signs certificates in the authority's name.
+    pub signer: csr_signing::Signer,
 }
 
 /// Starts the selected loops. `client_for` makes a client for a user name:

@@ -28,6 +28,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The finalizer that this loop removes.
 const FINALIZER: &str = "kubernetes";
 
+/// Pods, as what is left is told.
+const PODS: &str = "pods.";
+
 /// The namespace is not being deleted.
 pub fn is_active(namespace: &Namespace) -> bool {
     let phase = namespace.status.as_ref().and_then(|status| status.phase.as_deref());
@@ -108,17 +111,22 @@ async fn empty(client: &Client, namespace: &Namespace, now: Timestamp) -> Result
     }
 }
 
-/// Asks for the deletion of everything, then counts what is still there.
+/// Asks for the deletion of everything, then counts what is still there. Pods go first: as long as
+/// one of them runs, what it uses (a policy that guards it, a Secret) stays.
 async fn delete_all(client: &Client, namespace: &str) -> Left {
     let mut left = Left::default();
-    let resources = match namespaced(client).await {
+    let mut resources = match namespaced(client).await {
         Ok(resources) => resources,
         Err(error) => {
             left.discovery = Some(text(&error));
             return left;
         }
     };
+    resources.sort_by_key(|resource| !is_pods(resource));
     for resource in resources {
+        if left.objects.contains_key(PODS) {
+            break;
+        }
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
         let options = DeleteParams::background();
         let result = match api.delete_collection(&options, &ListParams::default()).await {
@@ -132,6 +140,10 @@ async fn delete_all(client: &Client, namespace: &str) -> Left {
         }
     }
     left
+}
+
+fn is_pods(resource: &ApiResource) -> bool {
+    resource.plural == "pods" && resource.group.is_empty()
 }
 
 fn note(left: &mut Left, resource: &ApiResource, items: &[PartialObjectMeta<DynamicObject>]) {

@@ -32,6 +32,9 @@ const WORKERS: usize = 5;
 /// All is counted again after this long. Source: --resource-quota-sync-period.
 const RESYNC: Duration = Duration::from_secs(300);
 
+/// ResourceQuotas themselves, as [`counted`] names them.
+const QUOTAS: &str = "resourcequotas.";
+
 /// Starts the loop.
 pub fn start(room: Room) {
     let content = Arc::new(Content::new(&room));
@@ -48,6 +51,7 @@ pub fn start(room: Room) {
     content.give_back(&content.pods, |old, new| old.is_finished() != new.is_finished());
     content.give_back(&content.services, |old, new| old.spec != new.spec);
     content.give_back(&content.claims, |old, new| old.spec != new.spec);
+    content.give_back(&content.quotas, |_, _| false);
     let executor = Arc::new(Executor {
         client: room.client.clone(),
         informers: room.informers.clone(),
@@ -161,6 +165,11 @@ impl Content {
         others.sort();
         others.dedup();
         for resource in others {
+            if resource == QUOTAS {
+                // Counted here, where the one that woke the loop is already known.
+                self.quotas.in_namespace(namespace).iter().for_each(|_| add("", "resourcequotas", &Value::Null));
+                continue;
+            }
             let Some(informer) = self.other(&resource).await? else { continue };
             let (plural, group) = resource.split_once('.').unwrap_or((&resource, ""));
             for _ in informer.in_namespace(namespace) {

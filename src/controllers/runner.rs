@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Setup;
+use super::csr_signing::Signer;
 use super::plan::{Action, Note, Plan, Step, Verb};
 use crate::client::events::Type;
 use crate::client::{
@@ -67,6 +68,8 @@ pub struct Room {
     pub queue: WorkQueue<ObjectKey>,
     /// The cluster's certificate authority (PEM).
     pub root_ca: String,
+    /// Signs certificates in the authority's name.
+    pub signer: Signer,
     /// What must be complete before the loop starts.
     awaited: Mutex<Vec<BoxFuture<'static, ()>>>,
 }
@@ -81,9 +84,9 @@ impl Room {
     /// A loop's room.
     pub fn new(client: kube::Client, informers: Informers, switch: Switch, recorder: Recorder, setup: &Setup) -> Self {
         let queue = WorkQueue::new(setup.clock);
-        let root_ca = setup.root_ca.clone();
+        let (root_ca, signer) = (setup.root_ca.clone(), setup.signer.clone());
         let (clock, tasks) = (setup.clock, setup.tasks.clone());
-        Room { client, informers, clock, tasks, switch, recorder, queue, root_ca, awaited: Mutex::default() }
+        Room { client, informers, clock, tasks, switch, recorder, queue, root_ca, signer, awaited: Mutex::default() }
     }
 
     /// The shared informer of a kind; the loop starts once it is complete.

@@ -12,7 +12,7 @@ use kube::runtime::watcher;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::admission::{self, Amounts};
+use super::admission::{self, Taken};
 use super::node::{self, NodeConfig};
 use super::pod::PodView;
 use super::runtime::Runtime;
@@ -37,7 +37,7 @@ pub struct Node {
     /// Where each Pod runs, by its uid.
     pub(super) sandboxes: Mutex<HashMap<String, Sandbox>>,
     ipam: Mutex<Option<Ipam>>,
-    admitted: Mutex<HashMap<String, Amounts>>,
+    admitted: Mutex<HashMap<String, Taken>>,
 }
 
 /// What makes the Node's status worth reporting.
@@ -51,10 +51,10 @@ impl Node {
     /// Takes a Pod in, or says why not: reason and message.
     pub(super) fn admit(&self, pod: &PodView) -> Option<(String, String)> {
         let mut admitted = self.admitted.lock();
-        let others = admitted.iter().filter(|(uid, _)| *uid != pod.uid()).map(|(_, amounts)| amounts);
+        let others = admitted.iter().filter(|(uid, _)| *uid != pod.uid()).map(|(_, taken)| taken);
         let refused = admission::refuse(pod, others, &self.config.allocatable());
         if refused.is_none() {
-            admitted.insert(pod.uid().to_owned(), admission::requests(pod));
+            admitted.insert(pod.uid().to_owned(), Taken::by(pod));
         }
         refused
     }

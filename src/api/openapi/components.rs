@@ -1,6 +1,8 @@
 //! The schemas of a document: every definition its resources reach.
 
-use super::super::resource::{Resource, api_version};
+mod custom;
+
+use super::super::resource::Resource;
 use super::super::schema::{Field, ListType, Schema, SchemaRef, Type};
 use super::Form;
 use super::descriptions::Descriptions;
@@ -244,47 +246,6 @@ impl Writer {
             out.extend(kind.and_then(|kind| kind.as_object().cloned()).unwrap_or_default());
             self.definitions.insert(name.to_string(), Value::Object(out));
         }
-    }
-
-    fn custom(&mut self, resource: &Resource, source: &Value) {
-        let name = definition_name(resource, &resource.kind);
-        let gvk = |kind: &str| json!([{"group": resource.group, "version": resource.version, "kind": kind}]);
-        let meta = |writer: &mut Writer, name: &str| {
-            writer.definition(Schema::builtin(&format!("{META}.{name}")));
-            match writer.form {
-                Form::V3 => json!({"allOf": [writer.form.reference(&format!("{META}.{name}"))]}),
-                Form::V2 => writer.form.reference(&format!("{META}.{name}")),
-            }
-        };
-        let text = json!({"type": "string"});
-        let mut schema = if self.form == Form::V2 { swagger_schema(source) } else { source.clone() };
-        schema["x-kubernetes-group-version-kind"] = gvk(&resource.kind);
-        if schema.get("properties").is_some() || source.get("x-kubernetes-preserve-unknown-fields").is_none() {
-            schema["properties"]["apiVersion"] = text.clone();
-            schema["properties"]["kind"] = text.clone();
-            schema["properties"]["metadata"] = meta(self, "ObjectMeta");
-        }
-        let items = self.form.reference(&name);
-        let list = json!({"type": "object", "required": ["items"], "properties": {
-                "apiVersion": text, "kind": text, "metadata": meta(self, "ListMeta"),
-                "items": {"type": "array", "items": items,
-                    "description": format!("List of {}. More info: {}", resource.plural, api_version(&resource.group, &resource.version))}},
-            "x-kubernetes-group-version-kind": gvk(&resource.list_kind)});
-        self.definitions.insert(name, schema);
-        self.definitions.insert(definition_name(resource, &resource.list_kind), list);
-    }
-}
-
-/// Version 2 cannot say everything that a custom resource's schema does.
-fn swagger_schema(schema: &Value) -> Value {
-    const UNSAID: [&str; 6] = ["nullable", "oneOf", "anyOf", "allOf", "not", "default"];
-    match schema {
-        Value::Object(map) => {
-            let told = map.iter().filter(|(key, value)| !UNSAID.contains(&key.as_str()) || value.is_object());
-            Value::Object(told.map(|(key, value)| (key.clone(), swagger_schema(value))).collect())
-        }
-        Value::Array(list) => Value::Array(list.iter().map(swagger_schema).collect()),
-        value => value.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::create::{finish, place};
 use super::update;
 use crate::api::apply::{self, Force};
-use crate::api::decode::{self, FieldValidation, Target};
+use crate::api::decode::FieldValidation;
 use crate::api::meta;
 use crate::api::resource::Subresource;
 use crate::api::status::Status;
@@ -22,6 +22,9 @@ use crate::apiserver::respond;
 /// The media type of an apply patch.
 pub const MEDIA: &str = "application/apply-patch+yaml";
 
+/// How Kubernetes' reader of YAML begins its complaints.
+const CONVERTING: &str = "error converting YAML to JSON";
+
 /// Applies the body.
 ///
 /// # Errors
@@ -33,11 +36,12 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
         return Err(FieldError::status("meta.k8s.io", "PatchOptions", "", &[error]));
     }
     let force = if options.force == Some(true) { Force::Yes } else { Force::No };
-    let (applied, warnings) = body(call, &options)?;
+    let (applied, duplicates) = body(call, &options)?;
     let (object, made) = update::write(call, &options, "apply", |old| {
         let live = (!old.is_null()).then_some(old);
         let mut object =
             call.as_writer(&options.field_manager, |writer| apply::apply(live, &applied, writer, force))?;
+        check_duplicates(&duplicates, &options)?;
         if live.is_none() {
             finish(call, &mut object, &options);
         } else if meta::resource_version(&applied).is_empty() {
@@ -46,17 +50,17 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
         Ok(object)
     })
     .await?;
-    call.warn(warnings);
+    call.warn(duplicates);
     respond::object(if made { 201 } else { 200 }, &object, call)
 }
 
-/// The applied fields, which name the object of the URL, and what to warn of once they are applied.
+/// The applied fields, which name the object of the URL, and the keys that are there twice.
 fn body(call: &Call, options: &WriteOptions) -> Result<(Value, Vec<String>), Status> {
-    let document =
-        yaml::parse_document(&call.body).map_err(|error| bad_request(format!("error decoding YAML: {error}")))?;
-    let applied = &document.value;
+    let document = yaml::parse_document(&call.body)
+        .map_err(|error| bad_request(format!("error decoding patch: {CONVERTING}: {error}")))?;
+    let applied = document.value;
     let url = &call.info.name;
-    match meta::name(applied) {
+    match meta::name(&applied) {
         "" => {
             let message =
                 format!("the name of the object ({url} based on URL) was undeterminable: name must be provided");
@@ -70,19 +74,16 @@ fn body(call: &Call, options: &WriteOptions) -> Result<(Value, Vec<String>), Sta
     }
     // Which namespace is checked, and not written down: it is no field the client applies.
     place(call, &mut applied.clone())?;
-    let target = Target::resource(&call.resource);
-    let check = |validation| decode::decode_document(&document, &call.body, &target, validation);
-    if let Ok(checked) = check(FieldValidation::Warn) {
-        match options.validation {
-            FieldValidation::Strict if !checked.warnings.is_empty() => {
-                let refused = check(FieldValidation::Strict).err();
-                return Err(refused.unwrap_or_else(|| bad_request(checked.warnings.join(", "))));
-            }
-            FieldValidation::Ignore => {}
-            _ => return Ok((document.value, checked.warnings)),
-        }
+    let told = document.duplicates.iter().filter(|_| options.validation != FieldValidation::Ignore);
+    Ok((applied, told.map(|error| format!("{CONVERTING}: {error}")).collect()))
+}
+
+/// A key that is there twice is told once ownership has been sorted out, which knows no unknown fields.
+fn check_duplicates(duplicates: &[String], options: &WriteOptions) -> Result<(), Status> {
+    if options.validation == FieldValidation::Strict && !duplicates.is_empty() {
+        return Err(bad_request(format!("error strict decoding patch: {}", duplicates.join(", "))));
     }
-    Ok((document.value, Vec::new()))
+    Ok(())
 }
 
 /// The Scale that results from applying the body to `current`.
@@ -95,8 +96,9 @@ pub fn merged(call: &Call, current: &Value, sub: &Subresource, options: &WriteOp
         return Err(FieldError::status("meta.k8s.io", "PatchOptions", "", &[error]));
     }
     let force = if options.force == Some(true) { Force::Yes } else { Force::No };
-    let (applied, warnings) = body(call, options)?;
-    call.warn(warnings);
+    let (applied, duplicates) = body(call, options)?;
+    check_duplicates(&duplicates, options)?;
+    call.warn(duplicates);
     as_scale_writer(call, sub, &options.field_manager, |writer| apply::apply(Some(current), &applied, writer, force))
         .unwrap_or_else(|| Err(bad_request("the subresource has no schema")))
 }

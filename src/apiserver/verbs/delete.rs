@@ -105,11 +105,22 @@ impl DeleteOptions {
         }
     }
 
+    /// The object was written in between, by whoever deletes it: its new revision is the one meant.
+    pub fn expect(&mut self, object: &Value) {
+        if self.resource_version.is_some() {
+            self.resource_version = Some(meta::resource_version(object).to_string());
+        }
+    }
+
     fn says_nothing_of_dependents(&self) -> bool {
         self.propagation.is_none() && self.orphan.is_none()
     }
 
-    fn check(&self, resource: &Resource, object: &Value) -> Result<(), Status> {
+    /// Whether the object is the one that is meant.
+    ///
+    /// # Errors
+    /// `Conflict` when a precondition does not hold.
+    pub fn check(&self, resource: &Resource, object: &Value) -> Result<(), Status> {
         let refuse = |why: String| {
             let name = meta::name(object);
             let mut status = conflict(resource, name);

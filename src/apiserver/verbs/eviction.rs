@@ -15,6 +15,7 @@ use crate::apiserver::objects::{Collection, Objects, collection};
 use crate::apiserver::options::WriteOptions;
 use crate::apiserver::respond;
 
+const PODS: Collection = collection("", "pods");
 const BUDGETS: Collection = collection("policy", "poddisruptionbudgets");
 /// Seconds after which to ask again while a budget has not been looked at.
 const RETRY_SECONDS: u32 = 10;
@@ -41,6 +42,9 @@ pub async fn evict(call: &Call) -> Result<Response, Status> {
     if counts(&pod) {
         spend(call, &pod, delete_options.dry_run).await?;
     }
+    if !delete_options.dry_run {
+        mark(call, name, &mut delete_options).await?;
+    }
     delete::remove(call, name, &delete_options).await?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(respond::send(201, call.accepted.content_type(), respond::encode(&status, call.accepted)?))
@@ -50,6 +54,49 @@ pub async fn evict(call: &Call) -> Result<Response, Status> {
 fn counts(pod: &Value) -> bool {
     let phase = meta::text(pod, &["status", "phase"]);
     !matches!(phase, "Pending" | "Succeeded" | "Failed") && meta::deletion_timestamp(pod).is_none()
+}
+
+/// Says in the Pod's conditions why it goes, so that its owner can tell this from a failure.
+async fn mark(call: &Call, name: &str, options: &mut DeleteOptions) -> Result<(), Status> {
+    for _ in 0..ATTEMPTS {
+        let Some(mut pod) = call.engine.get_live(PODS, call.namespace(), name).await? else { return Ok(()) };
+        options.check(&call.resource, &pod)?;
+        if !disrupt(&mut pod, super::create::seconds(call)) {
+            return Ok(());
+        }
+        match call.engine.put(PODS, pod).await {
+            Ok(pod) => {
+                options.expect(&pod);
+                return Ok(());
+            }
+            Err(status) if status.reason == Some(Reason::Conflict) => {}
+            Err(status) => return Err(status),
+        }
+    }
+    Err(refused("The pod is still being changed by others.", RETRY_SECONDS))
+}
+
+/// Sets the condition DisruptionTarget; false when it is set already.
+fn disrupt(pod: &mut Value, now: String) -> bool {
+    let mut condition = json!({
+        "type": "DisruptionTarget", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+        "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
+    });
+    let mut conditions = meta::list(pod, &["status", "conditions"]).to_vec();
+    match conditions.iter_mut().find(|known| known["type"] == "DisruptionTarget") {
+        Some(known) => {
+            if known["status"] == "True" {
+                condition["lastTransitionTime"] = known["lastTransitionTime"].clone();
+            }
+            if *known == condition {
+                return false;
+            }
+            *known = condition;
+        }
+        None => conditions.push(condition),
+    }
+    meta::set(pod, &["status", "conditions"], Value::Array(conditions));
+    true
 }
 
 /// Takes one disruption from the Pod's budget.

@@ -23,7 +23,7 @@ use crate::apiserver::options::{ListOptions, Match};
 use crate::apiserver::respond;
 use crate::apiserver::selection::Selection;
 use crate::apiserver::storage;
-use crate::etcd::{Keys, StoreError};
+use crate::etcd::{Keys, Revision, StoreError};
 
 /// How long a read waits for a revision that has not happened yet.
 const FUTURE_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
@@ -88,6 +88,9 @@ pub async fn page(
             return Err(bad_request("specifying resource version is not allowed when using continue"));
         }
         let token = Token::parse(&options.continue_token)?;
+        if token.revision > 0 && call.engine.horizon.is_past(token.revision) {
+            return Err(gone(&StoreError::Compacted { oldest: Revision(token.revision) }, Some(&token.start)));
+        }
         start = token.start;
         at = (token.revision > 0).then_some(token.revision);
     } else if !options.resource_version.is_empty() {

@@ -25,6 +25,9 @@ pub enum Decision {
     LeaveOwners(Vec<String>),
     /// Delete it.
     Delete(PropagationPolicy),
+    /// Let it hold none of its owners up any more, then delete it in the foreground: a dependent of it
+    /// waits too, so they may all wait for each other.
+    BreakCircle,
     /// Delete what it owns first.
     WakeDependents,
     /// Nothing it has to wait for is left: let it go.
@@ -39,10 +42,21 @@ pub fn blocks(dependent: &ObjectMeta, owner: Option<&str>) -> bool {
     references.any(|known| Some(known.uid.as_str()) == owner && known.block_owner_deletion == Some(true))
 }
 
+/// An object's dependents, as far as its fate depends on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dependents {
+    /// There are some.
+    pub any: bool,
+    /// Some keep it from going in the foreground.
+    pub block: bool,
+    /// Some wait for their own dependents.
+    pub wait: bool,
+}
+
 /// Decides about an object with these owners.
-pub fn decide(meta: &ObjectMeta, owners: &[Owner], has_dependents: bool, is_blocked: bool) -> Decision {
+pub fn decide(meta: &ObjectMeta, owners: &[Owner], dependents: Dependents) -> Decision {
     if meta.deletion_timestamp.is_some() {
-        return match (has(meta, ORPHAN), has(meta, FOREGROUND), is_blocked) {
+        return match (has(meta, ORPHAN), has(meta, FOREGROUND), dependents.block) {
             (true, _, _) => Decision::Orphan,
             (false, true, true) => Decision::WakeDependents,
             (false, true, false) => Decision::Finish,
@@ -63,7 +77,10 @@ pub fn decide(meta: &ObjectMeta, owners: &[Owner], has_dependents: bool, is_bloc
         return if leaving.is_empty() { Decision::Keep } else { Decision::LeaveOwners(leaving) };
     }
     let waiting = owners.iter().any(|owner| matches!(owner, Owner::Waiting(_)));
-    Decision::Delete(match (waiting && has_dependents, has(meta, ORPHAN), has(meta, FOREGROUND)) {
+    if waiting && dependents.wait {
+        return Decision::BreakCircle;
+    }
+    Decision::Delete(match (waiting && dependents.any, has(meta, ORPHAN), has(meta, FOREGROUND)) {
         (true, _, _) | (false, false, true) => PropagationPolicy::Foreground,
         (false, true, _) => PropagationPolicy::Orphan,
         (false, false, false) => PropagationPolicy::Background,
@@ -92,16 +109,28 @@ mod tests {
             (vec![gone, waiting.clone()], true, Decision::Delete(PropagationPolicy::Foreground)),
             (vec![waiting], false, Decision::Delete(PropagationPolicy::Background)),
         ];
-        for (owners, dependents, expected) in table {
-            assert_eq!(decide(&meta(false, &[]), &owners, dependents, false), expected, "{owners:?}");
+        for (owners, any, expected) in table {
+            let dependents = Dependents { any, ..Dependents::default() };
+            assert_eq!(decide(&meta(false, &[]), &owners, dependents), expected, "{owners:?}");
         }
     }
 
     #[test]
+    fn those_who_may_wait_for_each_other_do_not() {
+        let dependents = Dependents { any: true, block: true, wait: true };
+        assert_eq!(decide(&meta(false, &[]), &[Owner::Waiting("b".into())], dependents), Decision::BreakCircle);
+        assert_eq!(
+            decide(&meta(false, &[]), &[Owner::Gone("b".into())], dependents),
+            Decision::Delete(PropagationPolicy::Background)
+        );
+    }
+
+    #[test]
     fn finalizers_decide_how_an_owner_goes() {
-        assert_eq!(decide(&meta(true, &[ORPHAN]), &[], true, false), Decision::Orphan);
-        assert_eq!(decide(&meta(true, &[FOREGROUND]), &[], true, true), Decision::WakeDependents);
-        assert_eq!(decide(&meta(true, &[FOREGROUND]), &[], true, false), Decision::Finish);
-        assert_eq!(decide(&meta(true, &["other"]), &[], true, true), Decision::Keep);
+        let some = |block: bool| Dependents { any: true, block, wait: false };
+        assert_eq!(decide(&meta(true, &[ORPHAN]), &[], some(false)), Decision::Orphan);
+        assert_eq!(decide(&meta(true, &[FOREGROUND]), &[], some(true)), Decision::WakeDependents);
+        assert_eq!(decide(&meta(true, &[FOREGROUND]), &[], some(false)), Decision::Finish);
+        assert_eq!(decide(&meta(true, &["other"]), &[], some(true)), Decision::Keep);
     }
 }

@@ -135,6 +135,13 @@ impl Graph {
                     }
                 }
                 Change::Modified { old, .. } if !ends && old.metadata.owner_references == meta.owner_references => {}
+                Change::Modified { old, .. } if old.metadata.owner_references != meta.owner_references => {
+                    // It may hold an owner up no longer.
+                    for owner in old.metadata.owner_references.iter().flatten() {
+                        queue.add(owner_item(&watched.read(), &item, owner), &causes);
+                    }
+                    queue.add(item, &causes);
+                }
                 _ if ends || meta.owner_references.is_some() => queue.add(item, &causes),
                 _ => {}
             }

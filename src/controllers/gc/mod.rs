@@ -13,12 +13,13 @@ mod graph;
 use std::sync::Arc;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Value, json};
 
-use self::decide::{Decision, Owner};
+use self::decide::{Decision, Dependents, Owner};
 use self::graph::{Graph, Item};
 use super::runner::{Room, text};
 use crate::client::{Causes, ObjectKey, Switch, WorkQueue, cause};
@@ -80,22 +81,21 @@ impl Collector {
             owners.push(self.owner(item, reference).await?);
         }
         let dependents = self.graph.dependents(meta.uid.as_deref().unwrap_or_default());
-        let blocking = dependents.iter().any(|(_, dependent)| decide::blocks(dependent, meta.uid.as_deref()));
-        let decision = decide::decide(&meta, &owners, !dependents.is_empty(), blocking);
+        let found = Dependents {
+            any: !dependents.is_empty(),
+            block: dependents.iter().any(|(_, dependent)| decide::blocks(dependent, meta.uid.as_deref())),
+            wait: dependents.iter().any(|(_, dependent)| waits(dependent)),
+        };
+        let decision = decide::decide(&meta, &owners, found);
         let client = cause::with(&self.client, causes);
         self.carry_out(&client, item, &meta, decision, &dependents).await.map_err(|error| text(&error))?;
         Ok(())
     }
 
-    async fn owner(
-        &self,
-        item: &Item,
-        reference: &k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference,
-    ) -> Result<Owner, String> {
+    async fn owner(&self, item: &Item, reference: &OwnerReference) -> Result<Owner, String> {
         let known = self.graph.owner(item, reference)?;
         if let Some(meta) = known {
-            let waits = meta.deletion_timestamp.is_some() && has(&meta, FOREGROUND);
-            return Ok(if waits { Owner::Waiting(reference.uid.clone()) } else { Owner::Solid });
+            return Ok(if waits(&meta) { Owner::Waiting(reference.uid.clone()) } else { Owner::Solid });
         }
         // The copy may be a moment old: nothing is deleted before the API has been asked.
         let Some(api) = self.graph.owner_api(&self.client, item, reference) else { return Ok(Owner::Solid) };
@@ -133,6 +133,10 @@ impl Collector {
             Decision::Finish => self.patch(client, item, &without_finalizer(meta, FOREGROUND)).await,
             Decision::LeaveOwners(gone) => self.patch(client, item, &without_owners(meta, &gone)).await,
             Decision::Delete(policy) => self.delete(client, item, meta, policy).await,
+            Decision::BreakCircle => {
+                self.patch(client, item, &without_blocks(meta)).await?;
+                self.delete(client, item, meta, PropagationPolicy::Foreground).await
+            }
         }
     }
 
@@ -173,6 +177,18 @@ fn done(result: kube::Result<()>) -> kube::Result<()> {
 
 fn has(meta: &ObjectMeta, finalizer: &str) -> bool {
     meta.finalizers.iter().flatten().any(|known| known == finalizer)
+}
+
+/// The object is there only until its dependents are deleted.
+fn waits(meta: &ObjectMeta) -> bool {
+    meta.deletion_timestamp.is_some() && has(meta, FOREGROUND)
+}
+
+/// A merge patch after which the object holds none of its owners up.
+fn without_blocks(meta: &ObjectMeta) -> Value {
+    let free = |owner: &OwnerReference| OwnerReference { block_owner_deletion: Some(false), ..owner.clone() };
+    let owners: Vec<_> = meta.owner_references.iter().flatten().map(free).collect();
+    guarded(meta, "ownerReferences", json!(owners))
 }
 
 /// A merge patch with all owners but these; guarded by the revision read.

@@ -1,171 +1,228 @@
 //! What a Job's Pods add up to. Source: job_controller.go, trackJobStatusAndRemoveFinalizers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus, UncountedTerminatedPods};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::{JobSpec, JobStatus, UncountedTerminatedPods};
 
-use super::{TRACKING, index, is_indexed};
+use super::policy::{self, Failure};
+use super::verdict::Ending;
+use super::{TRACKING, index, indexes, is_indexed};
 use crate::client::views::PodView;
+
+/// Notes at most, so that the status stays small. Source: job_controller.go, MaxUncountedPods.
+const MOST_NOTES: usize = 500;
 
 /// What the Pods and the counts so far say.
 #[derive(Debug, Default)]
 pub struct Count {
     /// Pods that may still succeed.
     pub active: Vec<Arc<PodView>>,
-    /// Succeeded Pods (or indexes), counted or noted.
+    /// Succeeded Pods (or indexes), counted or not.
     pub succeeded: usize,
-    /// Failed Pods, counted or noted.
+    /// Failed Pods that count, counted or not.
     pub failed: usize,
     /// Pods being deleted that have not ended.
-    pub terminating: usize,
-    /// Starts of containers after the first, in active Pods.
+    pub terminating: Vec<Arc<PodView>>,
+    /// Starts of containers after the first, in Pods that have not ended.
     pub restarts: i32,
     /// When a Pod failed last.
     pub last_failure: Option<Timestamp>,
     /// Failures since the last success.
     pub failures_in_a_row: usize,
-    done: BTreeSet<i32>,
-    noted: BTreeSet<String>,
+    /// Why the failure policy fails the Job.
+    pub fails_job: Option<String>,
+    /// Indexes that succeeded.
+    pub done: BTreeSet<i32>,
+    /// Indexes that failed for good.
+    pub given_up: BTreeSet<i32>,
+    /// The failed Pods whose successors take over their index's count.
+    pub waiting: BTreeMap<i32, Arc<PodView>>,
 }
 
-/// Counts, and brings the status' counts and notes up to date.
-pub fn count(spec: &JobSpec, status: &mut JobStatus, pods: &[Arc<PodView>]) -> Count {
+/// The Pod keeps its finalizer until it is counted.
+pub fn is_held(pod: &PodView) -> bool {
+    pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == TRACKING)
+}
+
+/// A Pod that ended badly, or is taken away before it could end.
+pub fn is_failed(spec: &JobSpec, pod: &PodView) -> bool {
+    let phase = pod.status.phase.as_deref();
+    let taken = pod.metadata.deletion_timestamp.is_some() && phase != Some("Succeeded");
+    phase == Some("Failed") || taken && !replaces_failed_only(spec)
+}
+
+/// A Pod is replaced once it has ended, not when it begins to end.
+pub fn replaces_failed_only(spec: &JobSpec) -> bool {
+    spec.pod_replacement_policy.as_deref() == Some("Failed")
+}
+
+/// The Pod has a place in the Job: any, or an index below `completions`.
+fn has_place(spec: &JobSpec, pod: &PodView) -> bool {
+    !is_indexed(spec) || index(pod).is_some_and(|index| (0..spec.completions.unwrap_or(0)).contains(&index))
+}
+
+/// Adds up, turns settled notes into counts, and brings the other numbers of the status up to date.
+pub fn tally(spec: &JobSpec, status: &mut JobStatus, pods: &[Arc<PodView>]) -> Count {
     let mut count = Count::default();
-    let replace_failed_only = spec.pod_replacement_policy.as_deref() == Some("Failed");
-    let mut uncounted = status.uncounted_terminated_pods.take().unwrap_or_default();
-    settle(&mut uncounted, status, pods);
-    count.done = parse_indexes(status.completed_indexes.as_deref().unwrap_or_default());
-    let mut failures = Vec::new();
-    let mut last_success = None;
+    settle(status, pods);
+    let uncounted = status.uncounted_terminated_pods.clone().unwrap_or_default();
+    let completions = spec.completions.unwrap_or(0);
+    count.done = indexes::parse(status.completed_indexes.as_deref().unwrap_or_default(), completions);
+    count.given_up = indexes::parse(status.failed_indexes.as_deref().unwrap_or_default(), completions);
+    let (mut succeeded, mut failed) = (length(&uncounted.succeeded), length(&uncounted.failed));
+    let (mut failures, mut last_success) = (Vec::new(), None);
     for pod in pods {
-        let leaving = pod.metadata.deletion_timestamp.is_some();
-        let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let held = pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == TRACKING);
-        let failed = pod.status.phase.as_deref() == Some("Failed") || leaving && !replace_failed_only;
+        let fresh = |noted: &Option<Vec<String>>| is_held(pod) && has_place(spec, pod) && !has(noted, pod);
+        if pod.is_active() {
+            count.active.push(pod.clone());
+        } else if !pod.is_finished() {
+            count.terminating.push(pod.clone());
+        }
+        if !pod.is_finished() {
+            let all = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
+            count.restarts += all.map(|status| status.restart_count).sum::<i32>();
+        }
         if pod.status.phase.as_deref() == Some("Succeeded") {
             last_success = last_success.max(ended(pod));
-            if held {
-                note(&mut uncounted.succeeded, &uid);
-            }
-            if is_indexed(spec) {
-                count.done.extend(index(pod));
-            }
-        } else if failed {
+            succeeded += usize::from(fresh(&uncounted.succeeded));
+            count.done.extend(index(pod).filter(|_| is_indexed(spec) && fresh(&None)));
+        } else if is_failed(spec, pod) {
             failures.push(ended(pod));
-            if held {
-                note(&mut uncounted.failed, &uid);
+            let meaning = policy::failure(spec, pod);
+            failed += usize::from(fresh(&uncounted.failed) && meaning != Failure::Ignore);
+            count.given_up.extend(index(pod).filter(|_| fresh(&None) && indexes::is_last(spec, pod)));
+            if let (Failure::FailJob(why), None) = (meaning, &count.fails_job) {
+                count.fails_job = Some(why);
             }
-            count.terminating += usize::from(leaving && !pod.is_finished());
-        } else if leaving {
-            count.terminating += 1;
-        } else {
-            count.restarts += pod.status.container_statuses.iter().map(|status| status.restart_count).sum::<i32>();
-            count.active.push(pod.clone());
         }
     }
-    let length = |list: &Option<Vec<String>>| list.as_ref().map_or(0, Vec::len);
-    count.noted = uncounted.succeeded.iter().chain(&uncounted.failed).flatten().cloned().collect();
-    let positive = |count: Option<i32>| usize::try_from(count.unwrap_or(0)).unwrap_or(0);
-    count.succeeded = positive(status.succeeded) + length(&uncounted.succeeded);
-    count.failed = positive(status.failed) + length(&uncounted.failed);
-    if is_indexed(spec) {
-        status.completed_indexes = Some(format_indexes(&count.done)).filter(|text| !text.is_empty());
-        count.succeeded = count.done.len();
-    }
+    count.succeeded = if is_indexed(spec) { count.done.len() } else { size(status.succeeded) + succeeded };
+    count.failed = size(status.failed) + failed;
     count.last_failure = failures.iter().copied().flatten().max();
     count.failures_in_a_row = failures.iter().filter(|at| **at > last_success).count();
-    let number = |count: usize| Some(i32::try_from(count).unwrap_or(i32::MAX));
-    status.active = number(count.active.len()).filter(|active| *active > 0);
-    status.ready = number(count.active.iter().filter(|pod| pod.is_ready()).count());
-    status.terminating = number(count.terminating);
-    status.uncounted_terminated_pods = Some(uncounted);
+    let settled: BTreeSet<i32> = count.done.iter().chain(&count.given_up).copied().collect();
+    let running = count.active.iter().filter_map(|pod| index(pod));
+    count.waiting = indexes::waiting(spec, pods, &settled.into_iter().chain(running).collect());
+    show(spec, status, &count);
     count
 }
 
+fn show(spec: &JobSpec, status: &mut JobStatus, count: &Count) {
+    status.active = Some(number(count.active.len())).filter(|active| *active > 0);
+    status.ready = Some(number(count.active.iter().filter(|pod| pod.is_ready()).count()));
+    status.terminating = Some(number(count.terminating.len()));
+    if is_indexed(spec) {
+        status.succeeded = Some(number(count.done.len())).filter(|done| *done > 0);
+        status.completed_indexes = Some(indexes::format(&count.done)).filter(|text| !text.is_empty());
+        status.failed_indexes = spec.backoff_limit_per_index.map(|_| indexes::format(&count.given_up));
+    }
+}
+
+/// Notes the Pods whose end is known, and says which of them may lose their finalizer.
+pub fn note(
+    spec: &JobSpec,
+    status: &mut JobStatus,
+    count: &Count,
+    pods: &[Arc<PodView>],
+    ending: Option<Ending>,
+) -> Vec<Arc<PodView>> {
+    let uncounted = status.uncounted_terminated_pods.get_or_insert_default();
+    let mut released = Vec::new();
+    for pod in pods.iter().filter(|pod| is_held(pod)) {
+        if length(&uncounted.succeeded) + length(&uncounted.failed) >= MOST_NOTES {
+            break;
+        }
+        let succeeded = pod.status.phase.as_deref() == Some("Succeeded");
+        let failed = is_failed(spec, pod);
+        let waits = index(pod).and_then(|index| count.waiting.get(&index)).is_some_and(|last| same(last, pod));
+        if !succeeded && ending.is_none() && (!failed || waits) {
+            continue;
+        }
+        released.push(pod.clone());
+        if succeeded && !has(&uncounted.failed, pod) {
+            // An index is enough to count it once; other Pods are noted.
+            if !is_indexed(spec) {
+                add(&mut uncounted.succeeded, pod);
+            }
+        } else if (failed || ending == Some(Ending::Fails))
+            && has_place(spec, pod)
+            && policy::failure(spec, pod) != Failure::Ignore
+        {
+            add(&mut uncounted.failed, pod);
+        }
+    }
+    released
+}
+
 /// Notes whose Pod has lost its finalizer (or is gone) turn into counts.
-fn settle(uncounted: &mut UncountedTerminatedPods, status: &mut JobStatus, pods: &[Arc<PodView>]) {
-    let held = |uid: &String| {
-        let mut same = pods.iter().filter(|pod| pod.metadata.uid.as_ref() == Some(uid));
-        same.any(|pod| pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == TRACKING))
-    };
+fn settle(status: &mut JobStatus, pods: &[Arc<PodView>]) {
+    let mut uncounted = status.uncounted_terminated_pods.take().unwrap_or_default();
+    let held = |uid: &String| pods.iter().any(|pod| pod.metadata.uid.as_ref() == Some(uid) && is_held(pod));
     let take = |list: &mut Option<Vec<String>>, total: &mut Option<i32>| {
-        let all = list.take().unwrap_or_default();
-        let (wait, counted): (Vec<_>, Vec<_>) = all.into_iter().partition(held);
-        *total = Some(total.unwrap_or(0) + i32::try_from(counted.len()).unwrap_or(i32::MAX)).filter(|sum| *sum > 0);
+        let (wait, counted): (Vec<_>, Vec<_>) = list.take().unwrap_or_default().into_iter().partition(held);
+        *total = Some(total.unwrap_or(0) + number(counted.len())).filter(|sum| *sum > 0);
         *list = Some(wait).filter(|wait| !wait.is_empty());
     };
     take(&mut uncounted.succeeded, &mut status.succeeded);
     take(&mut uncounted.failed, &mut status.failed);
+    status.uncounted_terminated_pods = Some(uncounted);
 }
 
-fn note(list: &mut Option<Vec<String>>, uid: &str) {
-    let list = list.get_or_insert_default();
-    if !list.iter().any(|known| known == uid) {
-        list.push(uid.to_owned());
+/// Nothing is noted that is not counted yet.
+pub fn is_settled(status: &JobStatus) -> bool {
+    status.uncounted_terminated_pods.as_ref().is_none_or(|notes| *notes == UncountedTerminatedPods::default())
+}
+
+/// When a Pod ended: its last container, or else when it was last ready, or was taken away.
+pub fn ended(pod: &PodView) -> Option<Timestamp> {
+    let states = pod.status.container_statuses.iter().map(|status| status.state.as_ref()?.terminated.as_ref());
+    let finished: Option<Vec<_>> = states.map(|state| Some(state?.finished_at.as_ref()?.0)).collect();
+    let unready = pod.condition("Ready").filter(|ready| ready.status == "False");
+    let taken = pod.metadata.deletion_timestamp.as_ref().and_then(|time| {
+        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+        time.0.checked_sub(SignedDuration::from_secs(grace)).ok()
+    });
+    finished
+        .and_then(|times| times.into_iter().max())
+        .or_else(|| unready.and_then(|ready| ready.last_transition_time.as_ref()).map(|time| time.0))
+        .or(taken)
+        .or_else(|| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
+fn same(a: &PodView, b: &PodView) -> bool {
+    a.metadata.uid == b.metadata.uid
+}
+
+fn has(list: &Option<Vec<String>>, pod: &PodView) -> bool {
+    list.iter().flatten().any(|uid| pod.metadata.uid.as_ref() == Some(uid))
+}
+
+fn add(list: &mut Option<Vec<String>>, pod: &PodView) {
+    if !has(list, pod) {
+        list.get_or_insert_default().extend(pod.metadata.uid.clone());
     }
 }
 
-/// When a Pod's last container ended.
-fn ended(pod: &PodView) -> Option<Timestamp> {
-    let states = pod.status.container_statuses.iter().filter_map(|status| status.state.as_ref()?.terminated.as_ref());
-    let finished = states.filter_map(|state| state.finished_at.as_ref()).map(|time| time.0).max();
-    let changed = pod.status.conditions.iter().filter_map(|c| c.last_transition_time.as_ref()).map(|time| time.0).max();
-    finished.or(changed).or_else(|| pod.metadata.deletion_timestamp.as_ref().map(|time| time.0))
+fn length(list: &Option<Vec<String>>) -> usize {
+    list.as_ref().map_or(0, Vec::len)
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn size(count: Option<i32>) -> usize {
+    usize::try_from(count.unwrap_or(0)).unwrap_or(0)
 }
 
 impl Count {
-    /// The Pod's end is noted, so its finalizer may go.
-    pub fn is_noted(&self, pod: &PodView) -> bool {
-        pod.metadata.uid.as_ref().is_some_and(|uid| self.noted.contains(uid))
+    /// Indexes that have neither ended for good nor a Pod, lowest first.
+    pub fn free_indexes(&self, spec: &JobSpec) -> impl Iterator<Item = i32> + '_ {
+        let ending = self.terminating.iter().filter(|_| replaces_failed_only(spec));
+        let taken: BTreeSet<_> = self.active.iter().chain(ending).filter_map(|pod| index(pod)).collect();
+        (0..spec.completions.unwrap_or(0))
+            .filter(move |index| !taken.contains(index) && !self.done.contains(index) && !self.given_up.contains(index))
     }
-
-    /// The status being made.
-    pub fn status(&self, job: &Job) -> JobStatus {
-        job.status.clone().unwrap_or_default()
-    }
-
-    /// Nothing is left to note or to count.
-    pub fn is_settled(&self) -> bool {
-        self.noted.is_empty()
-    }
-
-    /// Pods being deleted whose replacement has to wait for their end.
-    pub fn terminating_to_wait(&self, spec: &JobSpec) -> usize {
-        if spec.pod_replacement_policy.as_deref() == Some("Failed") { self.terminating } else { 0 }
-    }
-
-    /// Indexes that have neither succeeded nor an active Pod, lowest first.
-    pub fn free_indexes(&self, completions: usize) -> impl Iterator<Item = i32> + '_ {
-        let taken: BTreeSet<_> = self.active.iter().filter_map(|pod| index(pod)).collect();
-        let all = 0..i32::try_from(completions).unwrap_or(i32::MAX);
-        all.filter(move |index| !taken.contains(index) && !self.done.contains(index))
-    }
-}
-
-/// `0-2,4` as a set.
-pub fn parse_indexes(text: &str) -> BTreeSet<i32> {
-    let range = |part: &str| {
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
-        Some(from.parse::<i32>().ok()?..=to.parse().ok()?)
-    };
-    text.split(',').filter_map(range).flatten().collect()
-}
-
-/// A set as `0,1,4-6`: runs of two or more are joined by a dash, as Kubernetes does.
-pub fn format_indexes(indexes: &BTreeSet<i32>) -> String {
-    let mut runs: Vec<(i32, i32)> = Vec::new();
-    for &index in indexes {
-        match runs.last_mut() {
-            Some((_, end)) if *end + 1 == index => *end = index,
-            _ => runs.push((index, index)),
-        }
-    }
-    let text = |&(from, to): &(i32, i32)| match to - from {
-        0 => from.to_string(),
-        1 => format!("{from},{to}"),
-        _ => format!("{from}-{to}"),
-    };
-    runs.iter().map(text).collect::<Vec<_>>().join(",")
 }

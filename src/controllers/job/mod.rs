@@ -6,16 +6,19 @@
 //! note turns into a count once the finalizer is gone. Source: kube-controller-manager,
 //! pkg/controller/job. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 //!
-//! The files: `counting` (what the Pods add up to), `verdict` (whether it is over), and here the
-//! Pods that are missing or too many.
+//! The files: `counting` (what the Pods add up to), `policy` (the Job's own rules about failure and
+//! success), `indexes` (Indexed Jobs), `verdict` (whether it is over), and here the Pods that are
+//! missing or too many.
 
 mod counting;
+mod indexes;
+mod policy;
 mod verdict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -25,8 +28,8 @@ use super::owners::{self, Claim};
 use super::plan::{Action, MERGE, Plan, Step, reference};
 use super::pods;
 use super::runner::{Moment, Room};
-use crate::client::ObjectKey;
 use crate::client::views::PodView;
+use crate::client::{Informer, ObjectKey};
 use counting::Count;
 pub use verdict::finished_as;
 
@@ -41,31 +44,64 @@ const LONGEST_BACKOFF: i64 = 600;
 /// Keeps a Pod until it is counted.
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// Who manages a Job that does not say. Source: batch/v1 types.go, JobControllerName.
+const MANAGER: &str = "kubernetes.io/job-controller";
 
 /// Starts the loop.
 pub fn start(room: Room) {
     let (jobs, pods) = (room.informer::<Job>(), room.informer::<PodView>());
     room.wake_self(&jobs);
     let known = jobs.clone();
-    room.wake(&pods, move |pod| {
-        if owners::controller_of(&pod.metadata).is_some() {
-            return owners::controller_key(&pod.metadata, "Job").into_iter().collect();
-        }
-        let all = known.in_namespace(pod.metadata.namespace.as_deref().unwrap_or_default());
-        let matching = all.iter().filter(|job| {
-            let selector = spec(job).selector.as_ref().and_then(owners::selector);
-            selector.is_some_and(|selector| owners::matches(&selector, &pod.metadata))
-        });
-        matching.map(|job| ObjectKey::of(&job.metadata)).collect()
-    });
+    room.wake(&pods, move |pod| jobs_of(pod, &known));
     room.run("job-controller", WORKERS, move |key, moment| {
-        let Some(job) = jobs.get(key) else {
-            // The Job is gone: nobody counts its Pods any more.
-            return Plan::none();
+        let Some(job) = jobs.get(key).filter(|_| !key.name.is_empty()) else {
+            return forget(&pods.in_namespace(&key.namespace), key);
         };
-        let Some(selector) = spec(&job).selector.as_ref().and_then(owners::selector) else { return Plan::none() };
-        reconcile(&job, owners::claim(&*job, &selector, &pods), moment)
+        let spec = spec(&job);
+        if spec.managed_by.as_deref().is_some_and(|manager| manager != MANAGER) {
+            return Plan::none();
+        }
+        let Some(selector) = spec.selector.as_ref().and_then(owners::selector) else { return Plan::none() };
+        reconcile(&job, claim(&job, &selector, &pods), moment)
     });
+}
+
+/// The Jobs a Pod matters to: its controller, or for an orphan those that match it. An orphan that
+/// is held wakes the key without a name too, which stands for the orphans of the namespace.
+fn jobs_of(pod: &PodView, jobs: &Informer<Job>) -> Vec<ObjectKey> {
+    if owners::controller_of(&pod.metadata).is_some() {
+        return owners::controller_key(&pod.metadata, "Job").into_iter().collect();
+    }
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let all = jobs.in_namespace(namespace);
+    let matching = all.iter().filter(|job| {
+        let selector = spec(job).selector.as_ref().and_then(owners::selector);
+        selector.is_some_and(|selector| owners::matches(&selector, &pod.metadata))
+    });
+    let orphans = counting::is_held(pod).then(|| ObjectKey::new(namespace, ""));
+    matching.map(|job| ObjectKey::of(&job.metadata)).chain(orphans).collect()
+}
+
+/// Lets go the Pods that nobody counts: those of a Job that is gone, or of none.
+fn forget(pods: &[Arc<PodView>], key: &ObjectKey) -> Plan {
+    let mut plan = Plan::none();
+    let left = pods.iter().filter(|pod| match owners::controller_of(&pod.metadata) {
+        Some(owner) => owner.kind == "Job" && owner.name == key.name,
+        None => key.name.is_empty(),
+    });
+    plan.steps.extend(left.filter_map(|pod| release(pod)).map(Step::Do));
+    plan
+}
+
+/// What the Job owns: a Pod that it adopts is held until it is counted, one that it lets go is not.
+fn claim(job: &Job, selector: &kube::core::Selector, pods: &Informer<PodView>) -> Claim<PodView> {
+    let mut claim = owners::claim(job, selector, pods);
+    for patch in &mut claim.patches {
+        let released = patch.body.pointer("/metadata/ownerReferences/0/$patch").is_some();
+        let field = if released { "$deleteFromPrimitiveList/finalizers" } else { "finalizers" };
+        patch.body["metadata"][field] = json!([TRACKING]);
+    }
+    claim
 }
 
 /// The spec, empty where there is none.
@@ -90,86 +126,107 @@ pub fn reconcile(job: &Job, claim: Claim<PodView>, moment: &Moment) -> Plan {
     }
     let pods = claim.owned;
     if verdict::is_finished(job) || job.metadata.deletion_timestamp.is_some() {
-        release_all(&pods, &mut plan);
+        // Nobody will count them any more.
+        plan.steps.extend(pods.iter().filter_map(|pod| release(pod)).map(Step::Do));
         return plan;
     }
     let spec = spec(job);
-    let mut next = job.clone();
-    let count = counting::count(&spec, next.status.get_or_insert_default(), &pods);
     let suspended = spec.suspend.unwrap_or(false);
-    if !suspended && count.status(&next).start_time.is_none() {
-        next.status.get_or_insert_default().start_time = Some(Time(moment.now));
+    let mut next = job.clone();
+    let count = counting::tally(&spec, next.status.get_or_insert_default(), &pods);
+    let status = next.status.get_or_insert_default();
+    if !suspended && status.start_time.is_none() {
+        status.start_time = Some(Time(moment.now));
     }
-    verdict::judge(&mut next, &spec, &count, moment.now, &mut plan);
+    let ending = verdict::judge(&mut next, &spec, &count, moment.now, &mut plan);
+    let released = counting::note(&spec, next.status.get_or_insert_default(), &count, &pods, ending);
+    match ending {
+        Some(ending) => verdict::finish(&mut next, &count, ending, moment.now, &mut plan),
+        None => verdict::suspend(&mut next, &spec, moment.now, &mut plan),
+    }
     if next.status != job.status {
         plan.act(Action::update_sub(&next, "status"));
     }
-    for pod in pods.iter().filter(|pod| count.is_noted(pod)) {
-        plan.steps.extend(release(pod).map(Step::Do));
-    }
-    if suspended || verdict::is_over(&next) {
-        stop(job, &count.active, &mut plan);
+    plan.steps.extend(released.iter().filter_map(|pod| release(pod)).map(Step::Do));
+    if ending.is_some() {
+        delete(job, &count.active, &mut plan);
+    } else if suspended {
+        withdraw(job, &count.active, &mut plan);
     } else {
         manage(job, &spec, &count, moment.now, &mut plan);
     }
     plan
 }
 
-/// Creates what is missing, deletes what is too many.
+/// Creates what is missing, withdraws what is too much.
 fn manage(job: &Job, spec: &JobSpec, count: &Count, now: Timestamp, plan: &mut Plan) {
     let active = count.active.len();
     let parallelism = size(spec.parallelism.unwrap_or(1));
     let wanted = match spec.completions {
-        None if count.succeeded > 0 => active.min(parallelism),
+        None if count.succeeded > 0 => active,
         None => parallelism,
         Some(completions) => size(completions).saturating_sub(count.succeeded).min(parallelism),
     };
-    if active > wanted {
-        stop(job, &pods::surplus(count.active.clone(), &[], active - wanted, now), plan);
-        return;
+    let surplus = surplus(spec, count, active.saturating_sub(wanted), now);
+    if !surplus.is_empty() {
+        return withdraw(job, &surplus, plan);
     }
-    let missing = wanted.saturating_sub(active + count.terminating_to_wait(spec)).min(BURST);
+    let leaving = if counting::replaces_failed_only(spec) { count.terminating.len() } else { 0 };
+    let missing = wanted.saturating_sub(active + leaving).min(BURST);
     if missing == 0 {
         return;
     }
-    if let Some(at) = backoff_ends(count).filter(|at| *at > now) {
-        plan.again_at(at, now);
-        return;
+    let per_index = spec.backoff_limit_per_index.is_some();
+    let again = count.last_failure.filter(|_| !per_index);
+    let again = again.and_then(|last| indexes::after(last, count.failures_in_a_row));
+    if let Some(at) = again.filter(|at| *at > now) {
+        return plan.again_at(at, now);
     }
     let pods: Vec<_> = if is_indexed(spec) {
-        count
-            .free_indexes(size(spec.completions.unwrap_or(0)))
-            .take(missing)
-            .map(|index| pod(job, spec, Some(index)))
-            .collect()
+        let retry_at = |index: &i32| count.waiting.get(index).and_then(|last| indexes::retry_at(last));
+        let free: Vec<_> = count.free_indexes(spec).take(missing).collect();
+        let (ready, waiting): (Vec<_>, Vec<_>) = free.into_iter().partition(|i| retry_at(i).is_none_or(|at| at <= now));
+        if let Some(at) = waiting.iter().filter_map(retry_at).min() {
+            plan.again_at(at, now);
+        }
+        ready.into_iter().map(|index| indexed(job, spec, index, count)).collect()
     } else {
-        vec![pod(job, spec, None); missing]
+        vec![pod(job, spec); missing]
     };
-    plan.steps.push(Step::Burst(pods.iter().map(|pod| pods::create(job, pod)).collect()));
+    if !pods.is_empty() {
+        plan.steps.push(Step::Burst(pods.iter().map(|pod| pods::create(job, pod)).collect()));
+    }
+}
+
+/// The Pods to withdraw: those without a place of their own, and then the least useful.
+fn surplus(spec: &JobSpec, count: &Count, at_least: usize, now: Timestamp) -> Vec<Arc<PodView>> {
+    // Least useful first, so that the last of an index is the one to keep.
+    let ordered = pods::surplus(count.active.clone(), &[], count.active.len(), now);
+    let keeps = |at: usize, pod: &PodView| {
+        let places = 0..spec.completions.unwrap_or(0);
+        let again = ordered[at + 1..].iter().any(|later| index(later) == index(pod));
+        !is_indexed(spec) || !again && index(pod).is_some_and(|index| places.contains(&index))
+    };
+    let (keep, drop): (Vec<_>, Vec<_>) = ordered.iter().enumerate().partition(|(at, pod)| keeps(*at, pod));
+    let more = at_least.saturating_sub(drop.len());
+    drop.into_iter().chain(keep.into_iter().take(more)).map(|(_, pod)| pod.clone()).take(BURST).collect()
 }
 
 fn size(count: i32) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-/// After failures the next Pod waits: 10 s, 20 s, 40 s, up to ten minutes after the last one.
-fn backoff_ends(count: &Count) -> Option<Timestamp> {
-    let last = count.last_failure?;
-    let failures = u32::try_from(count.failures_in_a_row).unwrap_or(u32::MAX).clamp(1, 30);
-    let seconds = FIRST_BACKOFF.saturating_mul(1 << (failures - 1)).min(LONGEST_BACKOFF);
-    last.checked_add(SignedDuration::from_secs(seconds)).ok()
-}
-
-fn stop(job: &Job, pods: &[Arc<PodView>], plan: &mut Plan) {
+fn delete(job: &Job, pods: &[Arc<PodView>], plan: &mut Plan) {
     let about = reference(job);
     if !pods.is_empty() {
         plan.steps.push(Step::Burst(pods.iter().map(|pod| pods::delete(&about, &pod.metadata)).collect()));
     }
 }
 
-/// A finished Job holds no Pod back.
-fn release_all(pods: &[Arc<PodView>], plan: &mut Plan) {
+/// Takes Pods away that shall not count as failures.
+fn withdraw(job: &Job, pods: &[Arc<PodView>], plan: &mut Plan) {
     plan.steps.extend(pods.iter().filter_map(|pod| release(pod)).map(Step::Do));
+    delete(job, pods, plan);
 }
 
 fn release(pod: &PodView) -> Option<Action> {
@@ -183,21 +240,34 @@ fn release(pod: &PodView) -> Option<Action> {
     Some(Action::patch::<PodView>(&pod.metadata, "", MERGE, patch))
 }
 
-/// A Pod of the Job, for this index where it has one.
-fn pod(job: &Job, spec: &JobSpec, index: Option<i32>) -> Pod {
+/// A Pod of the Job.
+fn pod(job: &Job, spec: &JobSpec) -> Pod {
     let mut pod = pods::from_template(job, &spec.template);
-    pod.metadata.finalizers.get_or_insert_default().push(TRACKING.into());
-    let Some(index) = index else { return pod };
+    let finalizers = pod.metadata.finalizers.get_or_insert_default();
+    if !finalizers.iter().any(|finalizer| finalizer == TRACKING) {
+        finalizers.push(TRACKING.into());
+    }
+    pod
+}
+
+/// The Pod of an index.
+fn indexed(job: &Job, spec: &JobSpec, index: i32, count: &Count) -> Pod {
+    let mut pod = pod(job, spec);
     let name = job.metadata.name.as_deref().unwrap_or_default();
     pod.metadata.generate_name = Some(format!("{name}-{index}-"));
-    let note = |map: &mut Option<BTreeMap<String, String>>| {
-        map.get_or_insert_default().insert(INDEX.into(), index.to_string());
+    let note = |map: &mut Option<BTreeMap<String, String>>, key: &str, value: i32| {
+        map.get_or_insert_default().insert(key.into(), value.to_string());
     };
-    note(&mut pod.metadata.annotations);
-    note(&mut pod.metadata.labels);
+    note(&mut pod.metadata.annotations, INDEX, index);
+    note(&mut pod.metadata.labels, INDEX, index);
+    if spec.backoff_limit_per_index.is_some() {
+        for (key, value) in indexes::annotations(spec, count.waiting.get(&index).map(|last| &**last)) {
+            note(&mut pod.metadata.annotations, key, value);
+        }
+    }
     let template = pod.spec.get_or_insert_default();
     template.hostname = Some(format!("{name}-{index}"));
-    let from = ObjectFieldSelector { field_path: format!("metadata.annotations['{INDEX}']"), api_version: None };
+    let from = ObjectFieldSelector { field_path: format!("metadata.labels['{INDEX}']"), api_version: None };
     let variable = EnvVar {
         name: "JOB_COMPLETION_INDEX".into(),
         value_from: Some(EnvVarSource { field_ref: Some(from), ..Default::default() }),

@@ -9,11 +9,23 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::counting::Count;
+use super::counting::{self, Count};
+use super::{is_indexed, policy};
 use crate::controllers::plan::{Note, Plan, reference};
 
 /// Kubernetes' own default. Source: defaults.jsonl, Job.
 const BACKOFF_LIMIT: i32 = 6;
+/// Why a Job can fail. Source: batch/v1 types.go, JobReason….
+const FAILURES: [&str; 5] =
+    ["PodFailurePolicy", "BackoffLimitExceeded", "DeadlineExceeded", "MaxFailedIndexesExceeded", "FailedIndexes"];
+
+/// How a Job will end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Ending {
+    Succeeds,
+    Fails,
+}
 
 /// The Job is over and its Pods are counted.
 pub fn is_finished(job: &Job) -> bool {
@@ -30,37 +42,38 @@ pub fn finished_as(job: &Job) -> Option<(&'static str, Option<Timestamp>)> {
     })
 }
 
-/// It is decided that the Job ends; its Pods may still run.
-pub fn is_over(job: &Job) -> bool {
-    is_finished(job) || has(job, "SuccessCriteriaMet") || has(job, "FailureTarget")
-}
-
 fn has(job: &Job, type_: &str) -> bool {
     let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|condition| condition.type_ == type_ && condition.status == "True")
 }
 
-/// Decides, and says so.
-pub fn judge(next: &mut Job, spec: &JobSpec, count: &Count, now: Timestamp, plan: &mut Plan) {
-    suspend(next, spec, now, plan);
-    if !is_over(next) {
-        if let Some((reason, message)) = failure(next, spec, count, now, plan) {
-            add(next, "FailureTarget", reason, message, now);
-        } else if succeeded(spec, count) {
-            add(next, "SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods", now);
-        }
+/// Decides whether it is over, once and for all, and shows it.
+pub fn judge(next: &mut Job, spec: &JobSpec, count: &Count, now: Timestamp, plan: &mut Plan) -> Option<Ending> {
+    if has(next, "SuccessCriteriaMet") {
+        return Some(Ending::Succeeds);
     }
-    let quiet = count.active.is_empty() && count.terminating == 0 && count.is_settled();
-    if quiet && is_over(next) {
-        finish(next, now, plan);
+    if has(next, "FailureTarget") {
+        return Some(Ending::Fails);
     }
+    if let Some((reason, message)) = failure(next, spec, count, now, plan) {
+        add(next, "FailureTarget", reason, &message, now);
+        return Some(Ending::Fails);
+    }
+    let (reason, message) = success(spec, count)?;
+    add(next, "SuccessCriteriaMet", reason, &message, now);
+    Some(Ending::Succeeds)
 }
 
-fn succeeded(spec: &JobSpec, count: &Count) -> bool {
-    match spec.completions {
-        Some(completions) => count.succeeded >= usize::try_from(completions).unwrap_or(0),
-        None => count.succeeded > 0 && count.active.is_empty(),
+fn success(spec: &JobSpec, count: &Count) -> Option<(&'static str, String)> {
+    if let Some(message) = policy::success(spec, &count.done).filter(|_| is_indexed(spec)) {
+        return Some(("SuccessPolicy", message));
     }
+    let enough = match spec.completions {
+        Some(completions) => count.succeeded >= usize::try_from(completions).unwrap_or(0),
+        None => count.succeeded > 0,
+    };
+    (enough && count.active.is_empty())
+        .then(|| ("CompletionsReached", "Reached expected number of succeeded pods".to_owned()))
 }
 
 fn failure(
@@ -69,46 +82,76 @@ fn failure(
     count: &Count,
     now: Timestamp,
     plan: &mut Plan,
-) -> Option<(&'static str, &'static str)> {
+) -> Option<(&'static str, String)> {
+    if let Some(why) = &count.fails_job {
+        return Some(("PodFailurePolicy", why.clone()));
+    }
     let limit = spec.backoff_limit.unwrap_or(BACKOFF_LIMIT);
     let failed = i32::try_from(count.failed).unwrap_or(i32::MAX);
     let on_failure = spec.template.spec.as_ref().and_then(|pod| pod.restart_policy.as_deref()) == Some("OnFailure");
     let restarted = on_failure && if limit == 0 { count.restarts > 0 } else { count.restarts >= limit };
     if failed > limit || restarted {
-        return Some(("BackoffLimitExceeded", "Job has reached the specified backoff limit"));
+        return Some(("BackoffLimitExceeded", "Job has reached the specified backoff limit".into()));
     }
-    let start = next.status.as_ref()?.start_time.as_ref()?.0;
-    let seconds = spec.active_deadline_seconds.filter(|_| !spec.suspend.unwrap_or(false))?;
-    let end = start.checked_add(SignedDuration::from_secs(seconds)).ok()?;
-    if now >= end {
-        return Some(("DeadlineExceeded", "Job was active longer than specified deadline"));
+    if is_late(next, spec, now, plan) {
+        return Some(("DeadlineExceeded", "Job was active longer than specified deadline".into()));
     }
-    plan.again(Duration::try_from(end.duration_since(now)).unwrap_or_default());
-    None
+    spec.backoff_limit_per_index?;
+    let (lost, completions) = (count.given_up.len(), usize::try_from(spec.completions.unwrap_or(0)).unwrap_or(0));
+    let most = spec.max_failed_indexes.map(|most| usize::try_from(most).unwrap_or(0));
+    if most.is_some_and(|most| lost > most) {
+        let message = "Job has exceeded the specified maximal number of failed indexes";
+        return Some(("MaxFailedIndexesExceeded", message.into()));
+    }
+    (lost > 0 && lost + count.done.len() >= completions).then(|| ("FailedIndexes", "Job has failed indexes".into()))
 }
 
-fn finish(next: &mut Job, now: Timestamp, plan: &mut Plan) {
-    let (from, to) =
-        if has(next, "FailureTarget") { ("FailureTarget", "Failed") } else { ("SuccessCriteriaMet", "Complete") };
+/// The Job's time is up; before that, the plan looks again when it will be.
+fn is_late(next: &Job, spec: &JobSpec, now: Timestamp, plan: &mut Plan) -> bool {
+    let end = || {
+        let start = next.status.as_ref()?.start_time.as_ref()?.0;
+        let seconds = spec.active_deadline_seconds.filter(|_| !spec.suspend.unwrap_or(false))?;
+        start.checked_add(SignedDuration::from_secs(seconds)).ok()
+    };
+    let Some(end) = end() else { return false };
+    if now < end {
+        plan.again(Duration::try_from(end.duration_since(now)).unwrap_or_default());
+    }
+    now >= end
+}
+
+/// Says the last word, once no Pod runs and none is left to count.
+pub fn finish(next: &mut Job, count: &Count, ending: Ending, now: Timestamp, plan: &mut Plan) {
+    let settled = next.status.as_ref().is_none_or(counting::is_settled);
+    if !settled || !count.active.is_empty() || !count.terminating.is_empty() {
+        return;
+    }
+    let (from, to) = match ending {
+        Ending::Succeeds => ("SuccessCriteriaMet", "Complete"),
+        Ending::Fails => ("FailureTarget", "Failed"),
+    };
     let conditions = next.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
     let Some(known) = conditions.into_iter().find(|condition| condition.type_ == from) else { return };
     let (reason, message) = (known.reason.unwrap_or_default(), known.message.unwrap_or_default());
     add(next, to, &reason, &message, now);
     let about = reference(next);
-    if to == "Complete" {
+    if ending == Ending::Succeeds {
         next.status.get_or_insert_default().completion_time = Some(Time(now));
+        let most = next.spec.as_ref().and_then(|spec| spec.completions);
+        if most.is_some_and(|most| count.succeeded > usize::try_from(most).unwrap_or(0)) {
+            let words = "Too many succeeded pods running after completion count reached";
+            plan.say(Note::warning(about.clone(), "TooManySucceededPods", words));
+        }
         plan.say(Note::normal(about, "Completed", "Job completed"));
-    } else {
-        let reason = if reason == "DeadlineExceeded" { "DeadlineExceeded" } else { "BackoffLimitExceeded" };
+    } else if let Some(reason) = FAILURES.into_iter().find(|known| *known == reason) {
         plan.say(Note::warning(about, reason, message));
     }
 }
 
 /// Follows `spec.suspend`.
-fn suspend(next: &mut Job, spec: &JobSpec, now: Timestamp, plan: &mut Plan) {
+pub fn suspend(next: &mut Job, spec: &JobSpec, now: Timestamp, plan: &mut Plan) {
     let wanted = spec.suspend.unwrap_or(false);
-    let known = has(next, "Suspended");
-    if wanted == known || is_over(next) {
+    if wanted == has(next, "Suspended") {
         return;
     }
     let (reason, message) = if wanted { ("JobSuspended", "Job suspended") } else { ("JobResumed", "Job resumed") };

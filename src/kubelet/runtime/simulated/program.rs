@@ -281,6 +281,8 @@ fn known(image: &str, config: &ContainerConfig) -> Known {
         }
         "redis" => server("echo Ready to accept connections tcp; sleep infinity".to_owned(), &[6379]),
         "postgres" => server("echo database system is ready to accept connections; sleep infinity".to_owned(), &[5432]),
+        // The same images under another registry's name.
+        _ if is_shell_image(image) => Known { heeds_term: false, ..job("true".to_owned()) },
         _ => Known { listens: Listens::Anywhere, ..job("sleep infinity".to_owned()) },
     }
 }
