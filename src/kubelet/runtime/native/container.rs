@@ -61,7 +61,7 @@ pub struct Container {
     /// Its terminal, if it has one.
     pub terminal: Mutex<Option<Arc<Terminal>>>,
     /// Commands that run beside it.
-    pub beside: Mutex<Vec<Arc<Process>>>,
+    beside: Mutex<Vec<Arc<Process>>>,
     /// What it used when it was last asked.
     pub sample: Mutex<Option<Sample>>,
     resources: Mutex<Resources>,
@@ -268,6 +268,13 @@ impl Container {
     fn uses_too_much(&self, process: &Process) -> bool {
         let limit = self.resources.lock().memory_limit_bytes.and_then(|limit| u64::try_from(limit).ok());
         limit.is_some_and(|limit| usage::memory_bytes(&self.processes(process)) > limit)
+    }
+
+    /// Counts a command that runs beside it, as long as it runs.
+    pub fn note(&self, process: Arc<Process>) {
+        let mut beside = self.beside.lock();
+        beside.retain(|process| process.ended().is_none());
+        beside.push(process);
     }
 
     /// The numbers of all its processes.

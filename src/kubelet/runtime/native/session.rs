@@ -105,7 +105,7 @@ async fn with_pipes(container: &Container, token: u64, exec: &Exec) -> std::resu
     let (stdout, printed) = output(exec.streams.stdout)?;
     let (stderr, complained) = output(exec.streams.stderr)?;
     let process = Arc::new(start(container, token, &exec.command, Some([stdin, stdout, stderr])).await?);
-    container.beside.lock().push(process.clone());
+    container.note(process.clone());
     let ours_to_end = Ours(process);
     Ok(Session {
         stdin: ours.map(|it| Box::new(it) as _),
@@ -121,7 +121,7 @@ async fn with_terminal(container: &Container, token: u64, exec: &Exec) -> std::r
     let end = process.terminal.take().ok_or_else(|| NotStarted { why: "no terminal came".into(), code: 128 })?;
     let terminal = Terminal::new(end)?;
     let process = Arc::new(process);
-    container.beside.lock().push(process.clone());
+    container.note(process.clone());
     let (resize, sizes) = mpsc::channel(SIZES);
     let ours_to_end = Ours(process);
     let stdin = exec.streams.stdin.then(|| terminal.keyboard()).transpose()?;
@@ -162,7 +162,7 @@ pub async fn exec_sync(container: Arc<Container>, token: u64, command: &[String]
         Ok::<_, NotStarted>((Ours(Arc::new(process)), pipe::Receiver::from_owned_fd(ours.into())?))
     };
     let (process, mut printed) = run.await.map_err(refused)?;
-    container.beside.lock().push(process.0.clone());
+    container.note(process.0.clone());
     let mut output = BytesMut::new();
     let mut buffer = vec![0; PIPE_BYTES];
     let mut read = async |output: &mut BytesMut| loop {

@@ -37,6 +37,8 @@ fn refuse(fault: &io::Error) {
 }
 
 fn prepare() -> io::Result<ExitCode> {
+    // Ctrl-C in tutor's terminal is for tutor, which then ends this in its own order.
+    rustix::process::setsid()?;
     user::enter().map_err(|fault| io::Error::new(fault.kind(), format!("user namespace: {fault}")))?;
     wire::send(io::stdin(), &FromInside::Answer(Ok(())), &[])?;
     // tutor writes the maps from outside, and says so.
