@@ -8,6 +8,7 @@
 
 mod reader;
 
+use super::depth;
 use super::prune;
 use super::resource::{Resource, Subresource, api_version, parse_api_version};
 use super::schema::Schema;
@@ -95,7 +96,7 @@ pub fn decode(bytes: &[u8], media: MediaType, target: &Target, validation: Field
             let value = reader::read_type(bytes).map_err(|error| unrecognized(bytes, target, &error))?;
             check_kind(&value, target)?;
             let read = reader::read(typed_schema(target), &mut serde_json::Deserializer::from_slice(bytes));
-            read.map_err(|error| cannot_handle(target, &value, depth(&error)))?
+            read.map_err(|error| cannot_handle(target, &value, max_depth(&error)))?
         }
         MediaType::Yaml => {
             let document = yaml::parse_document(bytes)
@@ -161,7 +162,7 @@ fn typed_schema<'a>(target: &Target<'a>) -> Option<&'a Schema> {
 }
 
 /// Kubernetes' words for a body that nests too deeply.
-fn depth(error: &str) -> &str {
+fn max_depth(error: &str) -> &str {
     if error.starts_with("recursion limit") { "exceeded max depth" } else { error }
 }
 
@@ -171,6 +172,9 @@ fn finish(
     target: &Target,
     validation: FieldValidation,
 ) -> Result<Decoded, Status> {
+    if depth::of(&value) > depth::MAX {
+        return Err(cannot_handle(target, &value, "exceeded max depth"));
+    }
     if target.custom {
         problems.extend(prune::prune(&mut value, target.schema));
     }

@@ -117,6 +117,9 @@ fn first_mismatch(text: &str) -> (&str, &'static str) {
     (rest, "Z07:00")
 }
 
+/// How deep Go reads. Source: encoding/json, maxNestingDepth.
+const MAX_DEPTH: usize = 10_000;
+
 /// A JSON reader that only knows how Go complains.
 struct Scanner<'a> {
     bytes: &'a [u8],
@@ -126,10 +129,74 @@ struct Scanner<'a> {
 type Scan = Result<(), String>;
 
 impl Scanner<'_> {
+    /// Reads everything. What is open is kept in a list and not on the stack: a body may open a
+    /// million brackets.
     fn document(&mut self) -> Scan {
-        self.value()?;
+        let mut open = Vec::new();
+        loop {
+            self.space();
+            match self.peek() {
+                Some(b'{' | b'[') if open.len() == MAX_DEPTH => return Err("exceeded max depth".into()),
+                Some(bracket @ (b'{' | b'[')) => {
+                    self.at += 1;
+                    self.space();
+                    open.push(bracket);
+                    if !self.closes(bracket) {
+                        self.key(bracket)?;
+                        continue;
+                    }
+                    self.at += 1;
+                    open.pop();
+                }
+                _ => self.scalar()?,
+            }
+            if self.after_value(&mut open)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Closes what ends here; whether that was all.
+    fn after_value(&mut self, open: &mut Vec<u8>) -> Result<bool, String> {
+        loop {
+            self.space();
+            match (open.last().copied(), self.peek()) {
+                (None, None) => return Ok(true),
+                (None, Some(_)) => return self.invalid("after top-level value").map(|()| false),
+                (Some(bracket), Some(b',')) => {
+                    self.at += 1;
+                    return self.key(bracket).map(|()| false);
+                }
+                (Some(bracket), _) if self.closes(bracket) => {
+                    self.at += 1;
+                    open.pop();
+                }
+                (Some(b'{'), _) => return self.invalid("after object key:value pair").map(|()| false),
+                _ => return self.invalid("after array element").map(|()| false),
+            }
+        }
+    }
+
+    fn closes(&self, bracket: u8) -> bool {
+        self.peek() == Some(if bracket == b'{' { b'}' } else { b']' })
+    }
+
+    /// The key before a value of an object; nothing in an array.
+    fn key(&mut self, bracket: u8) -> Scan {
+        if bracket != b'{' {
+            return Ok(());
+        }
         self.space();
-        if self.at < self.bytes.len() { self.invalid("after top-level value") } else { Ok(()) }
+        if self.peek() != Some(b'"') {
+            return self.invalid("looking for beginning of object key string");
+        }
+        self.string()?;
+        self.space();
+        if self.peek() != Some(b':') {
+            return self.invalid("after object key");
+        }
+        self.at += 1;
+        Ok(())
     }
 
     fn space(&mut self) {
@@ -147,16 +214,21 @@ impl Scanner<'_> {
         let shown = match byte {
             b'\'' => r"'\''".to_string(),
             b'"' => "'\"'".to_string(),
-            _ => format!("'{}'", char::from(byte).escape_default()),
+            b'\\' => r"'\\'".to_string(),
+            b'\t' | b'\r' | b'\n' => format!("'{}'", char::from(byte).escape_default()),
+            0x07 => r"'\a'".to_string(),
+            0x08 => r"'\b'".to_string(),
+            0x0b => r"'\v'".to_string(),
+            0x0c => r"'\f'".to_string(),
+            0x00..0x20 | 0x7f => format!(r"'\x{byte:02x}'"),
+            0x80..=0xa0 | 0xad => format!(r"'\u{byte:04x}'"),
+            _ => format!("'{}'", char::from(byte)),
         };
         Err(format!("invalid character {shown} {context}"))
     }
 
-    fn value(&mut self) -> Scan {
-        self.space();
+    fn scalar(&mut self) -> Scan {
         match self.peek() {
-            Some(b'{') => self.object(),
-            Some(b'[') => self.array(),
             Some(b'"') => self.string(),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.literal("true"),
@@ -164,54 +236,6 @@ impl Scanner<'_> {
             Some(b'n') => self.literal("null"),
             _ => self.invalid("looking for beginning of value"),
         }
-    }
-
-    fn object(&mut self) -> Scan {
-        self.at += 1;
-        self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            self.space();
-            if self.peek() != Some(b'"') {
-                return self.invalid("looking for beginning of object key string");
-            }
-            self.string()?;
-            self.space();
-            if self.peek() != Some(b':') {
-                return self.invalid("after object key");
-            }
-            self.at += 1;
-            self.value()?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => break self.at += 1,
-                _ => return self.invalid("after object key:value pair"),
-            }
-        }
-        Ok(())
-    }
-
-    fn array(&mut self) -> Scan {
-        self.at += 1;
-        self.space();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            self.value()?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => break self.at += 1,
-                _ => return self.invalid("after array element"),
-            }
-        }
-        Ok(())
     }
 
     fn string(&mut self) -> Scan {

@@ -8,6 +8,7 @@ pub mod cel;
 pub mod cron;
 pub mod custom;
 pub mod decode;
+pub mod depth;
 pub mod discovery;
 pub mod field_error;
 pub mod go_json;

@@ -166,7 +166,11 @@ pub enum Rows {
 /// 400 for an `includeObject` that is not known.
 pub fn table(objects: &[&Value], metadata: Value, call: &Call, rows: Rows) -> Result<Value, Status> {
     let options = table_options(call, rows)?;
-    Ok(Printer::builtin(&call.resource).table(objects, metadata, &options))
+    let printer = match call.info.subresource.as_str() {
+        "scale" => Printer::scale(&call.resource),
+        _ => Printer::builtin(&call.resource),
+    };
+    Ok(printer.table(objects, metadata, &options))
 }
 
 /// A list of objects as the JSON of a Table, from the objects' own JSON.

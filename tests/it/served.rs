@@ -14,7 +14,6 @@ pub struct Served {
     runtime: tokio::runtime::Runtime,
     cluster: Cluster,
     folder: tempfile::TempDir,
-    kubectl: PathBuf,
     env: Vec<(String, String)>,
 }
 
@@ -26,22 +25,48 @@ pub struct Printed {
     pub err: String,
 }
 
+/// Real kubectl.
+pub const KUBECTL: &str = "bin/kubectl";
+/// Real helm.
+pub const HELM: &str = "bin/helm";
+/// The client-go programs of `tests/clients/go`.
+pub const CLIENTGO: &str = "bin/clientgo";
+/// A Python that has the packages of `tests/clients/python/requirements.txt`.
+pub const PYTHON: &str = "python/bin/python";
+
 /// A playground and the real kubectl, or `None` (and the reason printed) on a machine without one.
 /// In CI a missing kubectl fails the test.
 pub fn with_kubectl() -> Option<Served> {
-    let kubectl = std::env::var_os("TUTOR_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
-    let there =
-        Command::new(&kubectl).args(["version", "--client"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "kubectl is missing: run .ci/install");
-        eprintln!("skipped: needs kubectl");
-        return None;
+    with_tools(&[KUBECTL])
+}
+
+/// A playground and these programs, or `None` (and the reason printed) where one is missing. In CI
+/// that fails the test.
+pub fn with_tools(tools: &[&str]) -> Option<Served> {
+    for tool in tools {
+        if find(tool).is_none() {
+            assert!(std::env::var_os("CI").is_none(), "{tool} is missing: run .ci/install");
+            eprintln!("skipped: needs {tool}");
+            return None;
+        }
     }
-    Some(Served::start(kubectl))
+    Some(Served::start())
+}
+
+/// Where a program is: named by `TUTOR_KUBECTL`, in the folder of `.ci/install`, or on the PATH.
+fn find(tool: &str) -> Option<PathBuf> {
+    let name = tool.rsplit('/').next().unwrap_or(tool);
+    let named = std::env::var_os(format!("TUTOR_{}", name.to_uppercase())).map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/tutor-tools"));
+    let folder = std::env::var_os("TUTOR_TOOLS").map(PathBuf::from).or(home);
+    let path = std::env::var_os("PATH").filter(|_| tool.starts_with("bin/")).unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|folder| folder.join(name)).collect::<Vec<_>>();
+    let found = named.into_iter().chain(folder.map(|folder| folder.join(tool))).chain(on_path);
+    found.into_iter().find(|path| path.is_file())
 }
 
 impl Served {
-    fn start(kubectl: PathBuf) -> Served {
+    fn start() -> Served {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let clock = Clock::real();
@@ -58,32 +83,39 @@ impl Served {
             cluster.write_kubeconfig(&folder.path().join("kubeconfig"), address).unwrap();
             cluster
         });
-        Served { runtime, cluster, folder, kubectl, env: Vec::new() }
+        Served { runtime, cluster, folder, env: Vec::new() }
     }
 
-    /// Sets variables for every `kubectl` from here on.
+    /// Sets variables for every program from here on.
     pub fn set_env(&mut self, variables: &[(&str, &str)]) {
         self.env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     }
 
     /// `kubectl` with these words, its streams pipes, not started yet.
     pub fn command(&self, words: &str) -> Command {
-        let mut command = Command::new(&self.kubectl);
+        let mut command = self.tool(KUBECTL);
         command.args(split(words));
-        self.ready(command)
+        command
     }
 
     /// As [`Served::command`], in a terminal of its own (the program `script` makes one).
     pub fn command_in_terminal(&self, words: &str) -> Command {
         let mut command = Command::new("script");
-        command.args(["-qec", &format!("{} {words}", self.kubectl.display()), "/dev/null"]);
+        command.args(["-qec", &format!("{} {words}", find(KUBECTL).unwrap().display()), "/dev/null"]);
         self.ready(command)
+    }
+
+    /// A program that talks to this playground, and keeps its own files in the playground's folder.
+    pub fn tool(&self, tool: &str) -> Command {
+        self.ready(Command::new(find(tool).unwrap()))
     }
 
     fn ready(&self, mut command: Command) -> Command {
         command
+            .current_dir(self.folder.path())
             .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
             .env("HOME", self.folder.path())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -98,8 +130,13 @@ impl Served {
 
     /// As [`Served::kubectl`], with something on its standard input.
     pub fn kubectl_with(&self, words: &str, input: &str) -> Printed {
-        let mut child = self.command(words).spawn().unwrap();
-        // A command that does not read may have ended already.
+        self.run(&mut self.command(words), input)
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, command: &mut Command, input: &str) -> Printed {
+        let mut child = command.spawn().unwrap();
+        // A program that reads nothing may be gone already.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let done = child.wait_with_output().unwrap();
         Printed {
@@ -110,20 +147,36 @@ impl Served {
     }
 
     /// The real kubectl's program.
-    pub fn program(&self) -> &std::path::Path {
-        &self.kubectl
+    pub fn program(&self) -> PathBuf {
+        find(KUBECTL).unwrap()
     }
 
     /// Writes a kubeconfig whose context works in this namespace.
     pub fn kubectl_config(&self, path: &std::path::Path, namespace: &str) {
         std::fs::copy(self.folder.path().join("kubeconfig"), path).unwrap();
-        let done = Command::new(&self.kubectl)
+        let done = Command::new(self.program())
             .args(["config", "set-context", "--current", "--namespace", namespace, "--kubeconfig"])
             .arg(path)
             .stdout(Stdio::null())
             .status()
             .unwrap();
         assert!(done.success());
+    }
+
+    /// Writes a file that the programs find by this name.
+    pub fn file(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Runs one of the programs of `tests/clients`, which must succeed; it says `ok:` for each fact it
+    /// found to hold.
+    #[track_caller]
+    pub fn holds(&self, command: &mut Command) -> Vec<String> {
+        let printed = self.run(command, "");
+        assert_eq!(printed.code, 0, "{command:?}:\n{}{}", printed.out, printed.err);
+        printed.out.lines().filter_map(|line| line.strip_prefix("ok: ")).map(str::to_owned).collect()
     }
 
     /// Runs `kubectl`, which must succeed; what it printed.
@@ -162,7 +215,8 @@ impl Drop for Served {
     }
 }
 
-fn split(words: &str) -> Vec<String> {
+/// Words at spaces; a part in single quotes stays whole.
+pub fn split(words: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut quoted = false;
     for c in words.chars() {

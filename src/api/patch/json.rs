@@ -4,11 +4,15 @@
 //! hides the library's words.
 
 use super::{go_type, unprocessable, wrong_type};
+use crate::api::depth;
 use crate::api::status::{Reason, Status};
+use json_patch::PatchOperation;
 use serde_json::Value;
 
 /// Operations that one patch may hold.
 const MAX_OPERATIONS: usize = 10_000;
+/// Bytes that its copies may add. Source: apiserver, Config.JSONPatchMaxCopyBytes.
+const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
 
 /// Applies a JSON patch. Errors: 400 when the patch is no list of objects, 413 when it is too long,
 /// 422 when an operation fails.
@@ -28,22 +32,58 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
         let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {found}");
         return Err(Status::new(Reason::RequestEntityTooLarge, message));
     }
-    let json_patch::Patch(operations) = serde_json::from_value(patch.clone()).map_err(|_| unprocessable())?;
-    let mut changed = target.clone();
-    for operation in operations {
-        if !is_test_of_nothing(&operation, &changed) {
-            json_patch::patch(&mut changed, &[operation]).map_err(|_| unprocessable())?;
+    let patch: Vec<PatchOperation> = serde_json::from_value(patch.clone()).map_err(|_| unprocessable())?;
+    let (mut patched, mut copied) = (target.clone(), 0);
+    for operation in patch {
+        check_growth(&patched, &operation, &mut copied)?;
+        if !is_test_of_nothing(&operation, &patched) {
+            json_patch::patch_unsafe(&mut patched, &[operation]).map_err(|_| unprocessable())?;
         }
     }
-    *target = changed;
+    *target = patched;
     Ok(())
 }
 
 /// What is not there passes the test for `null`.
-fn is_test_of_nothing(operation: &json_patch::PatchOperation, target: &Value) -> bool {
+fn is_test_of_nothing(operation: &PatchOperation, target: &Value) -> bool {
     match operation {
-        json_patch::PatchOperation::Test(test) => test.value.is_null() && target.pointer(test.path.as_str()).is_none(),
+        PatchOperation::Test(test) => test.value.is_null() && target.pointer(test.path.as_str()).is_none(),
         _ => false,
+    }
+}
+
+/// A copy of the whole into itself doubles it, and a few dozen of those fill any memory; values put
+/// into values nest without end. Neither goes on: Kubernetes limits what is copied, we also limit depth.
+fn check_growth(target: &Value, operation: &PatchOperation, copied: &mut usize) -> Result<(), Status> {
+    let at = |pointer: &str| target.pointer(pointer).unwrap_or(&Value::Null);
+    let (path, value) = match operation {
+        PatchOperation::Add(add) => (&add.path, &add.value),
+        PatchOperation::Replace(replace) => (&replace.path, &replace.value),
+        PatchOperation::Move(moved) => (&moved.path, at(moved.from.as_str())),
+        PatchOperation::Copy(copy) => {
+            let value = at(copy.from.as_str());
+            *copied += size(value);
+            if *copied > MAX_COPIED_BYTES {
+                let message = format!(
+                    "Unable to complete the copy, the accumulated size increase of the copy is {copied}, exceeding the limit {MAX_COPIED_BYTES}"
+                );
+                return Err(Status::new(Reason::RequestEntityTooLarge, message));
+            }
+            (&copy.path, value)
+        }
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(()),
+    };
+    let deep = path.tokens().count() + depth::of(value) > depth::MAX;
+    if deep { Err(unprocessable()) } else { Ok(()) }
+}
+
+/// Roughly the bytes of a value as JSON.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(list) => 2 + list.iter().map(|one| size(one) + 1).sum::<usize>(),
+        Value::Object(map) => 2 + map.iter().map(|(key, one)| key.len() + size(one) + 4).sum::<usize>(),
+        _ => 4,
     }
 }
 
@@ -71,6 +111,9 @@ mod tests {
         ] {
             assert_eq!(patched(bad).unwrap_err().code, 422);
         }
+        let twice = |times| patched(Value::Array(vec![json!({"op": "copy", "from": "", "path": "/data/b"}); times]));
+        assert_eq!(twice(1).unwrap()["data"]["b"]["list"], json!([1, 2]));
+        assert!(matches!(twice(200).unwrap_err().code, 413 | 422), "doubling ends");
         assert_eq!(
             patched(json!({})).unwrap_err().message,
             "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"

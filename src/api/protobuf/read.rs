@@ -1,6 +1,7 @@
 //! Protobuf to JSON. What comes out is what was sent; the Go round trip ([`super::super::typed`])
 //! then leaves zero values out.
 
+use super::super::depth;
 use super::super::schema::{Field, Schema, Type};
 use super::wire::{self, Scalar};
 use base64::Engine as _;
@@ -8,18 +9,29 @@ use serde_json::{Map, Number, Value};
 
 /// A message's fields as a JSON object; `None` if the bytes are no such message.
 pub(super) fn message(bytes: &[u8], schema: &Schema) -> Option<Map<String, Value>> {
+    nested(bytes, schema, depth::MAX)
+}
+
+/// A message that may hold `room` more levels: a schema in a schema in a schema has no other end.
+fn nested(bytes: &[u8], schema: &Schema, room: usize) -> Option<Map<String, Value>> {
     let mut object = Map::new();
-    level(bytes, schema, &mut Vec::new(), &mut object)?;
+    level(bytes, schema, &mut Vec::new(), &mut object, room.checked_sub(1)?)?;
     Some(object)
 }
 
-fn level(bytes: &[u8], schema: &Schema, path: &mut Vec<u32>, object: &mut Map<String, Value>) -> Option<()> {
+fn level(
+    bytes: &[u8],
+    schema: &Schema,
+    path: &mut Vec<u32>,
+    object: &mut Map<String, Value>,
+    room: usize,
+) -> Option<()> {
     for field in wire::fields(bytes) {
         let (number, scalar) = field?;
         path.push(number);
         match (schema.field_on_wire(path), scalar) {
-            (Some(field), scalar) if field.wire.len() == path.len() => insert(object, field, scalar)?,
-            (Some(_), Scalar::Bytes(inner)) => level(inner, schema, path, object)?,
+            (Some(field), scalar) if field.wire.len() == path.len() => insert(object, field, scalar, room)?,
+            (Some(_), Scalar::Bytes(inner)) => level(inner, schema, path, object, room)?,
             _ => {}
         }
         path.pop();
@@ -27,52 +39,52 @@ fn level(bytes: &[u8], schema: &Schema, path: &mut Vec<u32>, object: &mut Map<St
     Some(())
 }
 
-fn insert(object: &mut Map<String, Value>, field: &Field, scalar: Scalar) -> Option<()> {
+fn insert(object: &mut Map<String, Value>, field: &Field, scalar: Scalar, room: usize) -> Option<()> {
     let schema = field.schema();
     let name = field.name.to_string();
     match (schema.kind(), scalar) {
         (Type::Map, Scalar::Bytes(bytes)) => {
-            let (key, value) = entry(bytes, schema.values()?)?;
+            let (key, value) = entry(bytes, schema.values()?, room)?;
             let map = object.entry(name).or_insert_with(|| Value::Object(Map::new()));
             map.as_object_mut()?.insert(key, value);
         }
         (Type::List, scalar) if !schema.wrapped() => {
             let list = object.entry(name).or_insert_with(|| Value::Array(Vec::new()));
-            elements(list.as_array_mut()?, scalar, schema.items()?)?;
+            elements(list.as_array_mut()?, scalar, schema.items()?, room)?;
         }
         (_, scalar) => {
-            object.insert(name, single(scalar, schema)?);
+            object.insert(name, single(scalar, schema, room)?);
         }
     }
     Some(())
 }
 
 /// One element, or all of a packed list of numbers.
-fn elements(list: &mut Vec<Value>, scalar: Scalar, items: &Schema) -> Option<()> {
+fn elements(list: &mut Vec<Value>, scalar: Scalar, items: &Schema, room: usize) -> Option<()> {
     match (items.kind(), scalar) {
         (Type::Int32 | Type::Int64 | Type::Boolean, Scalar::Bytes(mut packed)) => {
             while !packed.is_empty() {
-                list.push(single(Scalar::Varint(wire::take_varint(&mut packed)?), items)?);
+                list.push(single(Scalar::Varint(wire::take_varint(&mut packed)?), items, room)?);
             }
         }
-        (_, scalar) => list.push(single(scalar, items)?),
+        (_, scalar) => list.push(single(scalar, items, room)?),
     }
     Some(())
 }
 
-fn entry(bytes: &[u8], values: &Schema) -> Option<(String, Value)> {
+fn entry(bytes: &[u8], values: &Schema, room: usize) -> Option<(String, Value)> {
     let (mut key, mut value) = (String::new(), Value::Null);
     for field in wire::fields(bytes) {
         match field? {
             (1, Scalar::Bytes(text)) => key = std::str::from_utf8(text).ok()?.to_string(),
-            (2, scalar) => value = single(scalar, values)?,
+            (2, scalar) => value = single(scalar, values, room)?,
             _ => {}
         }
     }
     Some((key, value))
 }
 
-fn single(scalar: Scalar, schema: &Schema) -> Option<Value> {
+fn single(scalar: Scalar, schema: &Schema, room: usize) -> Option<Value> {
     Some(match (schema.kind(), scalar) {
         (Type::Boolean, Scalar::Varint(value)) => Value::Bool(value != 0),
         (Type::Int32, Scalar::Varint(value)) => Value::from(value as i32),
@@ -82,12 +94,12 @@ fn single(scalar: Scalar, schema: &Schema) -> Option<Value> {
         }
         (Type::String, Scalar::Bytes(text)) => Value::from(std::str::from_utf8(text).ok()?),
         (Type::Bytes, Scalar::Bytes(bytes)) => Value::from(base64::engine::general_purpose::STANDARD.encode(bytes)),
-        (_, Scalar::Bytes(bytes)) => special(bytes, schema)?,
+        (_, Scalar::Bytes(bytes)) => special(bytes, schema, room)?,
         _ => return None,
     })
 }
 
-fn special(bytes: &[u8], schema: &Schema) -> Option<Value> {
+fn special(bytes: &[u8], schema: &Schema, room: usize) -> Option<Value> {
     match schema.kind() {
         kind @ (Type::Time | Type::MicroTime) => time(bytes, kind),
         Type::Quantity => Some(Value::from(first_text(bytes, 1)?)),
@@ -104,15 +116,15 @@ fn special(bytes: &[u8], schema: &Schema) -> Option<Value> {
                 _ => None,
             },
         },
-        Type::SchemaOrBool | Type::SchemaOrArray | Type::SchemaOrStrings => schema_or(bytes, schema),
+        Type::SchemaOrBool | Type::SchemaOrArray | Type::SchemaOrStrings => schema_or(bytes, schema, room),
         Type::List => {
             let mut list = Vec::new();
             for field in wire::fields(bytes) {
-                elements(&mut list, field?.1, schema.items()?)?;
+                elements(&mut list, field?.1, schema.items()?, room)?;
             }
             Some(Value::Array(list))
         }
-        _ => message(bytes, schema).map(Value::Object),
+        _ => nested(bytes, schema, room).map(Value::Object),
     }
 }
 
@@ -173,17 +185,17 @@ fn duration(nanos: i64) -> String {
     }
 }
 
-fn schema_or(bytes: &[u8], schema: &Schema) -> Option<Value> {
+fn schema_or(bytes: &[u8], schema: &Schema, room: usize) -> Option<Value> {
     let items = schema.items()?;
     let (mut allows, mut one, mut list) = (false, None, None::<Vec<Value>>);
     for field in wire::fields(bytes) {
         match (schema.kind(), field?) {
             (Type::SchemaOrBool, (1, Scalar::Varint(value))) => allows = value != 0,
             (Type::SchemaOrBool, (2, Scalar::Bytes(inner))) | (_, (1, Scalar::Bytes(inner))) => {
-                one = Some(Value::Object(message(inner, items)?));
+                one = Some(Value::Object(nested(inner, items, room)?));
             }
             (Type::SchemaOrArray, (2, Scalar::Bytes(inner))) => {
-                list.get_or_insert_default().push(Value::Object(message(inner, items)?));
+                list.get_or_insert_default().push(Value::Object(nested(inner, items, room)?));
             }
             (Type::SchemaOrStrings, (2, Scalar::Bytes(text))) => {
                 list.get_or_insert_default().push(Value::from(std::str::from_utf8(text).ok()?));

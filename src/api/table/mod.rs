@@ -168,6 +168,24 @@ impl Printer {
         }
     }
 
+    /// The printer of a resource's `scale`: a Scale looks the same whatever it scales.
+    pub fn scale(resource: &Resource) -> Printer {
+        if resource.custom {
+            let column = |name: &str, kind: &str, path: &str| json!({"name": name, "type": kind, "jsonPath": path});
+            return Printer::custom(&[
+                column("Desired", "integer", ".spec.replicas"),
+                column("Available", "integer", ".status.replicas"),
+                column("Age", "date", ".metadata.creationTimestamp"),
+            ]);
+        }
+        let columns = read_columns("Name:string\tDesired:integer\tAvailable:integer\tAge:string");
+        let row: RowOf = |scale, context| {
+            let count = |part: &str| scale[part]["replicas"].as_i64().unwrap_or(0);
+            cells![meta::name(scale), count("spec"), count("status"), context.age(scale)]
+        };
+        Printer { columns, cells: Cells::Of(row), reads: &CONTENT, has_default: false }
+    }
+
     /// The printer of a custom resource, from its version's `additionalPrinterColumns`.
     pub fn custom(additional: &[Value]) -> Printer {
         let (columns, paths) = custom::columns(additional);
