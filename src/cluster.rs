@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 
 use crate::apiserver::auth::Peer;
 use crate::apiserver::pki::Authority;
-use crate::apiserver::{self, ApiServer, KubeletDialer};
+use crate::apiserver::{self, ApiServer, Connection, KubeletDialer};
 use crate::client::{self, Switches};
 use crate::clock::Clock;
 use crate::controllers::csr_signing::Signer;
@@ -165,6 +165,7 @@ impl Cluster {
             service_cidr: apiserver::SERVICE_CIDR,
             admin_token: Some(admin_token.clone()),
             max_in_flight: apiserver::MAX_IN_FLIGHT,
+            max_watches: apiserver::MAX_WATCHES,
         })
         .await?;
         let switches = Switches::new();
@@ -453,6 +454,22 @@ impl KubeletDialer for Nodes {
             match kubelet {
                 Some(kubelet) => Ok(kubelet.request(request).await),
                 None => Err(unreachable),
+            }
+        })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        node: &'a str,
+        namespace: &'a str,
+        pod: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, String>> {
+        let kubelet = self.0.read().get(node).filter(|kubelet| !kubelet.is_off()).cloned();
+        Box::pin(async move {
+            match kubelet {
+                Some(kubelet) => kubelet.connect(namespace, pod, port).await.map(|stream| Box::new(stream) as _),
+                None => Err(format!("dial tcp: lookup {node}: no such host")),
             }
         })
     }

@@ -83,6 +83,11 @@ impl Resource {
         api_version(&self.group, &self.version)
     }
 
+    /// The `apiVersion` of its objects in the store.
+    pub fn stored_api_version(&self) -> String {
+        api_version(&self.storage.group, &self.storage.version)
+    }
+
     /// `deployments.apps`, or `pods` for the core group.
     pub fn group_resource(&self) -> String {
         if self.group.is_empty() { self.plural.to_string() } else { format!("{}.{}", self.plural, self.group) }

@@ -27,6 +27,7 @@ pub enum Reason {
     UnsupportedMediaType,
     InternalError,
     ServiceUnavailable,
+    StorageReadError,
 }
 
 impl Reason {
@@ -50,7 +51,7 @@ impl Reason {
             Reason::UnsupportedMediaType => 415,
             Reason::Invalid => 422,
             Reason::TooManyRequests => 429,
-            Reason::InternalError | Reason::ServerTimeout => 500,
+            Reason::InternalError | Reason::ServerTimeout | Reason::StorageReadError => 500,
             Reason::ServiceUnavailable => 503,
             Reason::Timeout => 504,
         }

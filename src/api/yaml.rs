@@ -3,6 +3,8 @@
 //! In: a YAML document, the older rules of YAML 1.1 included (`yes` is true, `0644` is octal). Out: the
 //! JSON it stands for. Keys become strings. A key that is set twice is told, the last one holds.
 
+mod duplicates;
+
 use super::decode;
 use serde_json::Value;
 
@@ -39,7 +41,7 @@ pub fn parse_document(bytes: &[u8]) -> Result<Document, YamlError> {
     };
     let relaxed = serde_saphyr::options! { duplicate_keys: LastWins, legacy_octal_numbers: true };
     match serde_saphyr::from_slice_with_options::<Value>(bytes, relaxed) {
-        Ok(value) => Ok(Document { value, duplicates: vec![duplicate(&error)] }),
+        Ok(value) => Ok(Document { value, duplicates: duplicates(bytes, &error) }),
         Err(error) => Err(YamlError(words(&error, bytes))),
     }
 }
@@ -60,12 +62,19 @@ fn line(error: &serde_saphyr::Error) -> u64 {
     error.location().map_or(0, |location| location.line())
 }
 
-fn duplicate(error: &serde_saphyr::Error) -> String {
-    let key = match error.without_snippet() {
-        serde_saphyr::Error::DuplicateMappingKey { key, .. } => key.clone().unwrap_or_default(),
-        other => other.to_string(),
-    };
-    format!("yaml: unmarshal errors:\n  line {}: key {key:?} already set in map", line(error))
+/// All of them in one text, as Kubernetes' reader tells them; when they cannot be found, the one that the
+/// reader met.
+fn duplicates(bytes: &[u8], error: &serde_saphyr::Error) -> Vec<String> {
+    let mut found = duplicates::of(&String::from_utf8_lossy(bytes));
+    if found.is_empty() {
+        let key = match error.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { key, .. } => key.clone().unwrap_or_default(),
+            other => other.to_string(),
+        };
+        found.push((usize::try_from(line(error)).unwrap_or(0), key));
+    }
+    let lines = found.iter().map(|(line, key)| format!("\n  line {line}: key {key:?} already set in map"));
+    vec![format!("yaml: unmarshal errors:{}", lines.collect::<String>())]
 }
 
 /// Which of the two stages complains: they count lines differently.
@@ -98,6 +107,9 @@ const WORDS: [(&str, Stage, &str); 11] = [
 /// line for the first one, and the parser's lines count from zero.
 fn words(error: &serde_saphyr::Error, text: &[u8]) -> String {
     let told = error.without_snippet().to_string();
+    if told.contains("budget breached") && told.contains("Nodes") {
+        return "document contains excessive aliasing".to_string();
+    }
     let known = WORDS.iter().find(|(mark, ..)| told.contains(mark));
     let (stage, what) = known.map_or((Stage::Scanner, told.as_str()), |(_, stage, words)| (*stage, *words));
     let before = match stage {

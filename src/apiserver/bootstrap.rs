@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use super::auth::User;
 use super::engine::{Call, Engine};
 use super::negotiate::Accepted;
+use super::objects::{Objects, collection};
 use super::options::WriteOptions;
+use super::pki::FRONT_PROXY_CLIENT;
 use super::request::RequestInfo;
 use super::storage::{self, Written};
 use super::verbs::create;
@@ -40,9 +42,9 @@ pub async fn run(engine: &Arc<Engine>, service_ip: &str) -> Result<(), Status> {
     create_all(engine, namespaces).await?;
     engine.caches.fresh().await;
     create_all(engine, others).await?;
-    create_all(engine, vec![service(service_ip)]).await?;
+    create_all(engine, vec![service(service_ip), authentication(engine)]).await?;
     engine.caches.fresh().await;
-    Ok(())
+    publish_authentication(engine).await
 }
 
 async fn create_all(engine: &Arc<Engine>, objects: Vec<Value>) -> Result<(), Status> {
@@ -53,7 +55,11 @@ async fn create_all(engine: &Arc<Engine>, objects: Vec<Value>) -> Result<(), Sta
     Ok(())
 }
 
-async fn ensure(engine: &Arc<Engine>, object: Value) -> Result<(), Status> {
+/// Creates an object of the system's own, if it is not there.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn ensure(engine: &Arc<Engine>, object: Value) -> Result<(), Status> {
     let Some(call) = internal(engine, &object) else { return Ok(()) };
     let key = storage::key(call.namespace(), meta::name(&object));
     if engine.cache(&call.resource).is_some_and(|cache| cache.get(&key).is_some()) {
@@ -108,6 +114,34 @@ fn service(ip: &str) -> Value {
     })
 }
 
+/// What an aggregated API server has to know to tell who asks: whose client certificates are good, and
+/// which certificate may speak for others in which headers.
+fn authentication(engine: &Engine) -> Value {
+    let list = |item: &str| json!([item]).to_string();
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {
+            "client-ca-file": engine.authority.certificate(),
+            "requestheader-allowed-names": list(FRONT_PROXY_CLIENT),
+            "requestheader-client-ca-file": engine.authority.front_proxy_authority(),
+            "requestheader-extra-headers-prefix": list("X-Remote-Extra-"),
+            "requestheader-group-headers": list("X-Remote-Group"),
+            "requestheader-username-headers": list("X-Remote-User"),
+        },
+    })
+}
+
+/// The keys may be others than at the last start.
+async fn publish_authentication(engine: &Arc<Engine>) -> Result<(), Status> {
+    let wanted = authentication(engine);
+    let name = meta::name(&wanted);
+    match engine.get(collection("", "configmaps"), meta::namespace(&wanted), name) {
+        Some(found) if found["data"] != wanted["data"] => put(engine, wanted).await,
+        _ => Ok(()),
+    }
+}
+
 /// Says where the API is: the endpoints of the Service `kubernetes`. Written as they are, because
 /// validation would refuse a loopback address, and here that is the truth.
 ///
@@ -118,12 +152,14 @@ pub async fn publish(engine: &Arc<Engine>, address: SocketAddr) -> Result<(), St
     let ports = json!([{"name": "https", "port": port, "protocol": "TCP"}]);
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "metadata": {"name": "kubernetes", "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "kubernetes"}},
         "addressType": "IPv4", "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}], "ports": ports,
     });
     let endpoints = json!({
         "apiVersion": "v1", "kind": "Endpoints",
-        "metadata": {"labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "metadata": {"name": "kubernetes", "namespace": "default",
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
         "subsets": [{"addresses": [{"ip": ip}], "ports": ports}],
     });
     put(engine, slice).await?;
@@ -132,12 +168,10 @@ pub async fn publish(engine: &Arc<Engine>, address: SocketAddr) -> Result<(), St
 
 async fn put(engine: &Arc<Engine>, mut object: Value) -> Result<(), Status> {
     let Some(call) = internal(engine, &object) else { return Ok(()) };
-    let key = storage::prefix(&call.resource) + "default/kubernetes";
+    let key = storage::prefix(&call.resource) + &storage::key(meta::namespace(&object), meta::name(&object));
     loop {
         let current = engine.storage.get(key.clone()).await?;
         let from = |field: &str| current.as_ref().map(|stored| stored.object["metadata"][field].clone());
-        meta::set_text(&mut object, "name", "kubernetes");
-        meta::set_text(&mut object, "namespace", "default");
         let uid = from("uid").unwrap_or_else(|| json!(uuid::Uuid::new_v4().to_string()));
         let created = from("creationTimestamp").unwrap_or_else(|| json!(create::second(engine.clock.now())));
         meta::set(&mut object, &["metadata", "uid"], uid);

@@ -1,4 +1,5 @@
-//! Which resources are served now: the built-in ones, and those that CustomResourceDefinitions add.
+//! Which resources are served now: the built-in ones, those that CustomResourceDefinitions add, and
+//! the groups and versions that other servers answer for.
 //!
 //! The list is replaced whole when it changes, so a request sees one list from start to end.
 
@@ -7,7 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 
+use super::aggregation::{Registered, Remote};
 use crate::api::resource::{self, Resource};
 
 /// Group, version and plural.
@@ -17,14 +20,30 @@ type Path = (Arc<str>, Arc<str>, Arc<str>);
 pub struct List {
     resources: Vec<Arc<Resource>>,
     by_path: HashMap<Path, Arc<Resource>>,
+    registered: Arc<Vec<Registered>>,
     documents: Mutex<HashMap<String, Bytes>>,
 }
 
 impl List {
-    fn new(resources: Vec<Arc<Resource>>) -> List {
+    fn new(resources: Vec<Arc<Resource>>, registered: Arc<Vec<Registered>>) -> List {
         let by_path =
             resources.iter().map(|r| ((r.group.clone(), r.version.clone(), r.plural.clone()), r.clone())).collect();
-        List { resources, by_path, documents: Mutex::default() }
+        List { resources, by_path, registered, documents: Mutex::default() }
+    }
+
+    /// What the APIServices say, in order of their groups' and versions' priority.
+    pub fn registered(&self) -> &[Registered] {
+        &self.registered
+    }
+
+    /// The groups and versions that other servers answer for.
+    pub fn remotes(&self) -> impl Iterator<Item = &Arc<Remote>> {
+        self.registered.iter().filter_map(|registered| registered.remote.as_ref())
+    }
+
+    /// The other server that answers for a group and version.
+    pub fn remote(&self, group: &str, version: &str) -> Option<Arc<Remote>> {
+        self.remotes().find(|remote| remote.group == group && remote.version == version).cloned()
     }
 
     /// All, in discovery order: built-in first, then custom ones by group.
@@ -66,12 +85,14 @@ impl List {
 /// The live list.
 pub struct Catalog {
     current: RwLock<Arc<List>>,
+    changes: watch::Sender<()>,
 }
 
 impl Catalog {
     /// The built-in resources.
     pub fn builtin() -> Catalog {
-        Catalog { current: RwLock::new(Arc::new(List::new(resource::builtin().to_vec()))) }
+        let list = List::new(resource::builtin().to_vec(), Arc::default());
+        Catalog { current: RwLock::new(Arc::new(list)), changes: watch::Sender::new(()) }
     }
 
     /// The list as it is now.
@@ -86,6 +107,20 @@ impl Catalog {
         let mut all: Vec<_> = kept.cloned().chain(versions).collect();
         let builtin = all.iter().position(|r| r.custom).unwrap_or(all.len());
         all[builtin..].sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
-        *current = Arc::new(List::new(all));
+        *current = Arc::new(List::new(all, current.registered.clone()));
+        self.changes.send_replace(());
+    }
+
+    /// Replaces what the APIServices say.
+    pub fn set_registered(&self, registered: Vec<Registered>) {
+        let mut current = self.current.write();
+        if *current.registered != registered {
+            *current = Arc::new(List::new(current.resources.clone(), Arc::new(registered)));
+        }
+    }
+
+    /// Wakes when the custom resources that are served change.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 }

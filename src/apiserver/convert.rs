@@ -2,8 +2,11 @@
 //!
 //! Most kinds have one version. Two built-in kinds have two: an `Event` of `events.k8s.io/v1` is
 //! stored as `v1`, a `HorizontalPodAutoscaler` of `autoscaling/v1` as `autoscaling/v2`. Versions of
-//! a custom resource differ in their `apiVersion` alone; its stored objects are read through the
-//! schema as it is now, which may know fewer fields and more defaults than when they were written.
+//! a custom resource differ in their `apiVersion` alone, unless a [`webhook`] converts them; its
+//! stored objects are read through the schema as it is now, which may know fewer fields and more
+//! defaults than when they were written.
+
+pub mod webhook;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -11,8 +14,10 @@ use serde_json::{Map, Value, json};
 use crate::api::prune;
 use crate::api::resource::{self, Resource};
 use crate::api::schema::Schema;
+use crate::api::status::Status;
 use crate::api::{meta, typed};
 use crate::apiserver::cache::object::encode;
+use crate::apiserver::engine::Engine;
 
 /// Fields of an Event that have two names: in `v1`, in `events.k8s.io/v1`.
 const EVENT_FIELDS: &[(&str, &str)] = &[
@@ -54,6 +59,70 @@ fn is_other_version(resource: &Resource) -> bool {
 }
 
 /// A stored object in the resource's version.
+///
+/// # Errors
+/// 500 when a webhook has to convert it and does not.
+pub async fn read(engine: &Engine, object: Value, resource: &Resource) -> Result<Value, Status> {
+    if !webhook::is_asked(resource) {
+        return Ok(from_stored(object, resource));
+    }
+    let place = webhook::Unreadable::of(&object, resource);
+    let read = converted(engine, vec![object], resource).await.map_err(|why| place.status(&why))?;
+    Ok(read.into_iter().next().unwrap_or_default())
+}
+
+/// Stored objects in the resource's version.
+///
+/// # Errors
+/// 500 when a webhook has to convert them and does not.
+pub async fn read_all(engine: &Engine, objects: Vec<Value>, resource: &Resource) -> Result<Vec<Value>, Status> {
+    if !webhook::is_asked(resource) {
+        return Ok(objects.into_iter().map(|object| from_stored(object, resource)).collect());
+    }
+    let own = resource.api_version();
+    let other = objects.iter().filter(|object| meta::api_version(object) != own);
+    let places: Vec<_> = other.map(|object| webhook::Unreadable::of(object, resource)).collect();
+    converted(engine, objects, resource).await.map_err(|why| webhook::Unreadable::list_status(&places, resource, &why))
+}
+
+async fn converted(engine: &Engine, objects: Vec<Value>, resource: &Resource) -> Result<Vec<Value>, String> {
+    let Some(definition) = &resource.definition else { return Ok(objects) };
+    // Defaults are those of the version that was stored.
+    let served = engine.catalog.now();
+    let defaulted = objects.into_iter().map(|mut object| {
+        let (group, version) = resource::parse_api_version(meta::api_version(&object));
+        if let Some(stored) = served.find(group, version, &resource.plural) {
+            prune::default(&mut object, &stored.schema);
+        }
+        object
+    });
+    let objects = webhook::convert(engine, definition, defaulted.collect(), &resource.api_version()).await?;
+    Ok(objects.into_iter().map(|object| from_stored(object, resource)).collect())
+}
+
+/// An object of the resource's version as it is stored.
+///
+/// # Errors
+/// When a webhook has to convert it and does not.
+pub async fn store(engine: &Engine, object: Value, resource: &Resource) -> Result<Value, Status> {
+    match &resource.definition {
+        Some(definition) if definition.conversion.is_some() => {
+            let to = resource::api_version(&resource.storage.group, &resource.storage.version);
+            // It is not what its revision says any more.
+            let mut object = object;
+            let revision = meta::remove(&mut object, &["metadata", "resourceVersion"]);
+            let converted = webhook::convert(engine, definition, vec![object], &to).await;
+            let mut stored = converted.map_err(webhook::plain_error)?.pop().unwrap_or_default();
+            if let Some(revision) = revision {
+                meta::set(&mut stored, &["metadata", "resourceVersion"], revision);
+            }
+            Ok(stored)
+        }
+        _ => Ok(to_stored(object, resource)),
+    }
+}
+
+/// A stored object in the resource's version, where no webhook has to be asked.
 pub fn from_stored(mut object: Value, resource: &Resource) -> Value {
     if !is_needed(resource) {
         return object;
@@ -74,11 +143,17 @@ pub fn from_stored(mut object: Value, resource: &Resource) -> Value {
 }
 
 /// The bytes of an object of the resource's version as they are stored.
-pub fn stored_bytes(object: &Value, resource: &Resource) -> Bytes {
-    if is_other_version(resource) { encode(&to_stored(object.clone(), resource)) } else { encode(object) }
+///
+/// # Errors
+/// When a webhook has to convert it and does not.
+pub async fn stored_bytes(engine: &Engine, object: &Value, resource: &Resource) -> Result<Bytes, Status> {
+    if webhook::is_asked(resource) {
+        return Ok(encode(&store(engine, object.clone(), resource).await?));
+    }
+    Ok(if is_other_version(resource) { encode(&to_stored(object.clone(), resource)) } else { encode(object) })
 }
 
-/// An object of the resource's version as it is stored.
+/// An object of the resource's version as it is stored, where no webhook has to be asked.
 fn to_stored(mut object: Value, resource: &Resource) -> Value {
     if is_other_version(resource) {
         object["apiVersion"] = Value::String(resource::api_version(&resource.storage.group, &resource.storage.version));

@@ -13,23 +13,24 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::KubeletDialer;
 use super::admission::{Attributes, Authorizer, Chain, Operation};
 use super::auth::grants::Writing;
 use super::auth::{Action, Auth, Decision, User};
 use super::cache::feed::Caches;
 use super::cache::{Cache, Object};
 use super::catalog::Catalog;
+use super::convert::webhook::Converted;
 use super::custom;
 use super::horizon::Horizon;
 use super::journal::{self, Journal, Write};
 use super::kinds::core::service_addresses::Addresses;
 use super::kinds::{self, Context, FieldError, Strategy};
 use super::negotiate::Accepted;
-use super::objects::{Collection, Objects};
+use super::objects::{Collection, Objects, collection};
 use super::pki::Authority;
 use super::request::RequestInfo;
 use super::storage::{self, Storage, Written};
+use super::{Connection, KubeletDialer};
 use crate::api::apply::{self, FieldSet, Writer};
 use crate::api::resource::Resource;
 use crate::api::status::{Details, Reason, Status};
@@ -62,14 +63,30 @@ pub struct Engine {
     pub kubelets: Arc<dyn KubeletDialer>,
     /// The cluster's keys.
     pub authority: Arc<Authority>,
+    /// What conversion webhooks converted.
+    pub converted: Converted,
     /// Requests in flight.
     pub seats: Arc<tokio::sync::Semaphore>,
+    /// Watches that run.
+    pub watches: Arc<tokio::sync::Semaphore>,
 }
 
 impl Engine {
     /// The watch cache of a resource; none for kinds that are not stored (reviews).
     pub fn cache(&self, resource: &Resource) -> Option<Arc<Cache>> {
         self.caches.get(&storage::prefix(resource))
+    }
+
+    /// Makes sure that there is a key for service account tokens.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn signing_key(&self) -> Result<(), Status> {
+        let keys = self.authority.signing().clone();
+        if keys.get().is_some() {
+            return Ok(());
+        }
+        self.tasks.blocking(move || keys.make().map(drop)).await.map_err(Status::internal)
     }
 
     fn cache_of(&self, what: Collection) -> Option<Arc<Cache>> {
@@ -130,6 +147,19 @@ impl Objects for Engine {
                 }
                 Written::Changed(_) => Err(conflict(resource, text("name"))),
             }
+        })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        namespace: &'a str,
+        pod: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, String>> {
+        Box::pin(async move {
+            let found = self.get(collection("", "pods"), namespace, pod);
+            let node = found.map(|pod| pod["spec"]["nodeName"].as_str().unwrap_or_default().to_string());
+            self.kubelets.connect(&node.unwrap_or_default(), namespace, pod, port).await
         })
     }
 

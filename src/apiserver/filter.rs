@@ -16,18 +16,22 @@ use parking_lot::Mutex;
 use warp::Filter;
 use warp::reply::Response;
 
+use super::aggregation::{self, proxy::Passing};
 use super::auth::{Decision, Peer, User};
 use super::engine::{Call, Engine, bad_request, not_allowed, not_served};
 use super::negotiate::{self, Accepted, Route};
 use super::request::{self, RequestInfo};
 use super::verbs::{
-    apply, ask, binding, connect, create, delete, deletecollection, eviction, get, list, patch, scale, update, watch,
+    apply, ask, binding, connect, create, delete, deletecollection, eviction, get, list, patch, proxy, scale, update,
+    watch,
 };
-use super::{etcd_view, paths, respond};
+use super::{deadline, etcd_view, paths, respond};
 use crate::api::status::{Reason, Status};
 
 /// The largest request body.
 const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
+/// The largest request body that is passed on to a Pod.
+const MAX_PROXIED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Subresources that answer with what no Table shows.
 const ANSWERS: [&str; 3] = ["binding", "eviction", "token"];
@@ -81,29 +85,65 @@ struct Request {
     upgrade: Option<OnUpgrade>,
 }
 
+impl Request {
+    /// The request as another server gets it.
+    fn passing(self, user: User) -> Passing {
+        let target = if self.query.is_empty() { self.path } else { format!("{}?{}", self.path, self.query) };
+        Passing { method: self.method, target, headers: self.headers, upgrade: self.upgrade, user }
+    }
+}
+
 async fn answer<B, D>(engine: Arc<Engine>, request: Request, body: B) -> Response
 where
-    B: Stream<Item = Result<D, warp::Error>> + Send + Unpin,
+    B: Stream<Item = Result<D, warp::Error>> + Send + Unpin + 'static,
     D: Buf,
 {
     let query = request::pairs(&request.query);
     let info = RequestInfo::parse(&request.method, &request.path, &query);
-    let _seat = if info.verb == "watch" {
+    let limit = if is_long(&info) { Ok(None) } else { deadline::of(&query) };
+    match limit {
+        Err(status) => respond::error(&status, Accepted::JSON),
+        Ok(None) => serve(engine, request, query, info, body).await,
+        Ok(Some(limit)) if deadline::is_over(limit) => deadline::passed(),
+        Ok(Some(limit)) => {
+            let clock = engine.clock;
+            let served = clock.timeout(limit, serve(engine, request, query, info, body)).await;
+            served.unwrap_or_else(|_| deadline::passed())
+        }
+    }
+}
+
+async fn serve<B, D>(
+    engine: Arc<Engine>,
+    request: Request,
+    query: Vec<(String, String)>,
+    info: RequestInfo,
+    body: B,
+) -> Response
+where
+    B: Stream<Item = Result<D, warp::Error>> + Send + Unpin + 'static,
+    D: Buf,
+{
+    let _seat = if is_long(&info) {
         None
     } else {
         match engine.seats.clone().try_acquire_owned() {
             Ok(seat) => Some(seat),
-            Err(_) => {
-                let mut busy = respond::text(429, "Too many requests, please try again later.\n");
-                busy.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-                return busy;
-            }
+            Err(_) => return respond::busy(),
         }
     };
     let user = match admit(&engine, &request, &info) {
         Ok(user) => user,
         Err(status) => return respond::error(&status, Accepted::JSON),
     };
+    if let Some(remote) = engine.catalog.now().remote(&info.group, &info.version) {
+        return aggregation::proxy::pass(&engine, &remote, request.passing(user), body).await;
+    }
+    if info.path.starts_with("/openid/")
+        && let Err(status) = engine.signing_key().await
+    {
+        return respond::error(&status, Accepted::JSON);
+    }
     if !info.is_resource {
         if info.verb == "get" && info.path == "/tutor/etcd" {
             return etcd_view::answer(&engine, &query).await;
@@ -114,6 +154,11 @@ where
         Ok(response) => response,
         Err((status, accepted)) => respond::error(&status, accepted),
     }
+}
+
+/// Whether a request may last as long as it likes, and takes no seat.
+fn is_long(info: &RequestInfo) -> bool {
+    info.verb == "watch" || matches!(info.subresource.as_str(), "attach" | "exec" | "log" | "portforward" | "proxy")
 }
 
 /// Who asks, and whether they may.
@@ -158,13 +203,22 @@ where
         _ => Route::Object,
     };
     let accepted = negotiate::negotiate(header(header::ACCEPT), route, pretty).map_err(plain)?;
-    let body = read_body(body).await.map_err(|status| (status, accepted))?;
+    let proxied = info.subresource == "proxy";
+    let limit = if proxied { MAX_PROXIED_BYTES } else { MAX_BODY_BYTES };
+    let body = read_body(body, limit).await.map_err(|status| (status, accepted))?;
+    let raw = proxy::Raw {
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        upgrade: request.upgrade.clone(),
+    };
     let now = engine.clock.now();
     let warnings = Mutex::default();
-    let Request { headers, upgrade, .. } = request;
+    let (headers, upgrade) = (request.headers, request.upgrade);
     let call = Call { engine, info, query, headers, user, resource, accepted, body, upgrade, now, warnings };
     call.warn(deprecation(&call.resource));
-    let mut response = verb(&call).await.unwrap_or_else(|status| respond::error(&status, accepted));
+    let answered = if proxied { proxy::proxy(&call, raw).await } else { verb(&call).await };
+    let mut response = answered.unwrap_or_else(|status| respond::error(&status, accepted));
     add_warnings(&mut response, &call.warnings.lock());
     Ok(response)
 }
@@ -201,8 +255,11 @@ fn check_route(resource: &crate::api::resource::Resource, info: &RequestInfo, me
         "update" | "patch" => info.name.is_empty(),
         _ => false,
     };
-    let unusual = !matches!(*method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
-    if unusual || misnamed || !verbs.iter().any(|verb| &**verb == info.verb) {
+    let usual = matches!(*method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
+    if info.subresource == "proxy" && (usual || matches!(*method, Method::HEAD | Method::OPTIONS)) {
+        return Ok(());
+    }
+    if !usual || misnamed || !verbs.iter().any(|verb| &**verb == info.verb) {
         return Err(not_allowed());
     }
     Ok(())
@@ -238,7 +295,7 @@ async fn verb(call: &Call) -> Result<Response, Status> {
     }
 }
 
-async fn read_body<B, D>(mut body: B) -> Result<Bytes, Status>
+async fn read_body<B, D>(mut body: B, limit: usize) -> Result<Bytes, Status>
 where
     B: Stream<Item = Result<D, warp::Error>> + Send + Unpin,
     D: Buf,
@@ -246,10 +303,10 @@ where
     let mut whole = BytesMut::new();
     while let Some(part) = body.next().await {
         let mut part = part.map_err(|error| bad_request(format!("the body could not be read: {error}")))?;
-        if whole.len() + part.remaining() > MAX_BODY_BYTES {
+        if whole.len() + part.remaining() > limit {
             return Err(Status::new(
                 Reason::RequestEntityTooLarge,
-                format!("Request entity too large: limit is {MAX_BODY_BYTES}"),
+                format!("Request entity too large: limit is {limit}"),
             ));
         }
         while part.has_remaining() {

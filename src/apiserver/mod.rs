@@ -8,12 +8,15 @@
 //! are the same thing to the engine: a `catalog` entry, a strategy and a schema.
 
 pub mod admission;
+mod aggregation;
 pub mod auth;
+mod backend;
 mod bootstrap;
 mod cache;
 mod catalog;
 mod convert;
 pub mod custom;
+mod deadline;
 mod engine;
 mod etcd_view;
 mod filter;
@@ -42,6 +45,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::auth::Auth;
 use self::cache::feed::Caches;
@@ -71,6 +75,8 @@ pub struct Config {
     pub admin_token: Option<String>,
     /// Requests served at once before others get 429; watches do not count.
     pub max_in_flight: usize,
+    /// Watches at once before others get 429.
+    pub max_watches: usize,
 }
 
 /// 10.96.0.0/16, as Kubernetes' own tools choose.
@@ -78,6 +84,9 @@ pub const SERVICE_CIDR: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 96, 0, 0), 16);
 
 /// Seats of a server, as `--max-requests-inflight` and its mutating sister add up to.
 pub const MAX_IN_FLIGHT: usize = 600;
+
+/// Watches of a server: enough for some thousand nodes, and an end for a client that only opens them.
+pub const MAX_WATCHES: usize = 50_000;
 
 /// The way to a node's kubelet and its HTTP API (`/containerLogs/{namespace}/{pod}/{container}`, …).
 pub trait KubeletDialer: Send + Sync + 'static {
@@ -92,7 +101,22 @@ pub trait KubeletDialer: Send + Sync + 'static {
         node: &str,
         request: http::Request<Bytes>,
     ) -> BoxFuture<'_, Result<http::Response<BoxBody<Bytes, Error>>>>;
+
+    /// A connection to a port of a Pod on `node`. The error is in Go's words, as clients show it:
+    /// `dial tcp 10.244.0.2:80: connect: connection refused`.
+    fn connect<'a>(
+        &'a self,
+        node: &'a str,
+        namespace: &'a str,
+        pod: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, String>>;
 }
+
+/// Bytes both ways.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// A running API server.
 pub struct ApiServer {
@@ -110,11 +134,10 @@ impl ApiServer {
         let stored = catalog.now().all().iter().filter(|r| r.allows("get")).map(resource_cache).collect();
         let caches = Caches::start(config.store.clone(), stored, &config.tasks).await.map_err(store_failed)?;
         let auth = Auth::new(auth::Config {
-            service_account_key: config.authority.service_account_key().to_string(),
+            signing: config.authority.signing().clone(),
             issuer: ISSUER.to_string(),
             admin_token: config.admin_token,
-        })
-        .map_err(|status| Error::new("the service account key cannot be used", status.message))?;
+        });
         let engine = Arc::new(Engine {
             admission: admission::Chain::standard(&config.clock),
             clock: config.clock,
@@ -128,7 +151,9 @@ impl ApiServer {
             journal: journal::Journal::default(),
             kubelets: config.kubelets,
             authority: config.authority,
+            converted: convert::webhook::Converted::default(),
             seats: Arc::new(tokio::sync::Semaphore::new(config.max_in_flight)),
+            watches: Arc::new(tokio::sync::Semaphore::new(config.max_watches)),
         });
         engine.tasks.spawn("continue tokens", engine.horizon.clone().follow(engine.storage.clone(), engine.clock));
         let service_ip = first_address(config.service_cidr.0).to_string();
@@ -136,6 +161,7 @@ impl ApiServer {
             .await
             .map_err(|status| Error::new("the cluster's first objects cannot be made", status.message))?;
         custom::controller::start(&engine).await;
+        aggregation::controller::start(&engine).await;
         Ok(Arc::new(ApiServer { engine }))
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use super::Connection;
 use crate::api::status::Status;
 
 /// Which collection: an API group (empty for core) and the plural name of a resource.
@@ -55,6 +56,16 @@ pub trait Objects: Send + Sync {
     /// # Errors
     /// `Conflict` when it changed in between.
     fn put<'a>(&'a self, what: Collection, object: Value) -> BoxFuture<'a, Result<Value, Status>>;
+
+    /// A connection to a port of a Pod, through its node; the error is in Go's words.
+    fn connect<'a>(
+        &'a self,
+        _namespace: &'a str,
+        pod: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, String>> {
+        Box::pin(std::future::ready(Err(format!("dial tcp {pod}:{port}: connect: no route to host"))))
+    }
 
     /// The resource that serves a kind, as `plural` and whether it is namespaced (built-in and
     /// custom kinds).

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
+use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use warp::reply::Response;
 
+use super::aggregation::merge;
 use super::catalog::List;
 use super::engine::{Engine, not_allowed, not_served};
 use super::negotiate::{Accepted, Route, negotiate, routed};
@@ -56,7 +58,7 @@ pub fn answer(engine: &Arc<Engine>, info: &RequestInfo, query: &[(String, String
     }
     match parts.as_slice() {
         ["version"] => document(&version()),
-        [".well-known", _] => document(&openid()),
+        [".well-known", _] => document(&openid(engine)),
         ["openid", ..] => respond::send(200, "application/jwk-set+json", format!("{}\n", engine.auth.key_set()).into()),
         ["api"] => discover(&list, headers, "/api", |_| discovery::core_versions(SERVER), true),
         ["api", version] => found(discovery::resource_list(list.all(), "", version), accept),
@@ -79,15 +81,24 @@ fn unrouted(
         ["healthz" | "livez" | "readyz", rest @ ..] => health(parts[0], &rest.join("/"), query),
         ["tutor", "writes"] => document(&engine.journal.list(query)),
         ["metrics"] => respond::text(200, metrics(engine)),
-        ["apis"] => discover(list, headers, "/apis", |list| discovery::group_list(list.all()), false),
-        ["apis", group] => match discovery::group(list.all(), group) {
+        ["apis"] => discover(list, headers, "/apis", group_list, false),
+        ["apis", name] => match discovery::group(&group_list(list), name) {
             Some(group) => negotiated(&group, accept),
             None => missing(),
         },
-        ["openapi", "v2"] => kept(list, headers, "openapi/v2", |list| Some(openapi::swagger(list.all()))),
-        ["openapi", "v3"] => kept(list, headers, "openapi/v3", |list| Some(openapi::index(list.all()))),
+        ["openapi", "v2"] if wants_protobuf(headers) => {
+            let make = |list: &List| Some(openapi::protobuf::encode(&swagger(list)).into());
+            kept_bytes(list, headers, "openapi/v2 protobuf", openapi::protobuf::MEDIA[1], make)
+        }
+        ["openapi", "v2"] => kept(list, headers, "openapi/v2", |list| Some(swagger(list))),
+        ["openapi", "v3"] => {
+            kept(list, headers, "openapi/v3", |list| Some(merge::openapi_index(openapi::index(list.all()), list)))
+        }
         ["openapi", "v3", rest @ ..] => {
             let rest = rest.join("/");
+            if let Some(document) = remote_openapi(list, &rest) {
+                return respond::send(200, "application/json", document);
+            }
             kept(list, headers, &format!("openapi/v3/{rest}"), |list| openapi::document(list.all(), &rest))
         }
         _ => missing(),
@@ -96,6 +107,29 @@ fn unrouted(
 
 /// What `/api` says the server's address is.
 const SERVER: &str = "127.0.0.1:6443";
+
+/// `/apis` in the old form.
+fn group_list(list: &List) -> Value {
+    merge::group_list(discovery::group_list(list.all()), list)
+}
+
+/// The document of a group and version that another server answers for.
+fn remote_openapi(list: &List, path: &str) -> Option<Bytes> {
+    let remote = list.remotes().find(|remote| remote.path().trim_start_matches('/') == path)?;
+    remote.told.openapi_v3.clone()
+}
+
+/// Everything in the old form, ours and that of aggregated servers.
+fn swagger(list: &List) -> Value {
+    merge::swagger(openapi::swagger(list.all()), list)
+}
+
+/// Whether the old document is asked for as protobuf.
+fn wants_protobuf(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = accept.split(',').next().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    openapi::protobuf::MEDIA.contains(&first)
+}
 
 fn missing() -> Response {
     respond::text(404, "404 page not found\n")
@@ -126,11 +160,15 @@ fn root(list: &List) -> Value {
         paths.push(format!("/apis/{group}"));
         paths.extend(discovery::versions(list.all(), group).iter().map(|version| format!("/apis/{group}/{version}")));
     }
+    for remote in list.remotes() {
+        paths.extend([format!("/apis/{}", remote.group), remote.path()]);
+    }
     for kind in ["healthz", "livez", "readyz"] {
         paths.extend(CHECKS.iter().map(|check| format!("/{kind}/{check}")));
     }
     paths.extend(PATHS.iter().map(|path| (*path).to_string()));
     paths.sort();
+    paths.dedup();
     json!({"paths": paths})
 }
 
@@ -145,11 +183,13 @@ fn version() -> Value {
 }
 
 /// How to verify service account tokens.
-fn openid() -> Value {
+fn openid(engine: &Engine) -> Value {
+    // A key that is not made yet will be one for RS256.
+    let algorithm = engine.authority.signing().get().map_or(Algorithm::RS256, |key| key.algorithm);
     json!({
         "issuer": super::ISSUER, "jwks_uri": format!("https://{SERVER}/openid/v1/jwks"),
         "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
+        "id_token_signing_alg_values_supported": [format!("{algorithm:?}")],
     })
 }
 
@@ -202,7 +242,10 @@ fn discover(
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     match form(accept) {
         Ok(true) => {
-            let mut response = kept(list, headers, path, |list| Some(discovery::aggregated(list.all(), core)));
+            let mut response = kept(list, headers, path, |list| {
+                let own = discovery::aggregated(list.all(), core);
+                Some(if core { own } else { merge::aggregated(own, list) })
+            });
             let media = HeaderValue::from_static(discovery::AGGREGATED);
             response.headers_mut().insert(header::CONTENT_TYPE, media);
             response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
@@ -231,17 +274,22 @@ fn form(accept: Option<&str>) -> Result<bool, Status> {
 
 /// A large document: made once for each list of resources, and named by an ETag.
 fn kept(list: &Arc<List>, headers: &HeaderMap, key: &str, make: impl FnOnce(&List) -> Option<Value>) -> Response {
-    let Some(bytes) = list.document(key, || make(list).map(|value| Bytes::from(format!("{value}\n")))) else {
-        return missing();
-    };
+    let make = |list: &List| make(list).map(|value| Bytes::from(format!("{value}\n")));
+    kept_bytes(list, headers, key, "application/json", make)
+}
+
+fn kept_bytes(
+    list: &Arc<List>,
+    headers: &HeaderMap,
+    key: &str,
+    media: &'static str,
+    make: impl FnOnce(&List) -> Option<Bytes>,
+) -> Response {
+    let Some(bytes) = list.document(key, || make(list)) else { return missing() };
     let etag = discovery::etag(&bytes);
     let same = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) == Some(etag.as_str());
     let (body, gzip) = respond::compressed(bytes, headers);
-    let mut response = if same {
-        respond::send(304, "application/json", Bytes::new())
-    } else {
-        respond::send(200, "application/json", body)
-    };
+    let mut response = if same { respond::send(304, media, Bytes::new()) } else { respond::send(200, media, body) };
     if gzip && !same {
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }

@@ -1,7 +1,7 @@
 //! The cluster's own certificate authority: who signs whom.
 //!
 //! In: a folder. Out: the authority's certificate, a serving certificate for the API server, client
-//! certificates for whoever asks, and the key that signs service account tokens. Made at first start,
+//! certificates for whoever asks, and the keys that sign service account tokens. Made at first start,
 //! kept in `<state>/pki` with mode 0600, read again afterwards. Never sends a private key anywhere.
 
 use std::fs;
@@ -21,6 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use x509_parser::time::ASN1Time;
 
+use super::auth::signing::SigningKeys;
 use super::key_usage;
 use crate::error::{Error, Result};
 
@@ -50,8 +51,19 @@ pub struct Authority {
     certificate: String,
     issuer: Issuer<'static, KeyPair>,
     serving: Identity,
-    service_account_key: String,
+    signing: Arc<SigningKeys>,
+    front_proxy: FrontProxy,
 }
+
+/// How the API server shows to aggregated API servers that it is the one that speaks for its clients: an
+/// authority of its own, so that no client's certificate can pass for it.
+struct FrontProxy {
+    authority: String,
+    client: Identity,
+}
+
+/// The common name that aggregated API servers expect.
+pub const FRONT_PROXY_CLIENT: &str = "front-proxy-client";
 
 impl Authority {
     /// Reads the authority kept in `folder`, or makes it there.
@@ -60,15 +72,14 @@ impl Authority {
     /// When the folder cannot be used, or holds something that is not a key or certificate.
     pub fn open(folder: &Path) -> Result<Authority> {
         let files = Files::new(folder)?;
-        let certificate = files.pair("ca", || {
-            let key = KeyPair::generate()?;
-            let certificate = authority_params().self_signed(&key)?.pem();
-            Ok(Identity { certificate, key: key.serialize_pem() })
-        })?;
+        let certificate = files.pair("ca", || authority("kubernetes"))?;
         let issuer = files.issuer(&certificate)?;
         let serving = files.pair("apiserver", || issue(&issuer, &serving_params()?))?;
-        let service_account_key = files.text("sa.key", || Ok(KeyPair::generate()?.serialize_pem()))?;
-        Ok(Authority { certificate: certificate.certificate, issuer, serving, service_account_key })
+        let signing = SigningKeys::open(folder.join("sa.key"))?;
+        let front = files.pair("front-proxy-ca", || authority("front-proxy-ca"))?;
+        let client = files.pair("front-proxy-client", || front_proxy_client(&front))?;
+        let front_proxy = FrontProxy { authority: front.certificate, client };
+        Ok(Authority { certificate: certificate.certificate, issuer, serving, signing, front_proxy })
     }
 
     /// An authority that lives in memory alone.
@@ -80,12 +91,22 @@ impl Authority {
     }
 
     fn make() -> std::result::Result<Authority, rcgen::Error> {
-        let key = KeyPair::generate()?;
-        let certificate = authority_params().self_signed(&key)?.pem();
-        let issuer = Issuer::from_ca_cert_pem(&certificate, key)?;
+        let Identity { certificate, key } = authority("kubernetes")?;
+        let issuer = Issuer::from_ca_cert_pem(&certificate, KeyPair::from_pem(&key)?)?;
         let serving = issue(&issuer, &serving_params()?)?;
-        let service_account_key = KeyPair::generate()?.serialize_pem();
-        Ok(Authority { certificate, issuer, serving, service_account_key })
+        let front = authority("front-proxy-ca")?;
+        let front_proxy = FrontProxy { client: front_proxy_client(&front)?, authority: front.certificate };
+        Ok(Authority { certificate, issuer, serving, signing: SigningKeys::in_memory(), front_proxy })
+    }
+
+    /// The certificate (PEM) that vouches for [`Authority::front_proxy_client`].
+    pub fn front_proxy_authority(&self) -> &str {
+        &self.front_proxy.authority
+    }
+
+    /// What the API server shows to aggregated API servers.
+    pub fn front_proxy_client(&self) -> &Identity {
+        &self.front_proxy.client
     }
 
     /// The authority's certificate (PEM): what clients trust, and `kube-root-ca.crt`.
@@ -93,9 +114,9 @@ impl Authority {
         &self.certificate
     }
 
-    /// The private key (PEM, PKCS#8, ECDSA P-256) that signs service account tokens.
-    pub fn service_account_key(&self) -> &str {
-        &self.service_account_key
+    /// The keys that sign service account tokens.
+    pub fn signing(&self) -> &Arc<SigningKeys> {
+        &self.signing
     }
 
     /// A client certificate: `common_name` is the user, `organizations` are the groups.
@@ -175,10 +196,26 @@ impl Authority {
     }
 }
 
-fn authority_params() -> CertificateParams {
+fn authority(common_name: &str) -> std::result::Result<Identity, rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let certificate = authority_params(common_name).self_signed(&key)?.pem();
+    Ok(Identity { certificate, key: key.serialize_pem() })
+}
+
+fn front_proxy_client(authority: &Identity) -> std::result::Result<Identity, rcgen::Error> {
+    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "kubernetes");
+    params.distinguished_name.push(DnType::CommonName, FRONT_PROXY_CLIENT);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    issue(&issuer, &params)
+}
+
+fn authority_params(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages =
         vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::KeyCertSign];
@@ -227,15 +264,6 @@ impl Files {
         Ok(made)
     }
 
-    fn text(&self, name: &str, make: impl FnOnce() -> std::result::Result<String, rcgen::Error>) -> Result<String> {
-        if let Some(text) = self.read(name)? {
-            return Ok(text);
-        }
-        let made = make().map_err(|error| self.unusable(name, &error))?;
-        self.write(name, &made)?;
-        Ok(made)
-    }
-
     fn issuer(&self, authority: &Identity) -> Result<Issuer<'static, KeyPair>> {
         KeyPair::from_pem(&authority.key)
             .and_then(|key| Issuer::from_ca_cert_pem(&authority.certificate, key))
@@ -243,31 +271,51 @@ impl Files {
     }
 
     fn read(&self, name: &str) -> Result<Option<String>> {
-        match fs::read_to_string(self.folder.join(name)) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.unusable(name, &error)),
-        }
+        read_if_there(&self.folder.join(name))
     }
 
-    /// Whole or not at all: a crash between leaves the old file or none.
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        let (path, partial) = (self.folder.join(name), self.folder.join(format!("{name}.partial")));
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&partial)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&partial, &path));
-        written.map_err(|error| self.unusable(name, &error))
+        write_private(&self.folder.join(name), text)
     }
 
     fn unusable(&self, name: &str, error: &dyn std::fmt::Display) -> Error {
-        Error::new(format!("{} cannot be used", self.folder.join(name).display()), error.to_string())
-            .hint("move the pki folder away; new keys are made at the next start, and old kubeconfigs stop working")
+        unusable(&self.folder.join(name), error)
     }
+}
+
+/// A file's text, if there is such a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_if_there(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(path, &error)),
+    }
+}
+
+/// Writes a file for the owner's eyes, whole or not at all: a crash between leaves the old file or none.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
+    let partial = path.with_extension("partial");
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&partial, path));
+    written.map_err(|error| unusable(path, &error))
+}
+
+/// A key or certificate that is kept and no good.
+pub fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::new(format!("{} cannot be used", path.display()), error.to_string())
+        .hint("move the pki folder away; new keys are made at the next start, and old kubeconfigs stop working")
 }
 
 #[cfg(test)]
@@ -281,7 +329,6 @@ mod tests {
         let first = Authority::open(folder.path()).unwrap();
         let second = Authority::open(folder.path()).unwrap();
         assert_eq!(first.certificate(), second.certificate());
-        assert_eq!(first.service_account_key(), second.service_account_key());
         let mode = fs::metadata(folder.path().join("ca.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         first.server_config().unwrap();

@@ -51,6 +51,13 @@ pub fn text(code: u16, body: impl Into<String>) -> Response {
     response
 }
 
+/// Too much at once: plain text, as the official server says it.
+pub fn busy() -> Response {
+    let mut busy = text(429, "Too many requests, please try again later.\n");
+    busy.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    busy
+}
+
 /// One object, in the form the request asked for.
 ///
 /// # Errors

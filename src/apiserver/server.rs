@@ -34,6 +34,10 @@ const MAX_CONNECTIONS: usize = 4_096;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Concurrent streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1_000;
+/// All headers of a request, as Go's server takes them; beyond it answers 431.
+const MAX_HEADER_BYTES: usize = 1024 * 1024;
+/// Headers of a request.
+const MAX_HEADERS: usize = 1_000;
 
 /// Serves `filter` on `address`.
 ///
@@ -80,11 +84,12 @@ where
         warp::service(filter.clone()).call(request)
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).keep_alive(true);
+    builder.http1().timer(TokioTimer::new()).keep_alive(true).max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES as u32)
         .keep_alive_interval(Duration::from_secs(30));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);

@@ -23,9 +23,23 @@ impl KubeletDialer for NoKubelets {
         let error = Error::new(format!("no kubelet on {node}"), "");
         Box::pin(std::future::ready(Err(error)))
     }
+
+    fn connect<'a>(
+        &'a self,
+        node: &'a str,
+        _: &'a str,
+        _: &'a str,
+        _: u16,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, String>> {
+        Box::pin(std::future::ready(Err(format!("no kubelet on {node}"))))
+    }
 }
 
 async fn server() -> Arc<ApiServer> {
+    server_with(MAX_IN_FLIGHT, MAX_WATCHES).await
+}
+
+async fn server_with(max_in_flight: usize, max_watches: usize) -> Arc<ApiServer> {
     let (clock, tasks) = (Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap()), TaskGroup::new());
     ApiServer::start(Config {
         store: Etcd::in_memory(clock, &tasks).unwrap(),
@@ -35,7 +49,8 @@ async fn server() -> Arc<ApiServer> {
         kubelets: Arc::new(NoKubelets),
         service_cidr: SERVICE_CIDR,
         admin_token: None,
-        max_in_flight: MAX_IN_FLIGHT,
+        max_in_flight,
+        max_watches,
     })
     .await
     .unwrap()
@@ -165,4 +180,122 @@ async fn the_store_can_be_looked_into() {
     {
         assert_eq!(call(&api, "GET", wrong, Value::Null).await.0, 400, "{wrong}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_a_size() {
+    let api = server().await;
+    let (code, status) = call(&api, "POST", MAPS, config_map("a", &"x".repeat(3 << 20))).await;
+    assert_eq!((code, &status["reason"]), (413, &json!("RequestEntityTooLarge")));
+    assert_eq!(status["message"], "Request entity too large: limit is 3145728");
+    assert_eq!(call(&api, "POST", MAPS, config_map("a", &"x".repeat(1 << 20))).await.0, 201);
+}
+
+/// The answer to a body that is sent as it is.
+async fn post_text(api: &ApiServer, media: &str, text: String) -> (u16, Value) {
+    let mut request = http::Request::builder().method("POST").uri(MAPS).header("content-type", media);
+    let admin = Peer::InProcess { user: "admin".into(), groups: vec!["system:masters".into()] };
+    request.extensions_mut().unwrap().insert(admin);
+    let response = warp::service(api.filter()).call(request.body(Full::new(Bytes::from(text))).unwrap()).await.unwrap();
+    let code = response.status().as_u16();
+    (code, serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_aliases_cannot_stand_for_a_billion_values() {
+    let api = server().await;
+    let mut bomb = "kind: ConfigMap\napiVersion: v1\na: &a [x, x, x, x, x, x, x, x, x, x]\n".to_string();
+    for (before, next) in ('a'..'i').zip('b'..'j') {
+        let all = vec![format!("*{before}"); 10].join(", ");
+        bomb.push_str(&format!("{next}: &{next} [{all}]\n"));
+    }
+    let (code, status) = post_text(&api, "application/yaml", bomb).await;
+    assert_eq!((code, &status["reason"]), (400, &json!("BadRequest")));
+    assert!(status["message"].as_str().unwrap().contains("document contains excessive aliasing"), "{status}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_seat_is_told_to_come_again() {
+    let api = server_with(0, MAX_WATCHES).await;
+    let busy = send(&api, "GET", MAPS, Value::Null).await;
+    assert_eq!((busy.status().as_u16(), &busy.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    let watch = send(&api, "GET", &format!("{MAPS}?watch=1"), Value::Null).await;
+    assert_eq!(watch.status(), 200, "a watch takes no seat");
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_are_counted_while_they_last() {
+    let api = server_with(MAX_IN_FLIGHT, 1).await;
+    let path = format!("{MAPS}?watch=1&timeoutSeconds=5");
+    let first = send(&api, "GET", &path, Value::Null).await;
+    assert_eq!(send(&api, "GET", &path, Value::Null).await.status(), 429);
+    // Its end gives the place back.
+    first.into_body().collect().await.unwrap();
+    assert_eq!(send(&api, "GET", &path, Value::Null).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_says_how_long_it_waits() {
+    let api = server().await;
+    let (code, status) = call(&api, "GET", &format!("{MAPS}?timeout=1ns"), Value::Null).await;
+    assert_eq!((code, &status["reason"]), (504, &json!("Timeout")));
+    let (code, status) = call(&api, "DELETE", &format!("{MAPS}/a?timeout=soon"), Value::Null).await;
+    let why = "invalid timeout specified in the request URL - time: invalid duration \"soon\"";
+    assert_eq!((code, &status["message"]), (400, &json!(why)));
+    assert_eq!(call(&api, "GET", &format!("{MAPS}?timeout=10s"), Value::Null).await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_approves_and_attests_has_to_be_allowed_to() {
+    let api = server().await;
+    let as_user = async |user: &str, method: &str, path: &str, body: Value| {
+        let mut request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        request.extensions_mut().unwrap().insert(Peer::InProcess { user: user.into(), groups: Vec::new() });
+        let body = Full::new(Bytes::from(body.to_string()));
+        let response = warp::service(api.filter()).call(request.body(body).unwrap()).await.unwrap();
+        let code = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (code, serde_json::from_slice::<Value>(&bytes).unwrap())
+    };
+    const CERTIFICATES: &str = "/apis/certificates.k8s.io/v1";
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+    let allow = async |name: &str, rules: Value| {
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
+        assert_eq!(call(&api, "POST", &format!("{RBAC}/clusterroles"), role).await.0, 201);
+        let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}]});
+        assert_eq!(call(&api, "POST", &format!("{RBAC}/clusterrolebindings"), binding).await.0, 201);
+        // A read waits until the caches, which authorization looks at, have every write.
+        assert_eq!(call(&api, "GET", &format!("{RBAC}/clusterrolebindings/{name}"), Value::Null).await.0, 200);
+    };
+    let group = "certificates.k8s.io";
+    allow(
+        "parts",
+        json!([{"apiGroups": [group], "resources": ["certificatesigningrequests/approval",
+        "certificatesigningrequests/status", "clustertrustbundles"], "verbs": ["create", "update", "patch", "get"]}]),
+    )
+    .await;
+    let anchor = rcgen::generate_simple_self_signed(["a".to_string()]).unwrap().cert.pem();
+    let bundle = json!({"apiVersion": "certificates.k8s.io/v1", "kind": "ClusterTrustBundle",
+        "metadata": {"name": "example.com:x:a"}, "spec": {"signerName": "example.com/x", "trustBundle": anchor}});
+    let params = rcgen::CertificateParams::new(vec!["a".to_string()]).unwrap();
+    let request = params.serialize_request(&rcgen::KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+    let request = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, request);
+    let wish = json!({"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": "w"},
+        "spec": {"request": request, "signerName": "example.com/x", "usages": ["client auth"]}});
+    let requests = format!("{CERTIFICATES}/certificatesigningrequests");
+    let (code, mut made) = call(&api, "POST", &requests, wish).await;
+    assert_eq!(code, 201, "{made}");
+    made["status"] = json!({"conditions": [{"type": "Approved", "status": "True", "reason": "r"}]});
+    let (code, status) = as_user("jane", "PUT", &format!("{requests}/w/approval"), made.clone()).await;
+    let words = "certificatesigningrequests.certificates.k8s.io \"w\" is forbidden: user not permitted to approve requests \
+                 with signerName \"example.com/x\"";
+    assert_eq!((code, &status["message"]), (403, &json!(words)));
+    allow("approves", json!([{"apiGroups": [group], "resources": ["signers"], "resourceNames": ["example.com/*"], "verbs": ["approve"]}])).await;
+    assert_eq!(as_user("jane", "PUT", &format!("{requests}/w/approval"), made).await.0, 200);
+    let (code, status) = as_user("jane", "POST", &format!("{CERTIFICATES}/clustertrustbundles"), bundle).await;
+    let words = "clustertrustbundles.certificates.k8s.io \"example.com:x:a\" is forbidden: user not permitted to attest for \
+                 signerName \"example.com/x\"";
+    assert_eq!((code, &status["message"]), (403, &json!(words)));
 }

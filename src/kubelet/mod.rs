@@ -8,6 +8,7 @@
 
 pub mod admission;
 pub mod config;
+pub mod connect;
 pub mod environment;
 pub mod http;
 mod jobs;

@@ -15,9 +15,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::admission::{self, Taken};
 use super::node::{self, NodeConfig};
 use super::pod::PodView;
-use super::runtime::Runtime;
+use super::runtime::{Connection, Runtime};
 use super::state::Sandbox;
-use super::{http, worker};
+use super::{connect, http, worker};
 use crate::client::{Change, Informer, Recorder};
 use crate::clock::Clock;
 use crate::network::ipam::Ipam;
@@ -159,6 +159,14 @@ impl Kubelet {
         });
         let off = |_| http::text(::http::StatusCode::SERVICE_UNAVAILABLE, "the node has no power");
         answered.await.unwrap_or_else(off)
+    }
+
+    /// A connection to a port of a Pod.
+    ///
+    /// # Errors
+    /// `dial tcp 10.244.0.2:80: connect: connection refused`
+    pub async fn connect(&self, namespace: &str, pod: &str, port: u16) -> Result<Connection, String> {
+        connect::connect(&self.node, namespace, pod, port).await
     }
 }
 

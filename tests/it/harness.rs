@@ -19,6 +19,8 @@ use tutor::tasks::TaskGroup;
 
 /// How long, in virtual time, an expectation waits before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// The same in real time.
+const REAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running cluster, its client, and its clock.
 pub struct Playground {
@@ -27,12 +29,15 @@ pub struct Playground {
     /// `system:masters`.
     pub client: kube::Client,
     clock: Clock,
+    patience: Duration,
     tasks: TaskGroup,
 }
 
 /// What kind of playground.
 pub struct Builder {
     nodes: u16,
+    clock: Clock,
+    patience: Duration,
 }
 
 impl Builder {
@@ -42,9 +47,14 @@ impl Builder {
         self
     }
 
+    /// On real time, for tests in which the server talks to another one over a socket.
+    pub fn in_real_time(self) -> Self {
+        Builder { clock: Clock::real(), patience: REAL_PATIENCE, ..self }
+    }
+
     /// Starts it and waits until its nodes are ready.
     pub async fn start(self) -> Playground {
-        let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
+        let clock = self.clock;
         let tasks = TaskGroup::new();
         let options = cluster::Options {
             store: StoreIn::Memory,
@@ -55,7 +65,7 @@ impl Builder {
         };
         let cluster = Cluster::start(options, &tasks).await.unwrap();
         let client = cluster.client("test");
-        let play = Playground { cluster, client, clock, tasks };
+        let play = Playground { cluster, client, clock, patience: self.patience, tasks };
         for node in 1..=self.nodes {
             play.expect(&format!("node/node-{node}"), |node| {
                 condition("Ready", "True")(node) && node["spec"].get("taints").is_none()
@@ -69,7 +79,8 @@ impl Builder {
 impl Playground {
     /// A playground whose Pods have lives but no processes.
     pub fn simulated() -> Builder {
-        Builder { nodes: 2 }
+        let clock = Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap());
+        Builder { nodes: 2, clock, patience: PATIENCE }
     }
 
     /// The playground's clock.
@@ -166,7 +177,7 @@ impl Playground {
                 }
             }
         };
-        if self.clock.timeout(PATIENCE, wait).await.is_err() {
+        if self.clock.timeout(self.patience, wait).await.is_err() {
             panic!("{what} never came to be as expected; it is now:\n{last:#}");
         }
         last
@@ -185,7 +196,7 @@ impl Playground {
                 changes.try_next().await.unwrap();
             }
         };
-        assert!(self.clock.timeout(PATIENCE, wait).await.is_ok(), "{what} is still there");
+        assert!(self.clock.timeout(self.patience, wait).await.is_ok(), "{what} is still there");
     }
 
     /// Stops everything and waits for it, as Ctrl-C does.

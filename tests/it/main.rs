@@ -1,8 +1,11 @@
 //! Tests of the whole: a playground in this process, on virtual time; real clients on real sockets.
 
+mod aggregation;
+mod backend;
 mod book;
 mod clientgo;
 mod controllers;
+mod conversion;
 mod course;
 mod custom;
 mod fuzz;
@@ -17,6 +20,7 @@ mod native;
 mod nodes;
 mod page;
 mod process;
+mod proxy;
 mod python;
 mod served;
 mod streams;

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod duration;
 pub mod functions;
+pub mod meter;
 pub mod semver;
 pub mod signatures;
 

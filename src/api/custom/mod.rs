@@ -28,6 +28,10 @@ pub struct Definition {
     pub scale: Option<ScalePaths>,
     /// The schema's rules about values.
     pub node: Node,
+    /// `spec.conversion.webhook`, when a server converts between versions.
+    pub conversion: Option<Value>,
+    /// Which state of which definition this is.
+    pub identity: String,
     /// What every answer about the version warns of.
     pub deprecation: Option<String>,
 }
@@ -72,6 +76,8 @@ impl Definition {
                 running: path("statusReplicasPath").unwrap_or_default(),
                 selector: path("labelSelectorPath"),
             }),
+            conversion: None,
+            identity: String::new(),
             node: Node::read(&version["schema"]["openAPIV3Schema"]),
             deprecation: deprecated.then_some(warning),
         }

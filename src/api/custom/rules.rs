@@ -9,13 +9,15 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use cel::common::ast::IdedExpr;
 use cel::objects::OptionalValue;
-use cel::{Program, Value as Cel};
+use cel::{Context, Program, Value as Cel};
 use serde_json::Value;
 
 use super::node::Node;
 use super::value::correlated;
 use crate::api::cel::check::{Fields, Type};
+use crate::api::cel::meter::{self, Meter, metered};
 use crate::api::cel::{self as language, escape, in_words, to_cel};
 use crate::api::field_error::{ErrorType, FieldError};
 
@@ -29,7 +31,9 @@ pub struct Rule {
     /// Whether it compares with what was before.
     pub uses_old: bool,
     message: String,
-    message_expression: Option<Program>,
+    message_expression: Option<IdedExpr>,
+    /// The expression as it is run.
+    metered: Option<IdedExpr>,
     reason: String,
     field_path: String,
     optional_old: bool,
@@ -45,14 +49,22 @@ impl Rule {
     fn read(rule: &Value) -> Rule {
         let text = |key: &str| rule[key].as_str().unwrap_or_default().trim().to_owned();
         let program = language::compile(&text("rule"));
+        let ready = |program: &Program| {
+            let mut expression = program.expression().clone();
+            metered(&mut expression);
+            expression
+        };
         Rule {
+            metered: program.as_ref().ok().map(ready),
             uses_old: program.as_ref().is_ok_and(|program| program.references().has_variable("oldSelf")),
             program,
             text: text("rule"),
             message: text("message"),
             message_expression: language::compile(&text("messageExpression"))
                 .ok()
-                .filter(|_| !text("messageExpression").is_empty()),
+                .filter(|_| !text("messageExpression").is_empty())
+                .as_ref()
+                .map(ready),
             reason: text("reason"),
             field_path: text("fieldPath"),
             optional_old: rule["optionalOldSelf"].as_bool().unwrap_or(false),
@@ -70,9 +82,17 @@ pub fn validate(node: &Node, value: &Value, old: Option<&Value>) -> Vec<FieldErr
     let mut errors = Vec::new();
     if node.has_rules {
         let unchanged = old == Some(value);
-        walk(&Place { node, path: "", is_object: true, unchanged }, value, old, &mut errors);
+        let mut found = Found { errors: Vec::new(), budget: Some(meter::BUDGET) };
+        walk(&Place { node, path: "", is_object: true, unchanged }, value, old, &mut found);
+        errors = found.errors;
     }
     errors
+}
+
+/// What was found so far, and what may still be spent; `None`: no further rules are asked.
+struct Found {
+    errors: Vec<FieldError>,
+    budget: Option<u64>,
 }
 
 struct Place<'a> {
@@ -84,13 +104,13 @@ struct Place<'a> {
     unchanged: bool,
 }
 
-fn walk(place: &Place, value: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
-    if value.is_null() || !place.node.has_rules {
+fn walk(place: &Place, value: &Value, old: Option<&Value>, found: &mut Found) {
+    if value.is_null() || !place.node.has_rules || found.budget.is_none() {
         return;
     }
-    own_rules(place, place.node, value, old, errors);
+    own_rules(place, place.node, value, old, found);
     for node in place.node.all_of.iter().filter(|node| !node.rules.is_empty()) {
-        own_rules(&Place { unchanged: false, ..*place }, node, value, old, errors);
+        own_rules(&Place { unchanged: false, ..*place }, node, value, old, found);
     }
     match value {
         Value::Object(map) => {
@@ -102,27 +122,27 @@ fn walk(place: &Place, value: &Value, old: Option<&Value>, errors: &mut Vec<Fiel
                     (path, None) => format!("{path}[{key}]"),
                 };
                 let before = old.and_then(|old| old.get(key));
-                below(place, node, &path, value, before, errors);
+                below(place, node, &path, value, before, found);
             }
         }
         Value::Array(items) => {
             let Some(node) = &place.node.items else { return };
             for (index, item) in items.iter().enumerate() {
                 let before = correlated(place.node, item, old);
-                below(place, node, &format!("{}[{index}]", place.path), item, before, errors);
+                below(place, node, &format!("{}[{index}]", place.path), item, before, found);
             }
         }
         _ => {}
     }
 }
 
-fn below(around: &Place, node: &Node, path: &str, value: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+fn below(around: &Place, node: &Node, path: &str, value: &Value, old: Option<&Value>, found: &mut Found) {
     let unchanged = old.map_or(around.unchanged, |old| old == value);
-    walk(&Place { node, path, is_object: node.embedded, unchanged }, value, old, errors);
+    walk(&Place { node, path, is_object: node.embedded, unchanged }, value, old, found);
 }
 
-fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
-    if ruled.rules.is_empty() {
+fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, found: &mut Found) {
+    if ruled.rules.is_empty() || found.budget.is_none() {
         return;
     }
     let own = typed(place.node, value, place.is_object);
@@ -130,7 +150,7 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, er
     let at = |path: &str| if path.is_empty() { "<nil>".to_owned() } else { path.to_owned() };
     let kind = place.node.types.first().copied().unwrap_or_default();
     for rule in &ruled.rules {
-        let Ok(program) = &rule.program else { continue };
+        let Some(expression) = &rule.metered else { continue };
         if rule.uses_old && before.is_none() && !rule.optional_old {
             continue;
         }
@@ -142,11 +162,17 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, er
         } else if let Some(before) = &before {
             context.add_variable_from_value("oldSelf", before.clone());
         }
-        match program.execute(&context) {
+        let (result, spent) = run(expression, &mut context);
+        found.budget = found.budget.and_then(|left| left.checked_sub(spent));
+        if found.budget.is_none() {
+            found.errors.push(FieldError::invalid(at(place.path), kind, meter::OUT_OF_BUDGET));
+            return;
+        }
+        match result {
             Ok(Cel::Bool(true)) => {}
             Ok(_) if place.unchanged && !rule.uses_old => {}
             Ok(_) => {
-                let told = rule.message_expression.as_ref().and_then(|expression| expression.execute(&context).ok());
+                let told = rule.message_expression.as_ref().and_then(|expression| run(expression, &mut context).0.ok());
                 let told = match told {
                     Some(Cel::String(text)) if !text.trim().is_empty() => Some(text.trim().to_owned()),
                     _ => None,
@@ -157,20 +183,38 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, er
                 };
                 let path = format!("{}{}", place.path, rule.field_path);
                 let path = at(path.trim_start_matches('.'));
-                errors.push(fault(rule, path, value, told.unwrap_or_else(failed)));
+                found.errors.push(fault(rule, path, value, told.unwrap_or_else(failed)));
             }
-            Err(error) => {
-                let words = match in_words(&error).as_str() {
+            Err(words) if words == meter::EXCEEDED => {
+                let called = rule.called();
+                let detail = format!(
+                    "'{words}': no further validation rules will be run due to call cost exceeds limit for rule: {called}"
+                );
+                found.errors.push(FieldError::invalid(at(place.path), kind, detail));
+                found.budget = None;
+                return;
+            }
+            Err(words) => {
+                let words = match words.as_str() {
                     "no such overload" => format!(
                         "'no such overload': call arguments did not match a supported operator, function or macro signature for rule: {}",
                         rule.called()
                     ),
                     words => format!("{words} evaluating rule: {}", rule.called()),
                 };
-                errors.push(FieldError::invalid(at(place.path), kind, words));
+                found.errors.push(FieldError::invalid(at(place.path), kind, words));
             }
         }
     }
+}
+
+/// The value of an expression, or why it has none; and what it cost.
+fn run(expression: &IdedExpr, context: &mut Context<'_, '_>) -> (Result<Cel, String>, u64) {
+    let meter = Meter::default();
+    meter.add_to(context);
+    let result = context.resolve(expression).map_err(|error| in_words(&error));
+    let result = if meter.is_exceeded() { Err(meter::EXCEEDED.to_owned()) } else { result };
+    (result, meter.spent(expression))
 }
 
 fn fault(rule: &Rule, path: String, value: &Value, detail: String) -> FieldError {

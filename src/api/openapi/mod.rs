@@ -9,6 +9,7 @@
 mod components;
 mod descriptions;
 mod paths;
+pub mod protobuf;
 
 use super::discovery;
 use super::resource::Resource;

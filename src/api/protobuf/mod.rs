@@ -6,7 +6,7 @@
 //! Source: `generated.proto` of each API group; the Protocol Buffers encoding guide.
 
 mod read;
-mod wire;
+pub(in crate::api) mod wire;
 mod write;
 
 use super::decode::Target;

@@ -11,9 +11,11 @@ use cel::objects::{Key, Map};
 use cel::{Context, Value as Cel};
 use parking_lot::Mutex;
 use serde_json::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::authorizer::Asker;
 use crate::api::cel::check::{Type, check};
+use crate::api::cel::meter::{BUDGET, EXCEEDED, Meter, OUT_OF_BUDGET, metered};
 use crate::api::cel::{compile, context, in_words, to_cel};
 
 /// The most compiled expressions that are kept.
@@ -30,11 +32,18 @@ pub struct Expressions {
 }
 
 /// The variables an expression sees.
-#[derive(Default)]
 pub struct Scope {
     values: Vec<(&'static str, Cel)>,
     definitions: Vec<(String, String)>,
     asker: Option<Asker>,
+    /// What the expressions may still cost, all together.
+    budget: AtomicU64,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Scope { values: Vec::new(), definitions: Vec::new(), asker: None, budget: AtomicU64::new(BUDGET) }
+    }
 }
 
 impl Scope {
@@ -42,6 +51,17 @@ impl Scope {
     pub fn set(&mut self, name: &'static str, value: Value) {
         self.values.retain(|(own, _)| *own != name);
         self.values.push((name, to_cel(&value)));
+    }
+
+    /// Lets expressions cost so much, all together, from now on.
+    pub fn set_budget(&mut self, budget: u64) {
+        self.budget = AtomicU64::new(budget);
+    }
+
+    /// Takes what an evaluation cost from the budget.
+    fn spend(&self, cost: u64) -> Result<(), String> {
+        let left = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(cost));
+        left.map(drop).map_err(|_| OUT_OF_BUDGET.to_string())
     }
 
     /// The variable `authorizer`.
@@ -85,6 +105,8 @@ impl Expressions {
 
     fn evaluate(&self, text: &str, scope: &Scope) -> Result<Cel, String> {
         let mut context = context();
+        let meter = Meter::default();
+        meter.add_to(&mut context);
         for (name, value) in &scope.values {
             context.add_variable_from_value(*name, value.clone());
         }
@@ -101,7 +123,10 @@ impl Expressions {
             }
         }
         context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables) }));
-        context.resolve(&*self.compiled(text)?).map_err(|error| in_words(&error))
+        let expression = self.compiled(text)?;
+        let result = context.resolve(&*expression).map_err(|error| in_words(&error));
+        scope.spend(meter.spent(&expression))?;
+        if meter.is_exceeded() { Err(EXCEEDED.to_string()) } else { result }
     }
 
     fn compiled(&self, text: &str) -> Result<Arc<IdedExpr>, String> {
@@ -111,6 +136,7 @@ impl Expressions {
         }
         let mut expression = compile(text)?.expression().clone();
         structs_to_maps(&mut expression);
+        metered(&mut expression);
         let expression = Arc::new(expression);
         if kept.len() >= KEPT {
             kept.clear();

@@ -7,12 +7,14 @@
 
 mod authorizer;
 pub mod cel;
+mod certificates;
 mod claim_resize;
 mod default_toleration_seconds;
 mod defaults;
 mod limit_ranger;
 mod mutating_policy;
 mod namespace_lifecycle;
+mod pod_resize;
 mod pod_security;
 mod pod_security_baseline;
 mod pod_topology_labels;
@@ -136,7 +138,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The plugins that are on by default.
+    /// The plugins that are on by default. PodGroupProtection is one of them too, for a kind that is not
+    /// served by default.
     pub fn standard(clock: &Clock) -> Chain {
         Chain {
             changing: vec![
@@ -156,9 +159,17 @@ impl Chain {
             ],
             looking: vec![
                 Box::new(limit_ranger::LimitRanger),
+                Box::new(service_account::ServiceAccount),
                 Box::new(pod_security::PodSecurity),
                 Box::new(priority::Priority),
                 Box::new(claim_resize::PersistentVolumeClaimResize),
+                Box::new(runtime_class::RuntimeClass),
+                Box::new(certificates::CertificateApproval),
+                Box::new(certificates::CertificateSigning),
+                Box::new(certificates::ClusterTrustBundleAttest),
+                Box::new(certificates::CertificateSubjectRestriction),
+                Box::new(pod_resize::NodeDeclaredFeatureValidator),
+                Box::new(pod_resize::PodResizeValidator),
                 Box::new(policy::ValidatingAdmissionPolicy::default()),
                 Box::new(webhook::Validating::new(*clock)),
                 Box::new(resource_quota::ResourceQuota),

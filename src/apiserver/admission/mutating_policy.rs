@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::cel::{Expressions, Scope};
 use super::policy::{is_exempt, matches, params, scope};
 use super::{Attributes, Operation, Plugin};
+use crate::api::cel::meter::{BUDGET, MATCH_CONDITIONS};
 use crate::api::meta;
 use crate::api::patch::{json, merge, strategic};
 use crate::api::schema::Schema;
@@ -65,11 +66,13 @@ impl MutatingAdmissionPolicy {
 
     fn mutate(&self, policy: &Value, param: Value, request: &mut Attributes<'_>) -> Result<(), String> {
         let mut scope = scope(request, param);
+        scope.set_budget(MATCH_CONDITIONS);
         for condition in policy.items("spec.matchConditions") {
             if !self.expressions.holds(condition.text("expression"), &scope)? {
                 return Ok(());
             }
         }
+        scope.set_budget(BUDGET);
         for variable in policy.items("spec.variables") {
             scope.define(variable.text("name"), variable.text("expression"));
         }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::authorizer::Asker;
 use super::cel::{Expressions, Scope};
 use super::{Attributes, Operation, Plugin};
+use crate::api::cel::meter::{BUDGET, MATCH_CONDITIONS, OUT_OF_BUDGET};
 use crate::api::meta;
 use crate::api::status::{Cause, Reason, Status};
 use crate::apiserver::kinds::json::Json;
@@ -115,11 +116,13 @@ impl ValidatingAdmissionPolicy {
     }
 
     fn evaluate_one(&self, policy: &Value, mut scope: Scope, fails: bool) -> Result<Vec<Denial>, String> {
+        scope.set_budget(MATCH_CONDITIONS);
         for condition in policy.items("spec.matchConditions") {
             if !self.expressions.holds(condition.text("expression"), &scope)? {
                 return Ok(Vec::new());
             }
         }
+        scope.set_budget(BUDGET);
         for variable in policy.items("spec.variables") {
             scope.define(variable.text("name"), variable.text("expression"));
         }
@@ -143,6 +146,7 @@ impl ValidatingAdmissionPolicy {
                     });
                     denials.push(Denial { message, reason });
                 }
+                Err(problem) if problem == OUT_OF_BUDGET => return Err(problem),
                 Err(problem) if fails => {
                     let message = format!("expression '{text}' resulted in error: {problem}");
                     denials.push(Denial { message, reason: Reason::Invalid });

@@ -9,6 +9,8 @@ use crate::api::status::Status;
 use crate::apiserver::kinds::json::{Json, object_mut, put};
 use crate::apiserver::objects::collection;
 
+const OTHER_OVERHEAD: &str = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
+
 /// The plugin.
 pub struct RuntimeClass;
 
@@ -22,20 +24,7 @@ impl Plugin for RuntimeClass {
             if !request.is_pod(Operation::Create) {
                 return Ok(());
             }
-            let Some(name) = request.object.as_ref().map(|pod| pod.text("spec.runtimeClassName").to_string()) else {
-                return Ok(());
-            };
-            if name.is_empty() {
-                return Ok(());
-            }
-            let classes = collection("node.k8s.io", "runtimeclasses");
-            let found = match request.objects.get(classes, "", &name) {
-                Some(found) => Some((*found).clone()),
-                None => request.objects.get_live(classes, "", &name).await?,
-            };
-            let Some(class) = found else {
-                return Err(request.forbidden(&format!("pod rejected: RuntimeClass {name:?} not found")));
-            };
+            let Some(class) = class(request).await? else { return Ok(()) };
             let Some(pod) = &mut request.object else { return Ok(()) };
             let problem = apply(pod, &class);
             match problem {
@@ -44,20 +33,59 @@ impl Plugin for RuntimeClass {
             }
         })
     }
+
+    fn validate<'a>(&'a self, request: &'a mut Attributes<'_>) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(async move {
+            if !request.is_pod(Operation::Create) {
+                return Ok(());
+            }
+            let class = class(request).await?.unwrap_or_default();
+            let pod = request.object.as_ref().map(|pod| pod.at("spec.overhead")).unwrap_or(&Value::Null);
+            if class.has("overhead.podFixed") {
+                return match pod == class.at("overhead.podFixed") {
+                    true => Ok(()),
+                    false => Err(request.forbidden(OTHER_OVERHEAD)),
+                };
+            }
+            match pod.is_null() {
+                true => Ok(()),
+                false => Err(request
+                    .forbidden("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")),
+            }
+        })
+    }
+}
+
+/// The class that the Pod names, if it names one.
+async fn class(request: &Attributes<'_>) -> Result<Option<Value>, Status> {
+    let name = request.object.as_ref().map(|pod| pod.text("spec.runtimeClassName")).unwrap_or_default();
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let classes = collection("node.k8s.io", "runtimeclasses");
+    let found = match request.objects.get(classes, "", name) {
+        Some(found) => Some((*found).clone()),
+        None => request.objects.get_live(classes, "", name).await?,
+    };
+    found.map(Some).ok_or_else(|| request.forbidden(&format!("pod rejected: RuntimeClass {name:?} not found")))
 }
 
 fn apply(pod: &mut Value, class: &Value) -> Option<String> {
     if class.has("overhead.podFixed") {
         let overhead = class.at("overhead.podFixed");
         if pod.has("spec.overhead") && pod.at("spec.overhead") != overhead {
-            return Some("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead".to_string());
+            return Some(OTHER_OVERHEAD.to_string());
         }
         put(pod, "spec.overhead", overhead.clone());
     }
     for (key, value) in class.entries("scheduling.nodeSelector") {
         let selector = object_mut(pod, "spec.nodeSelector");
         if selector.get(key).is_some_and(|own| own != value) {
-            return Some(format!("conflict: pod nodeSelector {key} conflicts with RuntimeClass nodeSelector"));
+            let own = selector.get(key).and_then(Value::as_str).unwrap_or_default();
+            let value = value.as_str().unwrap_or_default();
+            return Some(format!(
+                "conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {own}"
+            ));
         }
         selector.insert(key.to_string(), value.clone());
     }

@@ -33,18 +33,8 @@ impl Plugin for ServiceAccount {
                 put(pod, "spec.serviceAccountName", "default");
                 put(pod, "spec.serviceAccount", "default");
             }
-            let name = pod.text("spec.serviceAccountName").to_string();
-            let accounts = collection("", "serviceaccounts");
-            let found = match request.objects.get(accounts, request.namespace, &name) {
-                Some(found) => Some((*found).clone()),
-                None => request.objects.get_live(accounts, request.namespace, &name).await?,
-            };
-            let Some(account) = found else {
-                let place = format!("{}/{name}", request.namespace);
-                return Err(request.forbidden(&format!(
-                    "error looking up service account {place}: serviceaccount {name:?} not found"
-                )));
-            };
+            let account = account(request).await?;
+            let Some(pod) = &mut request.object else { return Ok(()) };
             if wants_token(pod, &account) {
                 mount_token(pod);
             }
@@ -56,6 +46,57 @@ impl Plugin for ServiceAccount {
             Ok(())
         })
     }
+
+    fn validate<'a>(&'a self, request: &'a mut Attributes<'_>) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(async move {
+            if !request.is_pod(Operation::Create) {
+                return Ok(());
+            }
+            let Some(pod) = &request.object else { return Ok(()) };
+            if meta::annotation(pod, MIRROR).is_some() {
+                return mirror_fault(pod).map_or(Ok(()), |why| Err(request.forbidden(why)));
+            }
+            if pod.text("spec.serviceAccountName").is_empty() {
+                let place = format!("{}/{}", request.namespace, meta::name(pod));
+                return Err(request.forbidden(&format!("no service account specified for pod {place}")));
+            }
+            account(request).await.map(drop)
+        })
+    }
+}
+
+/// The account that the Pod names.
+async fn account(request: &Attributes<'_>) -> Result<Value, Status> {
+    let name = request.object.as_ref().map(|pod| pod.text("spec.serviceAccountName")).unwrap_or_default();
+    let accounts = collection("", "serviceaccounts");
+    let found = match request.objects.get(accounts, request.namespace, name) {
+        Some(found) => Some((*found).clone()),
+        None => request.objects.get_live(accounts, request.namespace, name).await?,
+    };
+    found.ok_or_else(|| {
+        let place = format!("{}/{name}", request.namespace);
+        request.forbidden(&format!("error looking up service account {place}: serviceaccount {name:?} not found"))
+    })
+}
+
+/// A mirror of a Pod that its node runs by itself has nothing from the cluster.
+fn mirror_fault(pod: &Value) -> Option<&'static str> {
+    if !pod.text("spec.serviceAccountName").is_empty() {
+        return Some("a mirror pod may not reference service accounts");
+    }
+    let volumes = pod.items("spec.volumes");
+    let sources = volumes.iter().flat_map(|volume| volume.items("projected.sources"));
+    let containers = ["initContainers", "containers"].iter().flat_map(|list| pod.at("spec").items(list));
+    let mut env = containers.flat_map(|container| container.items("env").iter().chain(container.items("envFrom")));
+    let secret = volumes.iter().any(|volume| volume.has("secret"))
+        || sources.clone().any(|source| source.has("secret"))
+        || env.any(|env| env.has("valueFrom.secretKeyRef") || env.has("secretRef"))
+        || !pod.items("spec.imagePullSecrets").is_empty();
+    if secret {
+        return Some("a mirror pod may not reference secrets");
+    }
+    let token = sources.into_iter().any(|source| source.has("serviceAccountToken"));
+    token.then_some("a mirror pod may not use ServiceAccountToken volume projections")
 }
 
 /// The Pod's own wish counts first, then the account's; without either, yes.

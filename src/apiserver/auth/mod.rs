@@ -8,9 +8,11 @@ pub mod impersonation;
 mod node;
 mod rbac;
 mod reviews;
+pub mod signing;
 mod token;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use jiff::Timestamp;
@@ -18,6 +20,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use self::rbac::Compiled;
+use self::signing::SigningKeys;
 use self::token::Tokens;
 use super::objects::Objects;
 use crate::api::status::{Details, Reason, Status};
@@ -110,8 +113,8 @@ impl Decision {
 
 /// What authentication needs to know.
 pub struct Config {
-    /// PEM of the private key that signs service account tokens (PKCS#8, ECDSA P-256).
-    pub service_account_key: String,
+    /// The key pair that signs service account tokens.
+    pub signing: Arc<SigningKeys>,
     /// `iss` of those tokens and the audience of this server.
     pub issuer: String,
     /// A static bearer token that is `kubernetes-admin` in `system:masters`; `None` for none.
@@ -127,12 +130,9 @@ pub struct Auth {
 
 impl Auth {
     /// From its configuration.
-    ///
-    /// # Errors
-    /// When the key cannot be read.
-    pub fn new(config: Config) -> Result<Auth, Status> {
-        let tokens = Tokens::new(&config.service_account_key, &config.issuer)?;
-        Ok(Auth { admin_token: config.admin_token, tokens, policy: Compiled::default() })
+    pub fn new(config: Config) -> Auth {
+        let tokens = Tokens::new(config.signing, &config.issuer);
+        Auth { admin_token: config.admin_token, tokens, policy: Compiled::default() }
     }
 
     /// Who is asking, impersonation not yet applied.

@@ -1,19 +1,18 @@
 //! Service account tokens: signed statements that a Pod can show, which end by themselves.
 //!
-//! In: a ServiceAccount and a `TokenRequest`, or a token that somebody shows. Out: a JWT (ES256),
+//! In: a ServiceAccount and a `TokenRequest`, or a token that somebody shows. Out: a JWT (RS256),
 //! or the user it stands for, if the account and the object it is bound to still exist. Source:
 //! `pkg/serviceaccount`; claims as Kubernetes writes them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use rcgen::PublicKeyData;
+use jsonwebtoken::{Header, Validation};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::User;
 use super::impersonation::service_account_groups;
+use super::signing::SigningKeys;
 use crate::api::status::Status;
 use crate::apiserver::kinds::FieldError;
 use crate::apiserver::objects::{Collection, Objects, collection};
@@ -24,31 +23,16 @@ const SHORTEST_SECONDS: i64 = 10 * 60;
 const LONGEST_SECONDS: i64 = 1 << 32;
 const DEFAULT_SECONDS: i64 = 60 * 60;
 
-/// The key pair of the cluster's tokens.
+/// The cluster's tokens.
 pub struct Tokens {
-    signing: EncodingKey,
-    verifying: DecodingKey,
-    point: Vec<u8>,
-    key_id: String,
+    keys: Arc<SigningKeys>,
     issuer: String,
 }
 
 impl Tokens {
-    /// From the private key (PEM, PKCS#8, ECDSA P-256).
-    ///
-    /// # Errors
-    /// When the key cannot be read.
-    pub fn new(private_pem: &str, issuer: &str) -> Result<Tokens, Status> {
-        let pair = rcgen::KeyPair::from_pem(private_pem).map_err(Status::internal)?;
-        let public = pair.subject_public_key_info();
-        let id = URL_SAFE_NO_PAD.encode(Sha256::digest(&public));
-        Ok(Tokens {
-            signing: EncodingKey::from_ec_pem(private_pem.as_bytes()).map_err(Status::internal)?,
-            verifying: DecodingKey::from_ec_pem(pair.public_key_pem().as_bytes()).map_err(Status::internal)?,
-            point: pair.public_key_raw().to_vec(),
-            key_id: id,
-            issuer: issuer.to_owned(),
-        })
+    /// Signed with these keys.
+    pub fn new(keys: Arc<SigningKeys>, issuer: &str) -> Tokens {
+        Tokens { keys, issuer: issuer.to_owned() }
     }
 
     /// The issuer, which is also the audience of this server.
@@ -56,14 +40,9 @@ impl Tokens {
         &self.issuer
     }
 
-    /// The public key as a JSON Web Key Set, for `/openid/v1/jwks`.
+    /// The public key as a JSON Web Key Set, for `/openid/v1/jwks`; empty while there is none.
     pub fn key_set(&self) -> Value {
-        // An uncompressed point: 0x04, 32 bytes of x, 32 bytes of y.
-        let (x, y) = self.point[1..].split_at(32);
-        json!({"keys": [{
-            "use": "sig", "kty": "EC", "kid": self.key_id, "crv": "P-256", "alg": "ES256",
-            "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
-        }]})
+        json!({"keys": self.keys.get().iter().map(|key| &key.public).collect::<Vec<_>>()})
     }
 
     /// Answers a `TokenRequest` for an account: the request with its `status`.
@@ -96,8 +75,9 @@ impl Tokens {
             "jti": uuid::Uuid::new_v4().to_string(), "kubernetes.io": bound, "nbf": now.as_second(),
             "sub": format!("system:serviceaccount:{}:{}", meta("namespace"), meta("name")),
         });
-        let header = Header { kid: Some(self.key_id.clone()), typ: None, ..Header::new(Algorithm::ES256) };
-        let token = jsonwebtoken::encode(&header, &claims, &self.signing).map_err(Status::internal)?;
+        let key = self.keys.get().ok_or_else(|| Status::internal("the key of service account tokens is not made"))?;
+        let header = Header { kid: Some(key.id.clone()), typ: None, ..Header::new(key.algorithm) };
+        let token = jsonwebtoken::encode(&header, &claims, &key.signing).map_err(Status::internal)?;
         let mut answer = request.clone();
         answer["spec"]["audiences"] = json!(audiences);
         answer["spec"]["expirationSeconds"] = json!(seconds);
@@ -115,12 +95,13 @@ impl Tokens {
         objects: &dyn Objects,
         now: Timestamp,
     ) -> Result<(User, Vec<String>), String> {
-        let mut rules = Validation::new(Algorithm::ES256);
+        let key = self.keys.get().ok_or("no token has been signed yet")?;
+        let mut rules = Validation::new(key.algorithm);
         rules.validate_exp = false; // Time is the Clock's: checked below.
         rules.validate_aud = false; // The audiences that match are part of the answer.
         rules.required_spec_claims.clear();
         rules.set_issuer(&[&self.issuer]);
-        let read = jsonwebtoken::decode::<Value>(token, &self.verifying, &rules).map_err(|e| e.to_string())?;
+        let read = jsonwebtoken::decode::<Value>(token, &key.verifying, &rules).map_err(|e| e.to_string())?;
         let claims = read.claims;
         let seconds = |claim: &str| claims[claim].as_i64().unwrap_or(i64::MAX);
         if seconds("exp") < now.as_second() {

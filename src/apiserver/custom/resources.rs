@@ -49,10 +49,20 @@ fn resource(definition: &Value, version: &Value, stored: &str) -> Resource {
         schema,
         storage: Storage { group, version: stored.into() },
         custom: true,
-        definition: Some(Arc::new(Definition::read(spec("group"), name("kind"), version))),
+        definition: Some(Arc::new(Definition {
+            conversion: conversion(definition),
+            identity: format!("{} {}", meta::uid(definition), meta::generation(definition)),
+            ..Definition::read(spec("group"), name("kind"), version)
+        })),
     };
     resource.subresources = subresources(&resource, &version["subresources"]);
     resource
+}
+
+/// How a server converts between versions, if one does.
+fn conversion(definition: &Value) -> Option<Value> {
+    let conversion = &definition["spec"]["conversion"];
+    (conversion["strategy"] == "Webhook").then(|| conversion["webhook"].clone())
 }
 
 fn subresources(resource: &Resource, asked: &Value) -> Vec<Subresource> {

@@ -41,6 +41,7 @@ pub async fn token(call: &Call) -> Result<Response, Status> {
         crate::api::meta::set(&mut request, &["metadata", field], account["metadata"][field].clone());
     }
     crate::api::meta::set_text(&mut request, "creationTimestamp", &create::seconds(call));
+    call.engine.signing_key().await?;
     let mut answer = call.engine.auth.issue_token(&account, &request, &*call.engine, call.now)?;
     typed::normalize(&mut answer, target.schema);
     respond::object(201, &answer, call)

@@ -4,6 +4,7 @@ use rand::Rng;
 use serde_json::{Value, json};
 use warp::reply::Response;
 
+use super::update;
 use crate::api::apply::track_update;
 use crate::api::decode::{self, Target};
 use crate::api::status::{Reason, Status};
@@ -181,9 +182,11 @@ async fn write(call: &Call, object: &mut Value, name: &str, options: &WriteOptio
         let free = call.engine.storage.get(key).await?.is_none();
         return Ok(free.then_some(0));
     }
-    match call.engine.storage.create(key, convert::stored_bytes(object, &call.resource)).await? {
+    let stored = convert::stored_bytes(&call.engine, object, &call.resource).await?;
+    match call.engine.storage.create(key, stored.clone()).await? {
         Written::Done(revision) => {
             storage::set_revision(object, revision);
+            *object = update::as_stored(call, object.take(), stored, revision).await?;
             Ok(Some(revision))
         }
         Written::Changed(_) => Ok(None),

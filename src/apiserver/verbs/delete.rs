@@ -269,7 +269,7 @@ pub async fn remove(call: &Call, name: &str, options: &DeleteOptions) -> Result<
     };
     for _ in 0..ATTEMPTS {
         let stored = current.ok_or_else(|| call.not_found(name))?;
-        let old = convert::from_stored(stored.object, &call.resource);
+        let old = convert::read(&call.engine, stored.object, &call.resource).await?;
         options.check(&call.resource, &old)?;
         let mut attributes = call.attributes(Operation::Delete, None, Some(&old), name, options.dry_run);
         let verdict = call.engine.admission.admit(&mut attributes).await;
@@ -289,7 +289,7 @@ pub async fn remove(call: &Call, name: &str, options: &DeleteOptions) -> Result<
             Removed::Gone(_) => call.engine.storage.delete(key.clone(), stored.revision).await?,
             Removed::Stays(new) if *new == old => return Ok(plan),
             Removed::Stays(new) => {
-                let new = convert::stored_bytes(new, &call.resource);
+                let new = convert::stored_bytes(&call.engine, new, &call.resource).await?;
                 call.engine.storage.update(key.clone(), stored.revision, new).await?
             }
         };

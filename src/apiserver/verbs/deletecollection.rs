@@ -1,6 +1,5 @@
 //! `DELETE` of a collection: each selected object, as if deleted alone; answers with the list.
 
-use serde_json::Value;
 use warp::reply::Response;
 
 use super::delete::{self, DeleteOptions, Removed};
@@ -32,8 +31,8 @@ pub async fn delete_collection(call: &Call) -> Result<Response, Status> {
             Err(status) => return Err(status),
         }
     }
-    let items: Vec<Value> =
-        page.objects.iter().map(|object| convert::from_stored(object.value(), &call.resource)).collect();
+    let items = page.objects.iter().map(|object| object.value()).collect();
+    let items = convert::read_all(&call.engine, items, &call.resource).await?;
     let metadata = respond::list_meta(page.revision, &page.continue_token, page.remaining);
     let body = respond::encode(&respond::list(items, &metadata, call)?, call.accepted)?;
     Ok(respond::send(200, call.accepted.content_type(), body))

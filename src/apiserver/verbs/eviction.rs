@@ -8,7 +8,6 @@ use crate::api::decode::{self, Target};
 use crate::api::meta;
 use crate::api::selector::LabelSelector;
 use crate::api::status::{Cause, Details, Reason, Status};
-use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request, not_served};
 use crate::apiserver::negotiate;
 use crate::apiserver::objects::{Collection, Objects, collection};
@@ -38,7 +37,7 @@ pub async fn evict(call: &Call) -> Result<Response, Status> {
     }
     let mut delete_options = DeleteOptions::from_value(&eviction["deleteOptions"])?;
     delete_options.dry_run |= options.dry_run;
-    let pod = convert::from_stored(call.read(name).await?.value(), &call.resource);
+    let pod = call.read(name).await?.value();
     if counts(&pod) {
         spend(call, &pod, delete_options.dry_run).await?;
     }

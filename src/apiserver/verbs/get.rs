@@ -19,6 +19,6 @@ pub async fn get(call: &Call) -> Result<Response, Status> {
     if plain && !convert::is_needed(&call.resource) {
         return Ok(respond::send(200, "application/json", object.json()));
     }
-    let value = convert::from_stored(object.value(), &call.resource);
+    let value = convert::read(&call.engine, object.value(), &call.resource).await?;
     respond::object(200, &value, call)
 }

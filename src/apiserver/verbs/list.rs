@@ -54,7 +54,7 @@ pub async fn list(call: &Call) -> Result<Response, Status> {
         return Err(Status::new(Reason::NotAcceptable, message));
     }
     let page = page(call, &cache, &selection, &options).await?;
-    answer(call, &page)
+    answer(call, &page).await
 }
 
 /// The selection a request's options mean.
@@ -216,7 +216,7 @@ pub fn revision(text: &str) -> Result<i64, FieldError> {
     })
 }
 
-fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
+async fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
     let metadata = respond::list_meta(page.revision, &page.continue_token, page.remaining);
     let as_stored =
         call.accepted.media == MediaType::Json && !call.accepted.pretty && !convert::is_needed(&call.resource);
@@ -225,7 +225,8 @@ fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
     } else if as_stored && call.accepted.shape == Shape::Table {
         respond::table_of_list(page.objects.iter().map(|object| object.json()), &metadata, call)?
     } else {
-        let values = page.objects.iter().map(|object| convert::from_stored(object.value(), &call.resource)).collect();
+        let values = page.objects.iter().map(|object| object.value()).collect();
+        let values = convert::read_all(&call.engine, values, &call.resource).await?;
         respond::encode(&respond::list(values, &metadata, call)?, call.accepted)?
     };
     let (body, gzip) = respond::compressed(body, &call.headers);

@@ -11,6 +11,7 @@ pub mod eviction;
 pub mod get;
 pub mod list;
 pub mod patch;
+pub mod proxy;
 pub mod scale;
 pub mod token;
 pub mod update;

@@ -58,7 +58,8 @@ pub async fn scale(call: &Call) -> Result<Response, Status> {
     let paths = Paths::of(&call.resource);
     match call.info.verb {
         "get" => {
-            let object = convert::from_stored(call.read(&call.info.name).await?.value(), &call.resource);
+            let stored = call.read(&call.info.name).await?.value();
+            let object = convert::read(&call.engine, stored, &call.resource).await?;
             respond::object(200, &view(call, sub, &paths, &object), call)
         }
         "update" | "patch" => write(call, sub, &paths).await,

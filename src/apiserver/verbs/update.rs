@@ -3,6 +3,7 @@
 //! Read, change, check, write if the object is still the one that was read; otherwise read again.
 //! A client that sent a `resourceVersion` is told of the conflict instead.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use warp::reply::Response;
 
@@ -68,7 +69,8 @@ pub async fn write(
         let Some(stored) = current else {
             return missing(call, options, verb, &name, &mut make).await;
         };
-        let old = convert::from_stored(stored.object, &call.resource);
+        let stored_as = meta::api_version(&stored.object).to_string();
+        let old = convert::read(&call.engine, stored.object, &call.resource).await?;
         let new = make(&old)?;
         let asked = asked_revision(&new)?;
         if asked.is_some_and(|revision| revision != stored.revision) {
@@ -78,7 +80,7 @@ pub async fn write(
         if options.dry_run {
             return Ok((new, false));
         }
-        match commit(call, &key, &old, new, stored.revision).await? {
+        match commit(call, &key, &old, &stored_as, new, stored.revision).await? {
             Committed::Unchanged(object) => return Ok((object, false)),
             Committed::Done(object, revision) => {
                 call.note(verb, revision, &name, Some(&old), &object);
@@ -247,7 +249,15 @@ enum Committed {
     Lost(Option<Stored>),
 }
 
-async fn commit(call: &Call, key: &str, old: &Value, mut new: Value, revision: i64) -> Result<Committed, Status> {
+/// `stored_as` is the version the old object lies in: an object that only moves to another is written too.
+async fn commit(
+    call: &Call,
+    key: &str,
+    old: &Value,
+    stored_as: &str,
+    mut new: Value,
+    revision: i64,
+) -> Result<Committed, Status> {
     let storage = &call.engine.storage;
     if delete::is_finished(&new, old) {
         return Ok(match storage.delete(key.to_string(), revision).await? {
@@ -255,15 +265,29 @@ async fn commit(call: &Call, key: &str, old: &Value, mut new: Value, revision: i
             Written::Changed(now) => Committed::Lost(now),
         });
     }
-    let stored = convert::stored_bytes(&new, &call.resource);
-    if stored == convert::stored_bytes(old, &call.resource) {
+    let stored = convert::stored_bytes(&call.engine, &new, &call.resource).await?;
+    let moves = !stored_as.is_empty() && stored_as != call.resource.stored_api_version();
+    if !moves && stored == convert::stored_bytes(&call.engine, old, &call.resource).await? {
         return Ok(Committed::Unchanged(old.clone()));
     }
-    Ok(match storage.update(key.to_string(), revision, stored).await? {
+    Ok(match storage.update(key.to_string(), revision, stored.clone()).await? {
         Written::Done(revision) => {
             storage::set_revision(&mut new, revision);
-            Committed::Done(new, revision)
+            Committed::Done(as_stored(call, new, stored, revision).await?, revision)
         }
         Written::Changed(now) => Committed::Lost(now),
     })
+}
+
+/// What the client is shown of its write: what another would read. Only a webhook can make a difference.
+///
+/// # Errors
+/// When the webhook fails; the object is written all the same.
+pub async fn as_stored(call: &Call, new: Value, stored: Bytes, revision: i64) -> Result<Value, Status> {
+    if !convert::webhook::is_asked(&call.resource) {
+        return Ok(new);
+    }
+    let mut stored: Value = serde_json::from_slice(&stored).map_err(Status::internal)?;
+    storage::set_revision(&mut stored, revision);
+    convert::read(&call.engine, stored, &call.resource).await
 }

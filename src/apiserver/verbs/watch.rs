@@ -12,18 +12,21 @@ use bytes::Bytes;
 use futures::stream::{self, Stream};
 use jiff::Timestamp;
 use rand::Rng;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use warp::Reply;
 use warp::reply::Response;
 
 use super::list::{revision, select};
 use super::watch_form::Form;
 use crate::api::decode::MediaType;
+use crate::api::resource::Resource;
 use crate::api::status::{Reason, Status};
-use crate::apiserver::cache::{Cache, Change, Event, Follower, TooOld};
+use crate::apiserver::cache::{Cache, Change, Event, Follower, Object, TooOld};
+use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, Engine, bad_request, not_allowed};
 use crate::apiserver::negotiate::content_type;
 use crate::apiserver::options::ListOptions;
+use crate::apiserver::respond;
 use crate::apiserver::selection::Selection;
 
 /// Events handed to a client at once.
@@ -43,6 +46,7 @@ pub async fn watch(call: &Call) -> Result<Response, Status> {
     let options = ListOptions::parse(&call.query, true)?;
     let cache = call.engine.cache(&call.resource).ok_or_else(not_allowed)?;
     let selection = select(call, &cache, &options)?;
+    let Ok(seat) = call.engine.watches.clone().try_acquire_owned() else { return Ok(respond::busy()) };
     let from = revision(&options.resource_version).map_err(|error| {
         let mut status = bad_request(error.to_string());
         (status.reason, status.code) = (None, 500);
@@ -60,9 +64,11 @@ pub async fn watch(call: &Call) -> Result<Response, Status> {
         next_bookmark: options.bookmarks.then(|| next_bookmark(call.now, end)),
         first: Some(first),
         form,
+        resource: call.resource.clone(),
         selection,
         follower,
         end,
+        _seat: seat,
     };
     let mut response = warp::reply::stream(watcher.stream()).into_response();
     let media = match call.accepted.media {
@@ -98,7 +104,11 @@ async fn begin(
     let progress = caches.progress();
     let snapshot = cache.snapshot(&selection.key_prefix, "");
     let selected = snapshot.objects.iter().filter(|object| selection.matches(object));
-    let mut first: Vec<Bytes> = selected.map(|object| form.event(Change::Added, object)).collect();
+    let selected = selected.map(|object| (Change::Added, object.clone())).collect();
+    let mut first = match lines(&call.engine, &call.resource, form, selected).await {
+        Ok(lines) => lines,
+        Err(status) => return (vec![form.error(&status)], None),
+    };
     if options.send_initial_events == Some(true) && options.bookmarks {
         first.push(form.bookmark(snapshot.revision.max(progress), true));
     }
@@ -122,11 +132,13 @@ struct Watcher {
     engine: Arc<Engine>,
     selection: Selection,
     form: Form,
+    resource: Arc<Resource>,
     first: Option<Vec<Bytes>>,
     /// `None`: the watch ends after `first`.
     follower: Option<Follower>,
     next_bookmark: Option<Timestamp>,
     end: Timestamp,
+    _seat: OwnedSemaphorePermit,
 }
 
 impl Watcher {
@@ -161,8 +173,14 @@ impl Watcher {
                 Some(self.form.error(&too_old(0, oldest)))
             }
             Ok(events) if !events.is_empty() => {
-                let lines: Vec<Bytes> = events.iter().filter_map(|event| self.line(event)).collect();
-                Some(lines.concat().into())
+                let seen = events.iter().filter_map(|event| self.see(event)).collect();
+                match lines(&self.engine, &self.resource, &self.form, seen).await {
+                    Ok(lines) => Some(lines.concat().into()),
+                    Err(status) => {
+                        self.follower = None;
+                        Some(self.form.error(&status))
+                    }
+                }
             }
             Ok(_) => self.wait(progress, client).await,
         }
@@ -188,25 +206,40 @@ impl Watcher {
     }
 
     /// An event as this watcher sees it, if it does.
-    fn line(&self, event: &Event) -> Option<Bytes> {
+    fn see(&self, event: &Event) -> Option<(Change, Arc<Object>)> {
         if !event.object.key.starts_with(&self.selection.key_prefix) {
             return None;
         }
         if self.selection.is_everything() {
-            return Some(self.form.event(event.change, &event.object));
+            return Some((event.change, event.object.clone()));
         }
         let before = event.previous.as_ref().is_some_and(|object| self.selection.matches(object));
         let after = event.change != Change::Deleted && self.selection.matches(&event.object);
         match (before, after) {
             (false, false) => None,
-            (false, true) => Some(self.form.event(Change::Added, &event.object)),
-            (true, true) => Some(self.form.event(Change::Modified, &event.object)),
-            (true, false) if event.change == Change::Deleted => Some(self.form.event(Change::Deleted, &event.object)),
+            (false, true) => Some((Change::Added, event.object.clone())),
+            (true, true) => Some((Change::Modified, event.object.clone())),
+            (true, false) if event.change == Change::Deleted => Some((Change::Deleted, event.object.clone())),
             (true, false) => {
                 // The client last saw the object as it was while it matched.
                 let last = event.previous.as_ref()?.deleted_at(event.object.revision);
-                Some(self.form.event(Change::Deleted, &last))
+                Some((Change::Deleted, Arc::new(last)))
             }
         }
     }
+}
+
+/// Events as they are written; a webhook converts their objects all at once.
+async fn lines(
+    engine: &Engine,
+    resource: &Resource,
+    form: &Form,
+    seen: Vec<(Change, Arc<Object>)>,
+) -> Result<Vec<Bytes>, Status> {
+    if !convert::webhook::is_asked(resource) {
+        return Ok(seen.iter().map(|(change, object)| form.event(*change, object)).collect());
+    }
+    let values = seen.iter().map(|(_, object)| object.value()).collect();
+    let values = convert::read_all(engine, values, resource).await?;
+    Ok(seen.iter().zip(values).map(|((change, _), value)| form.shown(*change, value)).collect())
 }

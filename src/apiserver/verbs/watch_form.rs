@@ -58,7 +58,12 @@ impl Form {
             line.extend_from_slice(b"}\n");
             return line.into();
         }
-        self.write(change.name(), &self.shaped(convert::from_stored(object.value(), &self.resource)))
+        self.shown(change, convert::from_stored(object.value(), &self.resource))
+    }
+
+    /// An event around an object in the resource's version.
+    pub fn shown(&self, change: Change, object: Value) -> Bytes {
+        self.write(change.name(), &self.shaped(object))
     }
 
     /// A mark that says how far the watch has come.

@@ -6,7 +6,6 @@
 //! a wrong one could not be mended. Source: `k8s.io/apiserver/pkg/admission/plugin/webhook`.
 
 mod review;
-mod transport;
 
 use std::time::Duration;
 
@@ -18,8 +17,10 @@ use super::authorizer::Asker;
 use super::cel::{Expressions, Scope};
 use super::policy::{is_exempt, request_value, rule_matches, selected};
 use super::{Attributes, Plugin};
+use crate::api::cel::meter::MATCH_CONDITIONS;
 use crate::api::patch::json;
 use crate::api::status::Status;
+use crate::apiserver::backend::webhook::{Address, post};
 use crate::apiserver::engine::bad_request;
 use crate::apiserver::kinds::json::Json;
 use crate::apiserver::objects::collection;
@@ -168,6 +169,7 @@ impl Hooks {
             return Ok(true);
         }
         let mut scope = Scope::default();
+        scope.set_budget(MATCH_CONDITIONS);
         scope.set_asker(Asker::of(request));
         scope.set("object", request.object.clone().unwrap_or(Value::Null));
         scope.set("oldObject", request.old.cloned().unwrap_or(Value::Null));
@@ -189,11 +191,12 @@ impl Hooks {
         let (question, uid) = review::question(hook, request);
         let seconds = hook.int("timeoutSeconds").unwrap_or(10);
         let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(10));
-        let address = transport::Address::of(hook.at("clientConfig"), limit)?;
-        let answer = match self.clock.timeout(limit, transport::post(&address, &question, request.objects)).await {
+        let address = Address::of(hook.at("clientConfig"), limit)?;
+        let answer = match self.clock.timeout(limit, post(&address, &question, request.objects)).await {
             Ok(answer) => answer,
             Err(_) => Err(address.failed("context deadline exceeded")),
         };
-        review::verdict(hook.text("name"), &uid, &answer?)
+        let answer = answer.map_err(|why| format!("failed to call webhook: {why}"))?;
+        review::verdict(hook.text("name"), &uid, &answer)
     }
 }

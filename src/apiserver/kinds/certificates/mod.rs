@@ -1,6 +1,7 @@
 //! The `certificates.k8s.io` group.
 
 pub mod certificatesigningrequest;
+pub mod podcertificaterequest;
 
 use super::json::Json;
 use super::metadata::immutable;
@@ -41,7 +42,7 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
     Some(match kind {
         "CertificateSigningRequest" => &certificatesigningrequest::STRATEGY,
         "ClusterTrustBundle" => &TRUST_BUNDLE,
-        "PodCertificateRequest" => &POD_REQUEST,
+        "PodCertificateRequest" => &podcertificaterequest::STRATEGY,
         _ => return None,
     })
 }
@@ -60,16 +61,8 @@ const TRUST_BUNDLE: Strategy = Strategy {
     ..Strategy::PLAIN
 };
 
-const POD_REQUEST: Strategy = Strategy {
-    validate_update: |new, old, _| immutable(new, old, "spec").into_iter().collect(),
-    selectable_fields: |request| {
-        vec![
-            ("spec.signerName", request.text("spec.signerName").to_string()),
-            ("spec.podName", request.text("spec.podName").to_string()),
-            ("spec.nodeName", request.text("spec.nodeName").to_string()),
-        ]
-    },
-    selectable_names: &["spec.signerName", "spec.podName", "spec.nodeName"],
-    unconditional_update: false,
-    ..Strategy::WITH_STATUS
-};
+/// Whether a signer is one of Kubernetes' own.
+fn is_kubernetes(signer: &str) -> bool {
+    let domain = signer.split('/').next().unwrap_or_default();
+    domain == "kubernetes.io" || domain.ends_with(".kubernetes.io")
+}
