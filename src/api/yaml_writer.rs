@@ -69,10 +69,8 @@ impl Writer {
         let mut keys: Vec<&String> = map.keys().collect();
         keys.sort_by(|a, b| natural_order(a, b));
         for (at, key) in keys.into_iter().enumerate() {
-            if at > 0 || !started {
-                if at > 0 || indent > 0 {
-                    self.indent(indent);
-                }
+            if at > 0 || !started && indent > 0 {
+                self.indent(indent);
             }
             let simple = !key.contains('\n') && key.len() <= LONGEST_SIMPLE_KEY;
             if !simple {
@@ -326,7 +324,7 @@ impl Facts {
             breaks,
             plain: !(indicators || breaks || edges || break_space || space_break || special),
             single: !(break_space || space_break || special),
-            block: !(trailing_space || space_break || special) && !text.is_empty(),
+            block: !(trailing_space || space_break || special || text.is_empty()),
         }
     }
 }
@@ -390,10 +388,7 @@ fn is_base_60(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     let rest: Vec<&str> = parts.collect();
     let Some((last, middle)) = rest.split_last() else { return false };
-    let sixty = |part: &str| match part.as_bytes() {
-        [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'] => true,
-        _ => false,
-    };
+    let sixty = |part: &str| matches!(part.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']);
     let (last, fraction) = last.split_once('.').unwrap_or((last, ""));
     let fraction_fits = fraction.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     digits(first)

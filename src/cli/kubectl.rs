@@ -57,7 +57,7 @@ fn session(state_dir: Option<&Path>) -> Session {
     let variables: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let (out, err) = (std::io::stdout(), std::io::stderr());
+    let out = std::io::stdout();
     let environment = Environment {
         stdin_is_terminal: std::io::stdin().is_terminal(),
         stdout_is_terminal: out.is_terminal(),
@@ -67,7 +67,6 @@ fn session(state_dir: Option<&Path>) -> Session {
         variables,
     };
     let target = target(&environment, state_dir);
-    drop((out, err));
     Session {
         console: Console::new(Box::pin(stream(&std::io::stdout())), Box::pin(stream(&std::io::stderr()))),
         stdin: Arc::new(tokio::sync::Mutex::new(Box::pin(stream(&std::io::stdin())))),

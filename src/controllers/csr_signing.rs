@@ -55,7 +55,9 @@ pub struct Wish {
 /// Signs in the name of an authority whose key it does not show. The answer is the certificate
 /// (PEM), or why it cannot be made.
 #[derive(Clone)]
-pub struct Signer(Arc<dyn Fn(&Wish) -> Result<String, String> + Send + Sync>);
+pub struct Signer(Arc<Sign>);
+
+type Sign = dyn Fn(&Wish) -> Result<String, String> + Send + Sync;
 
 impl Signer {
     /// A signer that signs with this.

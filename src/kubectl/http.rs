@@ -415,10 +415,10 @@ fn chain(fault: &dyn std::error::Error) -> String {
 
 /// The Status of a refusal; a text that is none becomes one, in client-go's words.
 fn refusal(code: u16, bytes: &[u8], call: &Call) -> Value {
-    if let Ok(status) = serde_json::from_slice::<Value>(bytes) {
-        if status.get("kind").and_then(Value::as_str) == Some("Status") {
-            return status;
-        }
+    if let Ok(status) = serde_json::from_slice::<Value>(bytes)
+        && status.get("kind").and_then(Value::as_str) == Some("Status")
+    {
+        return status;
     }
     let text = String::from_utf8_lossy(bytes).trim().to_owned();
     let verb = call.method.as_str();

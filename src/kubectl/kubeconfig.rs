@@ -65,10 +65,10 @@ impl Kubeconfig {
             let more = other.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
             for element in more {
                 let name = element.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-                if self.find(list, &name).is_none() {
-                    if let Some(Value::Array(all)) = self.value.get_mut(list) {
-                        all.push(element);
-                    }
+                if self.find(list, &name).is_none()
+                    && let Some(Value::Array(all)) = self.value.get_mut(list)
+                {
+                    all.push(element);
                 }
             }
         }

@@ -192,10 +192,10 @@ pub fn documents(bytes: &[u8], source: &str, found: &mut Vec<Result<Manifest>>) 
 /// # Errors
 /// In the words of Kubernetes' YAML reader.
 pub fn parse(document: &str) -> std::result::Result<Value, String> {
-    if document.trim_start().starts_with('{') {
-        if let Ok(value) = serde_json::from_str(document) {
-            return Ok(value);
-        }
+    if document.trim_start().starts_with('{')
+        && let Ok(value) = serde_json::from_str(document)
+    {
+        return Ok(value);
     }
     yaml::parse(document.as_bytes()).map_err(|fault| format!("error converting YAML to JSON: {fault}"))
 }

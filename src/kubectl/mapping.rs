@@ -243,10 +243,10 @@ impl Mapper {
     fn kind_named(&self, word: &str) -> Option<Arc<Mapping>> {
         let mut parts = word.splitn(3, '.');
         let (kind, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-        if let (Some(version), Some(group)) = (second, third) {
-            if let Some(found) = self.of_kind(group, version, kind) {
-                return Some(found);
-            }
+        if let (Some(version), Some(group)) = (second, third)
+            && let Some(found) = self.of_kind(group, version, kind)
+        {
+            return Some(found);
         }
         let (kind, group) = word.split_once('.').unwrap_or((word, ""));
         self.mappings.iter().find(|m| m.kind == kind && (group.is_empty() || m.group == group)).cloned()

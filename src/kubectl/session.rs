@@ -164,10 +164,13 @@ struct Sinks {
     err: Writer,
 }
 
+/// What was written, and to which stream.
+type Written = (Stream, Vec<u8>);
+
 /// The two output streams, in the order that was written. Cheap to clone.
 #[derive(Clone)]
 pub struct Console {
-    pending: Arc<Mutex<Vec<(Stream, Vec<u8>)>>>,
+    pending: Arc<Mutex<Vec<Written>>>,
     sinks: Arc<tokio::sync::Mutex<Sinks>>,
 }
 

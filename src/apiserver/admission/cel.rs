@@ -124,7 +124,7 @@ impl Expressions {
         }
         context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables) }));
         let expression = self.compiled(text)?;
-        let result = context.resolve(&*expression).map_err(|error| in_words(&error));
+        let result = context.resolve(&expression).map_err(|error| in_words(&error));
         scope.spend(meter.spent(&expression))?;
         if meter.is_exceeded() { Err(EXCEEDED.to_string()) } else { result }
     }

@@ -17,7 +17,7 @@ use crate::apiserver::kinds::json::Json;
 
 /// Sorts as Kubernetes does: groups by their highest priority, then by the name of the APIService;
 /// versions of a group by theirs, then as versions go.
-pub fn sort(registered: &mut Vec<Registered>) {
+pub fn sort(registered: &mut [Registered]) {
     let name = |one: &Registered| format!("{}.{}", one.version, one.group);
     registered.sort_by_cached_key(|one| (Reverse(one.group_priority), name(one)));
     let mut groups: HashMap<String, usize> = HashMap::new();

@@ -223,10 +223,12 @@ fn checked(from: &Value, mut object: Value, index: usize, to: &str) -> Result<Va
     if wanted != found {
         return Err(format!("{}: invalid kind (expected {wanted}, received {found})", at("object")));
     }
-    let texts: [(&str, fn(&Value) -> &str); 3] =
-        [("name", meta::name), ("namespace", meta::namespace), ("UID", meta::uid)];
-    for (what, text) in texts {
-        let (wanted, found) = (text(from), text(&object));
+    let metadata = [
+        ("name", meta::name(from), meta::name(&object)),
+        ("namespace", meta::namespace(from), meta::namespace(&object)),
+        ("UID", meta::uid(from), meta::uid(&object)),
+    ];
+    for (what, wanted, found) in metadata {
         if wanted != found {
             return Err(format!("returned invalid object: must have the same {what}: {wanted} != {found}"));
         }

@@ -135,7 +135,7 @@ impl Apply<'_> {
                 return Err(Failure::new(format!("from {generated}: cannot use generate name with apply")));
             }
         }
-        if self.server_side { self.on_the_server(info).await } else { self.from_the_client(info).await }
+        if self.server_side { self.on_the_server(info).await } else { self.on_the_client(info).await }
     }
 
     async fn on_the_server(&mut self, info: Info) -> Result {
@@ -147,7 +147,7 @@ impl Apply<'_> {
         self.done(object, "serverside-applied")
     }
 
-    async fn from_the_client(&mut self, info: Info) -> Result {
+    async fn on_the_client(&mut self, info: Info) -> Result {
         let modified = with_last_applied(&info.object);
         let api = &self.call.cluster().await?.api;
         let current = match api.json(super::super::http::Call::get(info.path())).await {

@@ -248,7 +248,7 @@ async fn use_context(call: &Invocation) -> Result {
 
 async fn set_context(call: &Invocation) -> Result {
     let current = call.flags.is("current");
-    if current == !call.arguments().is_empty() {
+    if current != call.arguments().is_empty() {
         return Err(call.usage("you must specify a non-empty context name or --current"));
     }
     change(call, |value| {

@@ -183,10 +183,10 @@ pub async fn finish(call: &Invocation, mut object: Value, failed: &str) -> Resul
     let (group, version, kind) = (group.to_owned(), version.to_owned(), meta::kind(&object).to_owned());
     let cluster = call.cluster().await;
     let namespaced = !matches!(kind.as_str(), "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "PriorityClass");
-    if let (true, Ok(cluster)) = (namespaced, &cluster) {
-        if cluster.namespace_enforced {
-            meta::set_text(&mut object, "namespace", &cluster.namespace);
-        }
+    if let (true, Ok(cluster)) = (namespaced, &cluster)
+        && cluster.namespace_enforced
+    {
+        meta::set_text(&mut object, "namespace", &cluster.namespace);
     }
     if let Some(schema) = Schema::of_kind(&group, &version, &kind) {
         typed::normalize(&mut object, &schema);

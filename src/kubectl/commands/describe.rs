@@ -68,10 +68,11 @@ async fn describe(call: &Invocation) -> Result {
     let several = found.infos.len() > 1 || !found.failures.is_empty();
     let show_events = call.flags.is("show-events") && (!several || call.flags.given("show-events"));
     let mut failures = found.failures;
-    if let ([failure], [kind, prefix]) = (failures.as_slice(), arguments) {
-        if failure.is_not_found() && found.infos.is_empty() {
-            return by_prefix(call, failure.clone(), kind, prefix, show_events).await;
-        }
+    if let ([failure], [kind, prefix]) = (failures.as_slice(), arguments)
+        && failure.is_not_found()
+        && found.infos.is_empty()
+    {
+        return by_prefix(call, failure.clone(), kind, prefix, show_events).await;
     }
     let mut first = true;
     for info in &found.infos {

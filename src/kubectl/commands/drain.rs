@@ -180,7 +180,8 @@ async fn empty(call: &Invocation, writing: &Writing<'_>, node: &Info) -> Result 
         .query("labelSelector", call.flags.text("pod-selector"));
     let list = cluster.api.json(list).await?;
     let mut moved = Vec::new();
-    let (mut warnings, mut refusals): (BTreeMap<&str, Vec<String>>, BTreeMap<&str, Vec<String>>) = Default::default();
+    let mut warnings: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut refusals: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for pod in list.get("items").and_then(Value::as_array).into_iter().flatten() {
         let shown = format!("{}/{}", meta::namespace(pod), meta::name(pod));
         match verdict(call, pod, true) {

@@ -276,7 +276,6 @@ pub fn json_string(string: &str) -> String {
         .replace('&', "\\u0026")
         .replace('\u{2028}', "\\u2028")
         .replace('\u{2029}', "\\u2029")
-        .replace('\u{7f}', "\u{7f}")
 }
 
 /// JSON on one line with sorted keys, as Go's `json.Marshal` of a map.

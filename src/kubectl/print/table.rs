@@ -106,7 +106,7 @@ impl TablePrinter {
             cells.push(value.to_owned());
         }
         if self.options.show_labels {
-            cells.push(labels.map_or_else(|| "<none>".into(), |labels| joined(labels)));
+            cells.push(labels.map_or_else(|| "<none>".into(), joined));
         }
         if self.options.with_namespace {
             cells.insert(0, metadata("namespace").and_then(Value::as_str).unwrap_or_default().to_owned());

@@ -21,7 +21,7 @@ use serde_json::Value;
 use tower::Service;
 use tutor::api::resource;
 use tutor::apiserver::auth::Peer;
-use tutor::apiserver::{ApiServer, Config, KubeletDialer, MAX_IN_FLIGHT, SERVICE_CIDR, pki};
+use tutor::apiserver::{ApiServer, Config, Connection, KubeletDialer, MAX_IN_FLIGHT, MAX_WATCHES, SERVICE_CIDR, pki};
 use tutor::clock::Clock;
 use tutor::error::Error;
 use tutor::etcd::Etcd;
@@ -63,6 +63,16 @@ impl KubeletDialer for Agreeing {
         let body = Full::new(Bytes::from_static(b"yes\n")).map_err(|never| match never {}).boxed();
         Box::pin(std::future::ready(Ok(http::Response::new(body))))
     }
+
+    fn connect<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: &'a str,
+        _: u16,
+    ) -> BoxFuture<'a, Result<Box<dyn Connection>, String>> {
+        Box::pin(std::future::ready(Err("connect: connection refused".to_owned())))
+    }
 }
 
 struct Target {
@@ -87,6 +97,7 @@ impl Target {
             service_cidr: SERVICE_CIDR,
             admin_token: None,
             max_in_flight: MAX_IN_FLIGHT,
+            max_watches: MAX_WATCHES,
         };
         Target { api: ApiServer::start(config).await.unwrap(), clock }
     }

@@ -103,11 +103,8 @@ fn schedule(schedule: &str, old_style: bool, zoned: bool) -> Vec<FieldError> {
     }
     let wrong = |detail: String| FieldError::invalid("spec.schedule", schedule, detail);
     let own = schedule.split_once(' ').filter(|(zone, _)| zone.starts_with("TZ=") || zone.starts_with("CRON_TZ="));
-    let mut errors: Vec<FieldError> = Schedule::parse(own.map_or(schedule, |(_, rest)| rest.trim()))
-        .err()
-        .map(|problem| wrong(problem))
-        .into_iter()
-        .collect();
+    let mut errors: Vec<FieldError> =
+        Schedule::parse(own.map_or(schedule, |(_, rest)| rest.trim())).err().map(&wrong).into_iter().collect();
     if schedule.contains("TZ") {
         if !old_style {
             errors.push(wrong("cannot use TZ or CRON_TZ in schedule, use timeZone field instead".to_string()));

@@ -190,11 +190,13 @@ fn drop_type_dependent(new: &mut Value, old: &Value) {
     let ports = |service: &Value| -> Vec<i64> {
         service.items("spec.ports").iter().map(|port| port.int("nodePort").unwrap_or(0)).collect()
     };
-    if has_ports(old) && !has_ports(new) && ports(old) == ports(new) {
-        if let Some(spec) = new.get_mut("spec") {
-            for port in items_mut(spec, "ports") {
-                drop_at(port, "nodePort");
-            }
+    if has_ports(old)
+        && !has_ports(new)
+        && ports(old) == ports(new)
+        && let Some(spec) = new.get_mut("spec")
+    {
+        for port in items_mut(spec, "ports") {
+            drop_at(port, "nodePort");
         }
     }
     if checks(old) && !checks(new) && same(new, "spec.healthCheckNodePort") {

@@ -89,10 +89,11 @@ fn split(field: &str) -> Vec<String> {
         }
     }
     for at in 0..runs.len().saturating_sub(1) {
-        if runs[at].0 == Class::Upper && runs[at + 1].0 == Class::Lower {
-            if let Some(letter) = runs[at].1.pop() {
-                runs[at + 1].1.insert(0, letter);
-            }
+        if runs[at].0 == Class::Upper
+            && runs[at + 1].0 == Class::Lower
+            && let Some(letter) = runs[at].1.pop()
+        {
+            runs[at + 1].1.insert(0, letter);
         }
     }
     runs.into_iter().map(|(_, run)| run.into_iter().collect::<String>()).filter(|run| !run.is_empty()).collect()

@@ -253,7 +253,7 @@ async fn backend(story: &Story<'_>, backend: &Value) -> String {
         Err(failure) => return format!("{name}:{port} (<error: {}>)", failure.words()),
     };
     let fits = |one: &&Value| shown(one, &["port"]) == port || meta::text(one, &["name"]) == port;
-    let named = meta::list(&found, &["spec", "ports"]).iter().filter(fits).next_back();
+    let named = meta::list(&found, &["spec", "ports"]).iter().rfind(fits);
     let port_name = named.map_or("", |one| meta::text(one, &["name"]));
     format!("{name}:{port} ({})", addresses(&slices, port_name))
 }

@@ -199,7 +199,7 @@ async fn used_by(text: &mut Text, story: &Story<'_>) -> Result {
             meta::text(volume, &["persistentVolumeClaim", "claimName"]) == name || ephemeral
         })
     };
-    let mut names: Vec<&str> = pods.iter().filter(uses).map(|pod| meta::name(pod)).collect();
+    let mut names: Vec<&str> = pods.iter().filter(uses).map(meta::name).collect();
     names.sort_unstable();
     text.write(0, "Used By:\t");
     if names.is_empty() {

@@ -277,10 +277,10 @@ pub(super) async fn job(story: &Story<'_>) -> Result<Text> {
     if end.is_some() {
         text.field(0, "Completed At", when(end));
     }
-    if let (Some(start), Some(end)) = (start.and_then(Value::as_str), end.and_then(Value::as_str)) {
-        if let Ok(end) = end.parse() {
-            text.field(0, "Duration", super::text::age(start, end));
-        }
+    if let (Some(start), Some(end)) = (start.and_then(Value::as_str), end.and_then(Value::as_str))
+        && let Ok(end) = end.parse()
+    {
+        text.field(0, "Duration", super::text::age(start, end));
     }
     if let Some(seconds) = meta::integer(object, &["spec", "activeDeadlineSeconds"]) {
         text.field(0, "Active Deadline Seconds", format!("{seconds}s"));

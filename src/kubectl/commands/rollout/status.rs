@@ -153,16 +153,16 @@ fn stateful_set(object: &Value) -> Result<(String, bool)> {
         return Ok((format!("Waiting for {} pods to be ready...\n", wanted - ready), false));
     }
     let partition = meta::integer(object, &["spec", "updateStrategy", "rollingUpdate", "partition"]);
-    if let Some(partition) = partition.filter(|_| meta::get(object, &["spec", "replicas"]).is_some()) {
-        if partition > 0 {
-            let new = wanted - partition;
-            return Ok(if updated < new {
-                let words = "new pods have been updated...";
-                (format!("Waiting for partitioned roll out to finish: {updated} out of {new} {words}\n"), false)
-            } else {
-                (format!("partitioned roll out complete: {updated} new pods have been updated...\n"), true)
-            });
-        }
+    if let Some(partition) = partition.filter(|_| meta::get(object, &["spec", "replicas"]).is_some())
+        && partition > 0
+    {
+        let new = wanted - partition;
+        return Ok(if updated < new {
+            let words = "new pods have been updated...";
+            (format!("Waiting for partitioned roll out to finish: {updated} out of {new} {words}\n"), false)
+        } else {
+            (format!("partitioned roll out complete: {updated} new pods have been updated...\n"), true)
+        });
     }
     let revision = |field: &str| meta::text(object, &["status", field]).to_owned();
     if revision("updateRevision") != revision("currentRevision") {

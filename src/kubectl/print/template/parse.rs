@@ -24,6 +24,9 @@ enum Piece {
     Action(Vec<Token>),
 }
 
+/// The action that ended a list of nodes: its word, and the tokens after it.
+type Ending = (String, Vec<Token>);
+
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Word(String),
@@ -180,7 +183,7 @@ impl Reader {
         Ok((nodes, ended.map(|(word, _)| word)))
     }
 
-    fn until(&mut self) -> Done<(Vec<Node>, Option<(String, Vec<Token>)>)> {
+    fn until(&mut self) -> Done<(Vec<Node>, Option<Ending>)> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
             let tokens = match piece {

@@ -62,10 +62,8 @@ impl Keyboard {
                     screen.raw("^C\n").await;
                     return Typed::Interrupted;
                 }
-                END if self.terminal => {
-                    if line.is_empty() {
-                        return Typed::End;
-                    }
+                END if self.terminal && line.is_empty() => {
+                    return Typed::End;
                 }
                 0x7f | 0x08 if self.terminal => {
                     // A character of several bytes is erased as one.

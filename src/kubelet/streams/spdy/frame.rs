@@ -162,7 +162,7 @@ fn inflate(stream: &mut Decompress, block: &[u8]) -> io::Result<Vec<u8>> {
             return Err(invalid("headers are too long"));
         }
         let all_used = (stream.total_in() - began) as usize == block.len();
-        if all_used && plain.len() < plain.capacity() || plain.len() == before && all_used {
+        if all_used && (plain.len() < plain.capacity() || plain.len() == before) {
             return Ok(plain);
         }
         plain.reserve(4096);
