@@ -144,7 +144,7 @@ impl Pair<'_> {
         }
         let spaces = Regex::new(" {2,}").unwrap();
         let line = |line: &str| {
-            let varies = line.contains('<') || line.contains("--");
+            let varies = ["<", "--", "CLUSTER-IP"].iter().any(|mark| line.contains(mark));
             if varies { spaces.replace_all(line, "  ").trim_end().to_owned() } else { line.to_owned() }
         };
         text.split('\n').map(line).collect::<Vec<_>>().join("\n")
