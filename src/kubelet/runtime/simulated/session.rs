@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::container::{Container, HORIZON};
 use super::program;
 use super::shell::{Played, Printed, Script};
+use super::syntax::STDIN;
 use super::terminal::{Keyboard, Screen, Typed};
 use super::{archive, logs};
 use crate::clock::Clock;
@@ -90,15 +91,32 @@ async fn run(container: &Container, clock: Clock, command: &[String], mut ends: 
             ),
         )
     })?;
-    let played = play(container, clock, &script, &container.program.env);
+    let mut input = Vec::new();
+    if script.reads_input()
+        && let Some(typed) = ends.keyboard.raw()
+    {
+        // A client that goes away in the middle has sent what it has sent.
+        let _ = typed.take(MOST_INPUT_BYTES).read_to_end(&mut input).await;
+    }
+    let played = play_with(container, clock, &script, &container.program.env, input);
     Ok(show(clock, &played, &mut ends).await)
 }
 
 /// Plays a script on the container's files as they are now; what it changes stays.
 pub(super) fn play(container: &Container, clock: Clock, script: &Script, env: &Variables) -> Played {
+    play_with(container, clock, script, env, Vec::new())
+}
+
+/// As [`play`], with this on standard input.
+fn play_with(container: &Container, clock: Clock, script: &Script, env: &Variables, input: Vec<u8>) -> Played {
     let now = clock.now();
     let before = container.played(now).files;
-    let played = script.play(env, before.clone(), &[], HORIZON);
+    let mut files = before.clone();
+    if !input.is_empty() {
+        files.insert(STDIN.to_owned(), input);
+    }
+    let mut played = script.play(env, files, &[], HORIZON);
+    played.files.remove(STDIN);
     container.change(now, Container::difference(&before, played.files.clone()));
     played
 }

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::syntax::{Node, Over, Then, Writing, parse, quote};
+use super::syntax::{Node, Over, STDERR, STDIN, Then, Writing, parse, quote};
 use crate::kubelet::runtime::Stream;
 
 const MOST_COMMANDS: usize = 20_000;
@@ -73,6 +73,20 @@ impl Script {
     pub fn command(words: &[String]) -> Script {
         let words = words.iter().map(|word| quote(word)).collect();
         Script(vec![Node::Command { words, into: None, then: Then::Always }])
+    }
+
+    /// Whether a command of it reads standard input.
+    pub fn reads_input(&self) -> bool {
+        fn any(nodes: &[Node]) -> bool {
+            nodes.iter().any(|node| match node {
+                Node::Command { words, .. } => words.len() == 1 && words[0] == "cat",
+                Node::Loop { over, body } => {
+                    any(body) || matches!(over, Over::While(condition) | Over::Until(condition) if any(condition))
+                }
+                Node::If { condition, yes, no } => any(condition) || any(yes) || any(no),
+            })
+        }
+        any(&self.0)
     }
 
     /// What has happened `until` after the start, when others made these changes, in order of time.
@@ -263,6 +277,10 @@ impl Machine<'_> {
     }
 
     fn cat(&mut self, args: &[String], output: &mut String, errors: &mut String) {
+        if args.is_empty() {
+            let input = self.played.files.remove(STDIN).unwrap_or_default();
+            output.push_str(&String::from_utf8_lossy(&input));
+        }
         for path in args {
             match self.played.files.get(path) {
                 Some(text) => output.push_str(&String::from_utf8_lossy(text)),
@@ -303,6 +321,7 @@ impl Machine<'_> {
 
     fn write(&mut self, output: String, into: Option<&(String, Writing)>, then: Then) {
         match into {
+            Some((path, _)) if path == STDERR => self.print(Stream::Stderr, &output),
             Some((path, _)) if path.starts_with("/dev/") => {}
             Some((path, Writing::New)) => _ = self.played.files.insert(path.clone(), output.into_bytes()),
             Some((path, Writing::Append)) => {
@@ -429,6 +448,7 @@ mod tests {
             ("for i in 1 2 3; do echo $i; sleep 1; done", Some((3, 0)), vec!["1", "2", "3"]),
             ("if [ -f /x ]; then echo yes; else echo no; fi", Some((0, 0)), vec!["no"]),
             ("touch /x && cat /x > /y; test -f /y && echo there", Some((0, 0)), vec!["there"]),
+            ("echo wrong >&2; echo fine 2>&1; cat; exit 3", Some((0, 3)), vec!["wrong", "fine"]),
             ("tail -f /dev/null", None, vec![]),
             ("while true; do :; done", None, vec![]),
         ] {

@@ -37,7 +37,13 @@ pub(super) enum Then {
 
 /// Stands for a `$` that is not to be expanded.
 const LITERAL_DOLLAR: char = '\u{1}';
-const SEPARATORS: [&str; 7] = ["&&", "||", ">>", ";", "|", ">", "&"];
+/// Longer ones first. `2>&1` is one only where a word does not end in that 2.
+const SEPARATORS: [&str; 10] = ["2>&1", ">&1", ">&2", "&&", "||", ">>", ";", "|", ">", "&"];
+
+/// Standard input, as a file that is read once.
+pub(super) const STDIN: &str = "/dev/stdin";
+/// Where complaints go.
+pub(super) const STDERR: &str = "/dev/stderr";
 
 /// Protects a word's `$` from expansion.
 pub(super) fn quote(word: &str) -> String {
@@ -60,7 +66,9 @@ fn tokens(text: &str) -> Vec<String> {
     let (mut tokens, mut word, mut in_word) = (Vec::new(), String::new(), false);
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let separator = SEPARATORS.iter().find(|separator| rest.starts_with(**separator));
+        let separator = SEPARATORS
+            .iter()
+            .find(|separator| rest.starts_with(**separator) && !(in_word && separator.starts_with('2')));
         if c.is_whitespace() || separator.is_some() {
             if in_word {
                 tokens.push(std::mem::take(&mut word));
@@ -164,6 +172,12 @@ fn command(tokens: &mut Vec<String>) -> Node {
             "&&" => then = Then::IfTrue,
             "||" => then = Then::IfFalse,
             "|" => then = Then::Pipe,
+            ">&2" => {
+                into = Some((STDERR.to_owned(), Writing::Append));
+                continue;
+            }
+            // Both streams reach the reader as they are.
+            ">&1" | "2>&1" => continue,
             ">" | ">>" => {
                 let writing = if token == ">" { Writing::New } else { Writing::Append };
                 into = tokens.pop().map(|path| (path, writing));
