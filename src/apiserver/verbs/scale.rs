@@ -76,8 +76,8 @@ async fn write(call: &Call, sub: &Subresource, paths: &Paths) -> Result<Response
         let current = view(call, sub, paths, old);
         let scale = match call.info.verb {
             "update" => body(call, sub, &options)?,
-            _ if applies => apply::merged(call, &current, sub, &options)?,
-            _ => patched(call, &current, &media, sub)?,
+            _ if applies => unguarded(apply::merged(call, &current, sub, &options)?, &current),
+            _ => unguarded(patched(call, &current, &media, sub)?, &current),
         };
         changed(call, old, scale, sub, paths, &options, applies)
     })
@@ -152,10 +152,16 @@ fn patched(call: &Call, current: &Value, media: &str, sub: &Subresource) -> Resu
         let (checked, _) = decode::check(&scale, schema).map_err(refuse)?;
         scale = checked;
     }
+    Ok(scale)
+}
+
+/// A patched scale that names no revision but the one it was made from does not insist on that one:
+/// when another writer was faster, the patch is made again.
+fn unguarded(mut scale: Value, current: &Value) -> Value {
     if meta::resource_version(&scale) == meta::resource_version(current) {
         meta::remove(&mut scale, &["metadata", "resourceVersion"]);
     }
-    Ok(scale)
+    scale
 }
 
 /// The object with the scale's replicas.
