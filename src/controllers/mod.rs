@@ -43,6 +43,7 @@ pub mod statefulset;
 pub mod taint_eviction;
 pub mod ttl;
 pub mod ttl_after_finished;
+pub mod vac_protection;
 
 use std::collections::BTreeSet;
 
@@ -145,6 +146,12 @@ const LOOPS: &[Loop] = &[
         "pv-protection-controller",
         "pv-protection-controller",
         pv_protection::start,
+    ),
+    Loop::new(
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        vac_protection::start,
     ),
     Loop::new(
         "ttl-after-finished-controller",

@@ -212,10 +212,11 @@ pub fn check_gives(text: &str, wanted: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err(format!("must evaluate to {wanted} but got {found}")) }
 }
 
-/// `object.spec.a`: fields of a variable and nothing else.
+/// `object.spec.a`: fields of a variable and nothing else. Not `variables.a`, which has the type that its
+/// own expression gives.
 fn is_selection(expr: &Expr) -> bool {
     match expr {
-        Expr::Ident(_) => true,
+        Expr::Ident(name) => name != "variables",
         Expr::Select(select) => !select.test && is_selection(&select.operand.expr),
         _ => false,
     }
@@ -234,6 +235,8 @@ mod tests {
         scope.define("n", "size(object.data)");
         assert_eq!(expressions.holds("object.metadata.name.startsWith('w') && variables.n == 2", &scope), Ok(true));
         assert_eq!(expressions.holds("object.data.missing == 'x'", &scope), Err("no such key: missing".to_string()));
+        assert_eq!(check_gives("variables.n", "bool"), Ok(()));
+        assert_eq!(check_gives("object.a", "bool"), Err("must evaluate to bool but got dyn".to_string()));
         assert_eq!(check_gives("1 + 1", "bool"), Err("must evaluate to bool but got int".to_string()));
         let built = "Object{metadata: Object.metadata{labels: {'n': string(variables.n)}}}";
         assert_eq!(expressions.json(built, &scope), Ok(json!({"metadata": {"labels": {"n": "2"}}})));
