@@ -1,7 +1,7 @@
 //! The state folder: everything a playground keeps, in one place the reader can look into.
 //!
 //! `store/` (the etcd-like store), `pki/` (certificates), `registry/` (image layers),
-//! `progress.json` (exercises), `kubeconfig`, and, while a playground runs, `playground.json`,
+//! `progress.json` (exercises), `kubeconfig`, `token` (the page's), and, while a playground runs, `playground.json`,
 //! which is how `tutor check` and the others find it. One playground at a time: `serve` holds a
 //! lock for as long as it lives, so a crash cannot leave a stale one.
 
@@ -171,6 +171,23 @@ impl StateDir {
     /// Whether nobody serves this folder.
     fn lock_is_free(&self) -> bool {
         OpenOptions::new().read(true).open(self.join("lock")).is_ok_and(|file| file.try_lock_shared().is_ok())
+    }
+
+    /// The token of this folder's page: the same at each start, so that a page that was open before
+    /// works on. `make` makes the first.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn token(&self, make: impl FnOnce() -> String) -> Result<String> {
+        let path = self.join("token");
+        match fs::read_to_string(&path) {
+            Ok(token) if token.len() >= 32 => Ok(token),
+            _ => {
+                let token = make();
+                write_private(&path, token.as_bytes())?;
+                Ok(token)
+            }
+        }
     }
 
     /// Says that a playground runs.

@@ -1,9 +1,12 @@
 // The buttons of an exercise: Start, Check, Hint, Reset, Solution. Each calls what `tutor start`,
 // `tutor check` and the others call, and writes the same progress.
 
-import { page, post, postForLines } from "./call.js";
+import { get, page, post, postForLines } from "./call.js";
 import { element } from "./element.js";
 import { following, passed } from "./progress.js";
+
+/** Looks of 200 ms at a silent check, before it is given up. */
+const PATIENCE = 300;
 
 /** Gives every exercise section of the page its buttons. */
 export function dressExercises(course) {
@@ -105,11 +108,35 @@ async function check(desk) {
   const steps = element("ol", { class: "steps" });
   const verdict = element("p", { class: "verdict" }, "Checking…");
   desk.results.replaceChildren(steps, verdict);
-  for await (const line of postForLines(`exercises/${desk.exercise.name}/check`)) {
+  for await (const line of checkLines(desk.exercise.name)) {
     if (line.step) steps.append(stepShown(line.step));
     if (line.error) throw Object.assign(new Error(line.error.what), line.error);
     if (line.report) verdict.replaceWith(verdictShown(desk, line.report));
   }
+}
+
+/** A check's lines as they come; also of one that runs outside, because it ends the playground. */
+async function* checkLines(name) {
+  for await (const line of postForLines(`exercises/${name}/check`)) {
+    if (!line.outside) yield line;
+    else yield* outsideLines(name);
+  }
+}
+
+async function* outsideLines(name) {
+  let from = 0;
+  for (let silent = 0; silent < PATIENCE; silent++) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    // While the playground is down nobody answers; it comes back by itself.
+    const said = await get(`exercises/${name}/lines?from=${from}`).catch(() => ({ lines: [], next: from }));
+    if (said.lines.length > 0) silent = 0;
+    from = said.next;
+    for (const line of said.lines) {
+      yield line;
+      if (line.report || line.error) return;
+    }
+  }
+  throw Object.assign(new Error("the check has said nothing for a minute"), { hints: [`in a shell: tutor check ${name}`] });
 }
 
 function verdictShown(desk, report) {

@@ -7,15 +7,19 @@ import { copyCommandsOnly } from "./console.js";
 import { dressExercises } from "./exercises.js";
 import { showProgress } from "./progress.js";
 import { showCluster } from "./cluster.js";
+import { showQuizzes } from "./quiz.js";
+import { showQuorums } from "./quorum.js";
 import { showTraces } from "./trace.js";
 
 copyCommandsOnly();
+showQuorums();
 try {
   const course = await get("exercises");
   showProgress(course);
   dressExercises(course);
   showCluster();
   showTraces();
+  showQuizzes();
 } catch (error) {
   // No playground behind this copy of the book: it stays a book.
   console.info("tutor: no playground answers here", error.message);

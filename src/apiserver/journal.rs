@@ -107,7 +107,7 @@ impl Journal {
     }
 
     /// The writes that match every given pair of `resource`, `group`, `namespace`, `name`,
-    /// `component`, `revision`; oldest first.
+    /// `component`, `revision`, `after` (a revision); oldest first.
     pub fn list(&self, query: &[(String, String)]) -> Value {
         let writes = &self.state.lock().writes;
         let wanted = |write: &&Write| {
@@ -118,6 +118,7 @@ impl Journal {
                 "name" => *write.name == **value,
                 "component" => *write.component == **value,
                 "revision" => write.revision.to_string() == *value,
+                "after" => value.parse().is_ok_and(|after| write.revision > after),
                 _ => true,
             })
         };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures::future;
 use futures::stream::{self, StreamExt};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -20,8 +21,10 @@ use crate::state::Playground;
 
 /// How long a playground may take to say that it is ready.
 const READY: Duration = Duration::from_secs(30);
-/// Exercises proven side by side; most of the time each waits for its cluster.
-const SIDE_BY_SIDE: usize = 4;
+/// Exercises proven side by side; most of the time each waits for its cluster to settle.
+const SIDE_BY_SIDE: usize = 8;
+/// Each exercise is proven so often, each time on a playground of its own.
+const ROUNDS: usize = 2;
 
 #[derive(Debug, clap::Args)]
 pub struct Dev {
@@ -50,7 +53,7 @@ impl Dev {
             false => names.iter().map(|name| catalogue.find(name)).collect::<Result<_>>()?,
         };
         let proofs = exercises.into_iter().map(|exercise| async move { (exercise, prove_one(exercise).await) });
-        let mut proofs = stream::iter(proofs).buffered(SIDE_BY_SIDE);
+        let mut proofs = stream::iter(proofs).buffer_unordered(SIDE_BY_SIDE);
         let mut all_hold = true;
         while let Some((exercise, proof)) = proofs.next().await {
             all_hold &= print(exercise, proof, verbose, out).map_err(closed_output)?;
@@ -60,11 +63,16 @@ impl Dev {
 }
 
 async fn prove_one(exercise: &Exercise) -> Result<Vec<Trial>> {
-    let folder = std::env::temp_dir().join(format!("tutor-dev-{}-{}", std::process::id(), exercise.name));
+    let rounds = future::try_join_all((1..=ROUNDS).map(|round| prove_round(exercise, round))).await?;
+    Ok(rounds.concat())
+}
+
+async fn prove_round(exercise: &Exercise, round: usize) -> Result<Vec<Trial>> {
+    let folder = std::env::temp_dir().join(format!("tutor-dev-{}-{}-{round}", std::process::id(), exercise.name));
     let proven = match spawn(&folder).await {
         Ok((mut child, playground)) => {
             let proven = match Target::playground(&playground, Clock::real()).await {
-                Ok(target) => prove::prove(&target, exercise).await,
+                Ok(target) => prove::prove(&target, exercise, round).await,
                 Err(error) => Err(error),
             };
             // It may have ended by itself; then there is nothing to end.

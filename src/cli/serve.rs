@@ -39,6 +39,9 @@ pub struct Serve {
     /// Print one line of JSON when ready
     #[arg(long)]
     json: bool,
+    /// This start follows a crash that a check asked for
+    #[arg(long, hide = true)]
+    after_crash: bool,
     /// Open the book in your browser
     #[arg(long)]
     open: bool,
@@ -71,7 +74,7 @@ impl Serve {
             registry: registry.to_string(),
             etcd: None,
             kubeconfig,
-            token: web::new_token(),
+            token: state.token(web::new_token)?,
             state_dir: state.path().to_owned(),
             pid: std::process::id(),
             version: VERSION.to_owned(),
@@ -86,7 +89,10 @@ impl Serve {
         if self.open {
             open_browser(&playground.book);
         }
-        stop.asked().await;
+        tokio::select! {
+            () = stop.asked() => {}
+            () = site.crash_asked() => return Err(self.crash(&playground)),
+        }
         state.unpublish();
         if !cluster.stop(STOP_LIMIT).await {
             tracing::warn!("some tasks had to be cut short");
@@ -94,7 +100,35 @@ impl Serve {
         Ok(Outcome::Done)
     }
 
+    /// Ends everything at once and starts anew: this process's memory is replaced by a fresh
+    /// program's, so that nothing can be put away first, as when it is killed. It keeps its number,
+    /// its terminal and its addresses. Returns only when that is not possible.
+    fn crash(&self, playground: &Playground) -> Error {
+        use std::os::unix::process::CommandExt;
+        let cannot = |why: std::io::Error| Error::new("the playground cannot be started again", why.to_string());
+        let program = match std::env::current_exe() {
+            Ok(program) => program,
+            Err(why) => return cannot(why),
+        };
+        let bare = |url: &str| url.split("://").last().unwrap_or(url).trim_end_matches('/').to_owned();
+        let fault = std::process::Command::new(program)
+            .args(["serve", "--after-crash", "--state-dir"])
+            .arg(&playground.state_dir)
+            .args(["--listen", &bare(&playground.book), "--api-listen", &bare(&playground.api)])
+            .args(["--registry-listen", &playground.registry, "--nodes", &self.nodes.to_string()])
+            .args(["--runtime", &self.runtime.to_string(), "--controllers", &self.controllers.join(",")])
+            .exec();
+        cannot(fault)
+    }
+
     fn say_ready(&self, playground: &Playground, cluster: &Cluster) -> Result<()> {
+        if self.after_crash {
+            // Who reads the ready line has it already, and the addresses are the same.
+            if std::io::stdout().is_terminal() {
+                eprintln!("a check ended this playground without warning; it is back after {} ms", playground.start_ms);
+            }
+            return Ok(());
+        }
         let mut out = std::io::stdout().lock();
         if self.json {
             let line = serde_json::to_string(playground).map_err(|e| Error::new("no ready line", e.to_string()))?;

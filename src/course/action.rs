@@ -12,10 +12,11 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::catalogue;
-use super::exercise::{Action, Exercise, PatchAction, RequestAction, SwitchState};
+use super::exercise::{Action, Exercise, PatchAction, RequestAction, SwitchState, Victim};
 use super::explain;
 use super::expression::{Expression, to_json};
 use super::observer::Observer;
+use super::script::Script;
 use super::target::{Target, refused};
 use crate::error::{Error, Result};
 
@@ -28,12 +29,13 @@ pub struct Performer<'t> {
     exercise: &'t Exercise,
     cordoned: Vec<String>,
     switched: Vec<String>,
+    scripts: Vec<Script>,
 }
 
 impl<'t> Performer<'t> {
     /// One that has done nothing yet.
     pub fn new(target: &'t Target, exercise: &'t Exercise) -> Self {
-        Performer { target, exercise, cordoned: Vec::new(), switched: Vec::new() }
+        Performer { target, exercise, cordoned: Vec::new(), switched: Vec::new(), scripts: Vec::new() }
     }
 
     /// Does `actions` in order; stops at the first that fails.
@@ -54,6 +56,7 @@ impl<'t> Performer<'t> {
     /// # Errors
     /// When the cluster refuses.
     pub async fn undo(&mut self) -> Result<()> {
+        self.scripts.clear();
         for node in std::mem::take(&mut self.cordoned) {
             self.set_unschedulable(&node, Value::Null).await?;
         }
@@ -78,6 +81,8 @@ impl<'t> Performer<'t> {
             Action::Request(request) => self.request(observer, request).await,
             Action::Switch(states) => self.switch(states).await,
             Action::Remember(values) => remember(observer, values).await,
+            Action::Crash(Victim::Playground) => self.target.crash().await,
+            Action::Run(file) => self.run(file),
             Action::Until(expression) => self.until(observer, expression).await,
             Action::Wait(span) => {
                 self.target.clock().sleep(span.0).await;
@@ -176,6 +181,12 @@ impl<'t> Performer<'t> {
             self.target.set_switch(name, *state).await?;
             self.switched.push(name.clone());
         }
+        Ok(())
+    }
+
+    fn run(&mut self, file: &str) -> Result<()> {
+        let text = catalogue::file(self.exercise, file)?;
+        self.scripts.push(Script::start(file, &text, self.target.kubeconfig(), &self.exercise.namespace)?);
         Ok(())
     }
 

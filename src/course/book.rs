@@ -15,13 +15,13 @@ use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
 use sha2::{Digest, Sha256};
 
-use super::catalogue;
+use super::{catalogue, quiz};
 use crate::error::{Error, Result};
 
 static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/book");
 
 /// Changes whenever the same sources would be rendered differently.
-const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), " mdbook-0.5 2");
+const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), " mdbook-0.5 3");
 
 /// The rendered book.
 #[derive(Clone, Debug)]
@@ -62,17 +62,27 @@ impl Book {
     }
 }
 
+/// The Markdown of every page, by its path below `src/`.
+pub fn sources() -> Vec<(String, &'static str)> {
+    let mut pages = Vec::new();
+    each_file(&SOURCES, &mut |file| {
+        let page = file.path().strip_prefix("src").ok().and_then(Path::to_str).filter(|path| path.ends_with(".md"));
+        if let (Some(page), Some(text)) = (page, file.contents_utf8()) {
+            pages.push((page.to_owned(), text));
+        }
+    });
+    pages
+}
+
 /// The page each exercise is on (`start/first-contact.html`), by the exercise's name.
 pub fn exercise_pages() -> &'static BTreeMap<String, String> {
     static PAGES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
         let mut pages = BTreeMap::new();
-        each_file(&SOURCES, &mut |file| {
-            let page =
-                file.path().strip_prefix("src").ok().and_then(Path::to_str).and_then(|path| path.strip_suffix(".md"));
-            let (Some(page), Some(text)) = (page, file.contents_utf8()) else { return };
+        for (page, text) in sources() {
+            let page = page.trim_end_matches(".md");
             let names = text.split("data-exercise=\"").skip(1).filter_map(|rest| rest.split('"').next());
             pages.extend(names.map(|name| (name.to_owned(), format!("{page}.html"))));
-        });
+        }
         pages
     });
     &PAGES
@@ -93,7 +103,7 @@ fn fingerprint() -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn each_file(dir: &Dir<'static>, visit: &mut dyn FnMut(&include_dir::File<'static>)) {
+fn each_file(dir: &'static Dir<'static>, visit: &mut dyn FnMut(&'static include_dir::File<'static>)) {
     for entry in dir.entries() {
         match entry {
             DirEntry::Dir(dir) => each_file(dir, visit),
@@ -116,10 +126,13 @@ fn render(home: &Path, folder: &Path) -> Result<()> {
 
 fn render_in(work: &Path) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(work);
-    write_sources(&SOURCES, &work.join("book"), &|_, contents| contents.to_vec())?;
+    write_sources(&SOURCES, &work.join("book"), &|path, contents| match path.extension() {
+        Some(ending) if ending == "md" => with_questions(path, contents),
+        _ => Ok(contents.to_vec()),
+    })?;
     write_sources(&catalogue::TREE, &work.join("exercises"), &|path, contents| match path.ends_with("README.md") {
-        true => lower_headings(&String::from_utf8_lossy(contents)).into_bytes(),
-        false => contents.to_vec(),
+        true => Ok(lower_headings(&String::from_utf8_lossy(contents)).into_bytes()),
+        false => Ok(contents.to_vec()),
     })?;
     let root = work.join("book");
     let pages = work.join("pages");
@@ -131,6 +144,13 @@ fn render_in(work: &Path) -> Result<PathBuf> {
     Ok(pages)
 }
 
+/// A page whose questions mdBook can render.
+fn with_questions(path: &Path, markdown: &[u8]) -> Result<Vec<u8>> {
+    let read = quiz::read_page(&String::from_utf8_lossy(markdown));
+    read.map(|(text, _)| text.into_bytes())
+        .map_err(|why| Error::new("the book cannot be rendered", format!("{}, {why}", path.display())))
+}
+
 /// The page's own modules, which mdBook does not know of: `theme/*.js`.
 fn copy_modules(pages: &Path) -> Result<()> {
     let theme = SOURCES.get_dir("theme").into_iter().flat_map(Dir::files);
@@ -140,11 +160,15 @@ fn copy_modules(pages: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_sources(dir: &Dir<'static>, to: &Path, change: &dyn Fn(&Path, &[u8]) -> Vec<u8>) -> Result<()> {
+fn write_sources(
+    dir: &'static Dir<'static>,
+    to: &Path,
+    change: &dyn Fn(&Path, &[u8]) -> Result<Vec<u8>>,
+) -> Result<()> {
     let mut done = Ok(());
     each_file(dir, &mut |file| {
         if done.is_ok() {
-            done = write(&to.join(file.path()), &change(file.path(), file.contents()));
+            done = change(file.path(), file.contents()).and_then(|text| write(&to.join(file.path()), &text));
         }
     });
     done

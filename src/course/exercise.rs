@@ -213,10 +213,23 @@ pub enum Action {
     Switch(BTreeMap<String, SwitchState>),
     /// Keeps the values of expressions under names that later expressions can use.
     Remember(BTreeMap<String, Expression>),
+    /// Ends the playground in the middle of what it does, and waits until it answers again.
+    Crash(Victim),
+    /// Starts a shell script, a learner's own loop, beside the check; it is ended with the attempt.
+    /// For solutions and mutants only: a check runs no script on a learner's machine.
+    Run(String),
     /// Waits until an expression is true, at most ten seconds.
     Until(Expression),
     /// Waits.
     Wait(Span),
+}
+
+/// What a crash hits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Victim {
+    /// Control plane, nodes and page: all of the playground's process.
+    Playground,
 }
 
 /// A merge patch of one object.
@@ -314,6 +327,11 @@ impl Exercise {
         self.steps.iter().find(|step| step.name == name)
     }
 
+    /// Whether its check ends the playground, and so cannot run inside of it.
+    pub fn crashes(&self) -> bool {
+        self.steps.iter().flat_map(|step| &step.actions).any(|action| matches!(action, Action::Crash(_)))
+    }
+
     fn faults(&self, has_file: &dyn Fn(&str) -> bool) -> Vec<String> {
         let mut faults = Vec::new();
         for step in &self.steps {
@@ -342,14 +360,18 @@ impl Exercise {
             faults.push("it has no solution".to_owned());
         }
         for action in self.actions() {
-            if let Action::Apply(file) = action
+            if let Action::Apply(file) | Action::Run(file) = action
                 && !has_file(file)
             {
                 faults.push(format!("there is no file {file}"));
             }
         }
-        if self.cluster == ClusterKind::Any && !self.switches.is_empty() {
-            faults.push("it uses switches, so its cluster is playground".to_owned());
+        let mut checks = self.setup.iter().chain(self.steps.iter().flat_map(|step| &step.actions));
+        if checks.any(|action| matches!(action, Action::Run(_))) {
+            faults.push("only a solution or a mutant may run a script".to_owned());
+        }
+        if self.cluster == ClusterKind::Any && (!self.switches.is_empty() || self.crashes()) {
+            faults.push("it uses switches or a crash, so its cluster is playground".to_owned());
         }
         faults
     }
@@ -411,6 +433,7 @@ mutants:
             ("within: 200ms", "within: soon", "not a length of time"),
             ("fails: it is there}\n  - {name: b", "fails: it is here}\n  - {name: b", "names no step"),
             ("start/pod.yaml", "start/missing.yaml", "there is no file"),
+            ("- delete: pods()", "- run: start/pod.yaml", "may run a script"),
             ("until: pod(\"a\").spec.?nodeName.hasValue()", "until: pod(\"a\"", "line 15"),
             ("runtimes: [simulated]", "runtimes: [simulated", "line"),
         ];

@@ -12,12 +12,14 @@
 //! | `expression`, `functions` | CEL, and the functions that read a cluster |
 //! | `world`, `observer` | what an expression sees: objects kept fresh by watches |
 //! | `target`, `controls` | the cluster that is graded; a playground's switches and records |
-//! | `action` | what a check does to the cluster: delete, drain, apply, request |
+//! | `action` | what a check does to the cluster: delete, drain, apply, request, crash |
+//! | `script` | a learner's own loop, run beside a check by `tutor dev check` |
 //! | `check`, `explain`, `evidence` | the engine: steps in order, what was found, and why |
 //! | `lifecycle` | start and reset |
 //! | `session` | what a learner asks for, from the command line or the page |
 //! | `hint`, `progress` | one hint at a time; what was started and passed |
 //! | `book` | the book's pages, rendered |
+//! | `quiz` | the book's questions, and which were answered |
 //! | `prove` | `tutor dev check`: an exercise proven against its own solutions and mutants |
 
 pub mod action;
@@ -35,6 +37,8 @@ pub mod lifecycle;
 pub mod observer;
 pub mod progress;
 pub mod prove;
+pub mod quiz;
+pub mod script;
 pub mod session;
 pub mod target;
 pub mod world;

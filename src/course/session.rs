@@ -3,6 +3,8 @@
 //! The command line and the page both ask here, so that they do the same and write the same
 //! progress. In: a target, an exercise, the progress file. Out: what to print or show.
 
+use serde_json::{Value, json};
+
 use super::catalogue;
 use super::check::{self, Report, StepReport};
 use super::exercise::Exercise;
@@ -63,6 +65,19 @@ pub async fn check(
         file.change(|progress| progress.pass(&exercise.name, now))?;
     }
     Ok(report)
+}
+
+/// A step as the page reads it: one line of JSON.
+pub fn step_line(step: &StepReport) -> Value {
+    json!({"step": step})
+}
+
+/// How a check ended, as the page reads it: one line of JSON, the last.
+pub fn last_line(exercise: &Exercise, checked: &Result<Report>) -> Value {
+    match checked {
+        Ok(report) => json!({"report": {"passed": report.passed, "ms": report.ms, "title": exercise.title}}),
+        Err(error) => json!({"error": {"what": error.what, "why": error.why, "hints": error.hints}}),
+    }
 }
 
 /// The next hint for the state of the cluster, and notes that it was shown.

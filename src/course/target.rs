@@ -4,6 +4,7 @@
 //! records). Out: objects, answers, and what was done. Errors name the cluster's own words.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http::{Method, Request};
 use kube::Client;
@@ -19,6 +20,10 @@ use crate::client::page::Page;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::state::Playground;
+
+/// How long an API server may take to answer after a crash, and how often it is asked.
+const ANSWERS: Duration = Duration::from_secs(10);
+const ANSWERS_AGAIN: Duration = Duration::from_millis(20);
 
 /// A cluster to grade.
 pub struct Target {
@@ -173,6 +178,22 @@ impl Target {
     /// When it is not a playground, or the scheduler has not looked at the Pod.
     pub async fn decision(&self, namespace: &str, name: &str) -> Result<Value> {
         self.controls()?.decision(namespace, name).await
+    }
+
+    /// Ends the playground in the middle of what it does, and waits until it answers again.
+    ///
+    /// # Errors
+    /// When it is not a playground, or does not come back.
+    pub async fn crash(&self) -> Result<()> {
+        self.controls()?.crash(self.clock).await?;
+        // Connections of before are dead; the first request may find one of them.
+        let answers = async {
+            while !self.get("/readyz").await.is_ok_and(|answer| answer.code == 200) {
+                self.clock.sleep(ANSWERS_AGAIN).await;
+            }
+        };
+        let answered = self.clock.timeout(ANSWERS, answers).await;
+        answered.map_err(|_| Error::new("the API server did not come back", format!("waited {} s", ANSWERS.as_secs())))
     }
 
     fn controls(&self) -> Result<&dyn Controls> {

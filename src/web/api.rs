@@ -3,11 +3,14 @@
 //! | call | does |
 //! |---|---|
 //! | `GET status` | nodes, runtime and why that one |
+//! | `POST crash` | ends the playground as a power cut does; it starts again by itself |
 //! | `GET switches`, `POST switches {name, state}` | the loops, and pausing, stepping, resuming one |
 //! | `GET decisions?namespace=&name=` | the scheduler's last record for a Pod |
 //! | `GET progress` | what was started and passed |
-//! | `GET cluster` | nodes and Pods as they change (`live`) |
+//! | `GET cluster` | the cluster as it changes (`live`) |
+//! | `GET inspect?kind=&namespace=&name=` | one object: YAML, events, logs, verdict (`live`) |
 //! | `GET trace…` | see `trace` |
+//! | `quiz…` | see `quiz` |
 //! | `exercises…` | see `exercises` |
 
 use http::{Method, StatusCode};
@@ -15,21 +18,28 @@ use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::guard::{self, Asked, answer};
-use super::{Site, exercises, live, trace};
+use super::{Site, exercises, live, quiz, trace};
 use crate::error::{Error, Result};
 
 /// Answers `/api/{call}`.
 pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
     let cluster = &site.0.cluster;
     let answered = match (&asked.method, call) {
-        (&Method::GET, "status") => Ok(cluster.status()),
+        (&Method::GET, "status") => Ok(status(site)),
+        (&Method::POST, "crash") => {
+            site.0.crash.notify_one();
+            Ok(json!({"life": site.0.life}))
+        }
         (&Method::GET, "switches") => Ok(cluster.switches_shown()),
         (&Method::POST, "switches") => turn(site, asked),
         (&Method::GET, "decisions") => decision(site, asked),
         (&Method::GET, "progress") => exercises::progress(site),
         (&Method::GET, "exercises") => exercises::list(site),
         (&Method::GET, "trace") => trace::answer(site, asked).await,
+        (&Method::GET, "inspect") => live::inspect::answer(site, asked).await,
         (&Method::GET, "cluster") => return live::watch_cluster(site),
+        (&Method::GET, "quiz") => quiz::answers(site),
+        (&Method::POST, call) if call.starts_with("quiz/") => quiz::answer(site, &call["quiz/".len()..], asked),
         (method, call) => match exercises::Call::of(method, call) {
             Some(call) => return exercises::answer_call(site, call, asked).await,
             None => return guard::refuse(StatusCode::NOT_FOUND, &format!("the page has no call {method} {call}")),
@@ -53,6 +63,13 @@ pub fn body(asked: &Asked, example: &str) -> Result<Value> {
     }
     serde_json::from_slice(&asked.body)
         .map_err(|e| Error::new("the body is not JSON", e.to_string()).hint(format!("send {example}")))
+}
+
+/// The cluster's, and `life`: another word each time the playground starts.
+fn status(site: &Site) -> Value {
+    let mut status = site.0.cluster.status();
+    status["life"] = site.0.life.as_str().into();
+    status
 }
 
 fn turn(site: &Site, asked: &Asked) -> Result<Value> {

@@ -5,6 +5,7 @@
 //! | `GET exercises` | the course's list, with progress and the page each exercise is on |
 //! | `POST exercises/NAME/start`, `…/reset` | `{"started": "fresh" or "again", "namespace"}` |
 //! | `POST exercises/NAME/check` | a line of JSON a step as it ends, then one with the report or the error |
+//! | `GET exercises/NAME/lines?from=N` | what an outside check (see `outside`) has said since its line N |
 //! | `POST exercises/NAME/hint` | `{"say", "more"}`; `say` is null when no hint fits |
 //! | `POST exercises/NAME/solution {"spoil"}` | `{"ways", "files"}` |
 //!
@@ -22,9 +23,10 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use warp::Reply;
 use warp::reply::Response;
 
-use super::Site;
 use super::api::{body, reply};
 use super::guard::{self, Asked};
+use super::{Site, outside};
+use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::course::book;
 use crate::course::catalogue::Catalogue;
@@ -53,10 +55,11 @@ enum Verb {
     Hint,
     Reset,
     Solution,
+    Lines,
 }
 
 impl Call {
-    /// `POST exercises/NAME/VERB`.
+    /// `POST exercises/NAME/VERB`, and `GET exercises/NAME/lines`.
     pub fn of(method: &Method, call: &str) -> Option<Call> {
         let (name, verb) = call.strip_prefix("exercises/")?.split_once('/')?;
         let verb = match verb {
@@ -65,9 +68,11 @@ impl Call {
             "hint" => Verb::Hint,
             "reset" => Verb::Reset,
             "solution" => Verb::Solution,
+            "lines" => Verb::Lines,
             _ => return None,
         };
-        (method == Method::POST).then(|| Call { verb, name: name.to_owned() })
+        let wanted = if verb == Verb::Lines { Method::GET } else { Method::POST };
+        (*method == wanted).then(|| Call { verb, name: name.to_owned() })
     }
 }
 
@@ -78,7 +83,9 @@ pub async fn answer_call(site: &Site, call: Call, asked: &Asked) -> Response {
         Err(error) => return guard::failed(StatusCode::NOT_FOUND, &error),
     };
     match call.verb {
+        Verb::Check if exercise.crashes() => reply(outside::begin(site, exercise)),
         Verb::Check => check(site, exercise),
+        Verb::Lines => reply(outside::lines(site, exercise, asked)),
         Verb::Solution => reply(solution(site, exercise, asked)),
         verb => reply(apart(site, verb, exercise).await),
     }
@@ -163,12 +170,9 @@ fn check(site: &Site, exercise: &'static Exercise) -> Response {
         // A reader who has gone misses the lines; nothing else does.
         let say = |line: Value| drop(lines.send(Ok(format!("{line}\n").into())));
         let _turn = site.0.desk.0.lock().await;
-        let mut on_step = |step: &crate::course::check::StepReport| say(json!({"step": step}));
+        let mut on_step = |step: &crate::course::check::StepReport| say(session::step_line(step));
         let checked = session::check(&target(&site), exercise, &progress_file(&site), &mut on_step).await;
-        say(match checked {
-            Ok(report) => json!({"report": {"passed": report.passed, "ms": report.ms, "title": exercise.title}}),
-            Err(error) => json!({"error": guard::in_parts(&error)}),
-        });
+        say(session::last_line(exercise, &checked));
     });
     let mut response = warp::reply::stream(UnboundedReceiverStream::new(received)).into_response();
     guard::dress(&mut response, StatusCode::OK, "application/x-ndjson");
@@ -192,6 +196,11 @@ impl Controls for Cluster {
         Box::pin(async move { self.turn_switch(name, state.as_str()) })
     }
 
+    fn crash(&self, _: Clock) -> BoxFuture<'_, Result<()>> {
+        let inside = "this check runs inside of the playground, and would end with it";
+        Box::pin(async move { Err(Error::new("the playground cannot be ended from here", inside)) })
+    }
+
     fn decision<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Value>> {
         Box::pin(async move {
             Cluster::decision(self, namespace, name).ok_or_else(|| {
@@ -213,5 +222,7 @@ mod tests {
         assert_eq!(name(Method::GET, "exercises/first-contact/check"), None);
         assert_eq!(name(Method::POST, "exercises/first-contact/delete"), None);
         assert_eq!(name(Method::POST, "exercises/first-contact"), None);
+        assert_eq!(name(Method::POST, "exercises/first-contact/lines"), None);
+        assert!(name(Method::GET, "exercises/first-contact/lines").is_some());
     }
 }

@@ -10,14 +10,18 @@
 //! | `pages` | everything that is not `/api/`: the rendered book |
 //! | `api` | `/api/…`, except for |
 //! | `exercises` | `/api/exercises/…`: start, check, hint, reset, solution |
+//! | `outside` | a check that ends the playground, run outside of it |
+//! | `quiz` | `/api/quiz`: the book's questions |
 //! | `trace` | `/api/trace`: who wrote what, because of what |
-//! | `live` | `/api/cluster`: nodes and their Pods, as they change |
+//! | `live` | `/api/cluster`, `/api/inspect`: the cluster as it changes, and one object of it |
 
 mod api;
 mod exercises;
 pub mod guard;
 mod live;
+mod outside;
 mod pages;
+mod quiz;
 mod trace;
 
 use std::convert::Infallible;
@@ -29,7 +33,7 @@ use futures::{Stream, StreamExt};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use warp::Filter;
 use warp::reply::Response;
 
@@ -54,8 +58,12 @@ struct Inside {
     tasks: TaskGroup,
     pages: pages::Pages,
     desk: exercises::Desk,
+    outside: outside::Outside,
     informers: Informers,
     live: live::Live,
+    /// Another one each time the playground starts.
+    life: String,
+    crash: Notify,
 }
 
 impl Site {
@@ -69,8 +77,11 @@ impl Site {
             tasks: tasks.clone(),
             pages: pages::Pages::default(),
             desk: exercises::Desk::default(),
+            outside: outside::Outside::default(),
             informers,
             live: live::Live::default(),
+            life: new_token(),
+            crash: Notify::new(),
         }))
     }
 
@@ -82,6 +93,11 @@ impl Site {
                 tracing::warn!(%error, "the book");
             }
         });
+    }
+
+    /// Resolves when a check asks for the playground to be ended as a power cut ends it.
+    pub async fn crash_asked(&self) {
+        self.0.crash.notified().await;
     }
 
     /// The whole site as one filter.

@@ -61,6 +61,27 @@ fn every_page_is_in_the_summary_and_the_summary_names_only_pages() {
 }
 
 #[test]
+fn every_page_of_the_first_parts_asks_before_and_after_and_sums_up() {
+    let all = tutor::course::quiz::all().unwrap();
+    let mut asked = 0;
+    for page in files(&sources(), ".md") {
+        let name = page.to_string_lossy();
+        if !["introduction", "start/", "servers/", "control-plane/"].iter().any(|part| name.starts_with(part)) {
+            continue;
+        }
+        let text = fs::read_to_string(sources().join(&page)).unwrap();
+        let (shown, found) = tutor::course::quiz::read_page(&text).unwrap();
+        let count = |kind| found.iter().filter(|quiz| quiz.kind == kind).count();
+        use tutor::course::quiz::Kind;
+        assert!(count(Kind::Predict) >= 1 && count(Kind::Why) >= 2, "{name} asks one prediction and two whys");
+        assert!(text.contains("> **In short.**"), "{name} sums up");
+        assert!(!shown.contains("```quiz"), "{name}");
+        asked += found.len();
+    }
+    assert!(asked == all.len() && asked >= 45, "{asked}");
+}
+
+#[test]
 fn every_exercise_is_on_a_page() {
     let pages: String =
         files(&sources(), ".md").iter().map(|page| fs::read_to_string(sources().join(page)).unwrap()).collect();

@@ -22,6 +22,7 @@ mod page;
 mod process;
 mod proxy;
 mod python;
+mod reader;
 mod served;
 mod streams;
 mod webdriver;

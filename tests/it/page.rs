@@ -250,7 +250,9 @@ async fn the_live_strip_tells_of_each_change() {
     let mut body = response.into_body();
     let mut seen = String::new();
     let mut told = false;
-    while !seen.contains(r#""name":"hello","status":"Running","ready":true"#) {
+    while !seen.contains(r#""name":"hello","state":"Running","ok":true"#)
+        || !seen.contains(r#""component":"kube-scheduler""#)
+    {
         let frame = body.frame().await.expect("the stream goes on").unwrap();
         seen.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
         if !told && seen.contains("node-3") {
@@ -258,6 +260,6 @@ async fn the_live_strip_tells_of_each_change() {
             play.run_hello().await;
         }
     }
-    assert!(seen.starts_with("data: {\"nodes\":[{\"name\":\"node-1\""), "{seen}");
+    assert!(seen.starts_with("data: {\"all\":true,\"put\":["), "{seen}");
     play.stop().await;
 }

@@ -94,6 +94,12 @@ impl Browser {
         self.does("POST", &format!("element/{id}/click"), &json!({}));
     }
 
+    /// Presses and releases one key, as WebDriver names it (`\u{e004}` is Tab).
+    pub fn keys(&self, key: &str) {
+        let actions = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+        self.does("POST", "actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}));
+    }
+
     /// What the page complained about on its console: errors, refused scripts.
     pub fn complaints(&self) -> Vec<String> {
         let log = self.does("POST", "se/log", &json!({"type": "browser"}));

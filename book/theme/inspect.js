@@ -1,0 +1,63 @@
+// One object of the map, looked into: its YAML, events and logs, and for a Pod what the scheduler found.
+
+import { get } from "./call.js";
+import { element } from "./element.js";
+
+/** Shows an object in `place`, and puts the focus there. */
+export async function inspect(place, object) {
+  const from = document.activeElement;
+  const close = () => {
+    place.replaceChildren();
+    from?.focus();
+  };
+  const title = element("h3", { tabindex: "-1" }, `${object.kind} ${object.name}`);
+  const body = element("div", {}, element("p", { class: "aside" }, "reading …"));
+  const panel = element("section", { class: "inspect", "aria-label": `${object.kind} ${object.name}` },
+    title, element("button", { type: "button", onclick: close }, "Close"), body);
+  panel.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+  place.replaceChildren(panel);
+  title.focus();
+  const { kind, namespace, name } = object;
+  try {
+    const found = await get(`inspect?${new URLSearchParams({ kind, namespace, name })}`);
+    body.replaceChildren(...[events(found.events), verdict(found.verdict), logs(found.logs), yaml(found.yaml)].filter(Boolean));
+  } catch (error) {
+    body.replaceChildren(element("p", { class: "failed" }, [error.message, error.why].filter(Boolean).join(": ")));
+  }
+}
+
+function part(title, open, ...inside) {
+  return element("details", { open }, element("summary", {}, title), ...inside);
+}
+
+function text(words) {
+  return element("pre", { tabindex: "0" }, element("code", {}, words));
+}
+
+function yaml(words) {
+  return part("YAML", false, text(words));
+}
+
+function logs(words) {
+  return words == null ? null : part("Logs", false, text(words || "It has printed nothing."));
+}
+
+function events(list) {
+  const lines = list.map(({ type, reason, message, from, count }) => element("li", {},
+    element("b", { class: type === "Warning" ? "failed" : "" }, reason), ` ${message ?? ""} `,
+    element("small", {}, `${from ?? ""}${count > 1 ? `, ${count} times` : ""}`)));
+  return part(`Events (${list.length})`, true, lines.length > 0 ? element("ul", {}, ...lines) : element("p", {}, "None."));
+}
+
+function verdict(record) {
+  if (!record) return null;
+  const chosen = record.node ? `The scheduler chose ${record.node}.` : `The scheduler found no node: ${record.outcome}.`;
+  const refused = record.refused ? [element("p", {}, `For every node: ${record.refused.join(": ")}`)] : [];
+  const lines = record.nodes.map((node) => element("li", {}, element("b", {}, node.node), " ",
+    node.verdict === "Fits" ? `${node.total} points: ${points(node.scores)}` : `refused by ${node.by}: ${node.reasons.join(", ")}`));
+  return part("What the scheduler found", true, element("p", {}, chosen), ...refused, element("ul", {}, ...lines));
+}
+
+function points(scores) {
+  return Object.entries(scores).filter(([, score]) => score !== 0).map(([plugin, score]) => `${plugin} ${score}`).join(", ") || "none";
+}

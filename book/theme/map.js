@@ -1,0 +1,306 @@
+// The map: parts of the control plane that light up with each write, nodes with their Pods, who owns
+// what, and whom a Service reaches. In: objects and writes. Out: elements, kept by object, so that a
+// change touches the elements of what changed and no other; the same as a table.
+
+import { element } from "./element.js";
+
+const PARTS = [
+  ["you", "You and your programs"], ["kube-scheduler", "kube-scheduler"], ["controllers", "kube-controller-manager"],
+  ["kubelet", "kubelets"], ["api", "kube-apiserver"], ["etcd", "etcd"],
+];
+/** Pods on one node from which on they are dots. */
+const DENSE = 30;
+/** How long a part stays lit, and how long a request takes to the next part, for the eye. */
+const LIT = 700;
+const HOP = 140;
+
+export class ClusterMap {
+  #objects = new Map();
+  #made = new Map();
+  #rows = new Map();
+  #lights = new Map();
+  #places = new Map();
+  #open;
+  #body = null;
+
+  /** `open` is called with an object that the reader wants to look into. */
+  constructor(open) {
+    this.#open = open;
+    this.parts = element("ol", { class: "parts", "aria-label": "Parts of the control plane" },
+      ...PARTS.map(([part, words]) => {
+        const light = element("li", { "data-part": part }, words);
+        this.#lights.set(part, light);
+        return light;
+      }));
+    this.wrote = element("p", { class: "wrote aside" }, "No write yet.");
+    this.nodes = element("div", { class: "nodes" });
+    this.owners = element("ul", { class: "owners" });
+    this.services = element("ul", { class: "services" });
+    this.picture = element("div", { class: "picture" }, this.parts, this.wrote, this.nodes,
+      section("Who keeps them", this.owners, "No Deployment, Job or the like yet."),
+      section("Services", this.services, "No Service yet."));
+    this.table = element("div", { class: "table", hidden: true });
+    this.element = element("div", { class: "map" }, this.picture, this.table);
+    this.element.addEventListener("click", (event) => {
+      const object = this.#objects.get(event.target.closest?.("[data-id]")?.dataset.id);
+      if (object) this.#open(object);
+    });
+    this.element.addEventListener("keydown", walk);
+    for (const come of ["mouseover", "focusin"]) this.element.addEventListener(come, (event) => this.#related(event.target));
+  }
+
+  /** Takes in what changed. */
+  change({ all, put, gone, writes }) {
+    if (all) this.#empty();
+    for (const id of gone) this.#remove(id);
+    for (const object of put) this.#put(object);
+    for (const write of writes) this.#light(write);
+  }
+
+  /** How much there is, in words. */
+  counted() {
+    const counts = {};
+    for (const { kind } of this.#objects.values()) counts[kind] = (counts[kind] ?? 0) + 1;
+    const waiting = this.#places.get("")?.list.childElementCount ?? 0;
+    const said = ["Node", "Pod", "Deployment", "Service"].filter((kind) => counts[kind] || kind === "Node" || kind === "Pod")
+      .map((kind) => plural(counts[kind] ?? 0, kind === "Node" ? "node" : kind));
+    return said.join(", ") + (waiting ? `, ${waiting} waiting for a node` : "");
+  }
+
+  /** Whether each write is told to a screen reader: not while they rush by. */
+  spoken(told) {
+    if (told) this.wrote.setAttribute("role", "status");
+    else this.wrote.removeAttribute("role");
+  }
+
+  /** Shows the table instead of the picture, or the picture again; whether it is the table now. */
+  toggleTable() {
+    const shown = this.table.hidden;
+    this.table.hidden = !shown;
+    this.picture.hidden = shown;
+    if (shown && !this.#body) this.#makeTable();
+    return shown;
+  }
+
+  #empty() {
+    for (const id of [...this.#objects.keys()]) this.#remove(id);
+  }
+
+  #put(object) {
+    const before = this.#objects.get(object.id);
+    this.#objects.set(object.id, object);
+    if (object.kind === "Node") this.#node(object);
+    else if (object.kind === "Pod") this.#pod(object, before);
+    else if (object.kind === "EndpointSlice") this.#line(this.#objects.get(object.service));
+    else this.#line(object);
+    if (this.#body) this.#row(object);
+  }
+
+  #remove(id) {
+    const object = this.#objects.get(id);
+    this.#objects.delete(id);
+    const made = this.#made.get(id);
+    this.#made.delete(id);
+    this.#rows.get(id)?.remove();
+    this.#rows.delete(id);
+    if (object?.kind === "Node") this.#unplace(object.name);
+    else made?.item.remove();
+    if (object?.kind === "Pod") this.#settle(object.node);
+    if (object?.kind === "EndpointSlice") this.#line(this.#objects.get(object.service));
+  }
+
+  // A node is a place; a Pod without one is in the place "".
+  #place(node) {
+    const known = this.#places.get(node);
+    if (known) return known;
+    const list = element("ul", { "aria-label": node ? `Pods on ${node}` : "Pods without a node" });
+    const state = element("small", {});
+    const name = node ? element("button", { type: "button", class: "name", "data-id": `Node//${node}` }, node) : "no node yet";
+    const place = { list, state, item: element("section", { class: "node" }, element("h3", {}, name, " ", state), list) };
+    this.#places.set(node, place);
+    const after = [...this.#places.keys()].filter((other) => other > node).sort()[0];
+    if (node === "") this.nodes.append(place.item);
+    else this.nodes.insertBefore(place.item, (this.#places.get(after) ?? this.#places.get(""))?.item ?? null);
+    return place;
+  }
+
+  #unplace(node) {
+    const place = this.#places.get(node);
+    if (!place) return;
+    if (place.list.childElementCount > 0) {
+      place.state.textContent = "gone";
+      return;
+    }
+    place.item.remove();
+    this.#places.delete(node);
+  }
+
+  #node({ name, state, ok }) {
+    const place = this.#place(name);
+    place.state.textContent = state;
+    place.item.classList.toggle("away", !ok);
+  }
+
+  #pod(pod, before) {
+    let made = this.#made.get(pod.id);
+    if (!made) {
+      const name = element("span", { class: "name" });
+      const state = element("small", {});
+      const button = element("button", { type: "button", class: "pod", "data-id": pod.id, tabindex: "-1" }, name, " ", state);
+      made = { name, state, button, item: element("li", {}, button) };
+      this.#made.set(pod.id, made);
+    }
+    const where = pod.namespace === "default" ? pod.name : `${pod.namespace}/${pod.name}`;
+    made.name.textContent = where;
+    made.state.textContent = pod.state;
+    made.button.className = pod.ok ? "pod ready" : "pod";
+    made.button.setAttribute("aria-label", `Pod ${where}, ${pod.state}`);
+    made.button.title = `${where}: ${pod.state}`;
+    if (before && before.node === pod.node && made.item.isConnected) return;
+    this.#place(pod.node).list.append(made.item);
+    this.#settle(pod.node);
+    if (before && before.node !== pod.node) this.#settle(before.node);
+  }
+
+  // One Pod of a place is in the way of the Tab key; arrows lead to the others.
+  #settle(node) {
+    const place = this.#places.get(node);
+    if (!place) return;
+    place.item.classList.toggle("dense", place.list.childElementCount > DENSE);
+    place.list.querySelector("button")?.setAttribute("tabindex", "0");
+    if (place.list.childElementCount > 0) return;
+    if (node === "" || !this.#objects.has(`Node//${node}`)) {
+      place.item.remove();
+      this.#places.delete(node);
+    }
+  }
+
+  #line(object) {
+    if (!object) return;
+    let made = this.#made.get(object.id);
+    const service = object.kind === "Service";
+    if (!made) {
+      const state = element("small", {});
+      const more = element("span", { class: "aside" });
+      const name = element("button", { type: "button", class: "name", "data-id": object.id }, `${object.kind} ${label(object)}`);
+      made = { state, more, item: element("li", {}, name, " ", state, " ", more, element("ul", {})) };
+      this.#made.set(object.id, made);
+    }
+    made.state.textContent = object.state;
+    made.item.classList.toggle("away", !object.ok);
+    if (service) {
+      const reached = this.#reached(object.id).map((id) => id.split("/")[2]);
+      made.more.textContent = reached.length > 0 ? `reaches ${listed(reached)}` : "reaches no Pod";
+    }
+    const owner = this.#made.get(object.owner);
+    const parent = service ? this.services : owner?.item.querySelector(":scope > ul") ?? this.owners;
+    if (made.item.parentElement !== parent) parent.append(made.item);
+    // What came before its owner moves under it now.
+    for (const other of this.owners.querySelectorAll(":scope > li")) {
+      const id = other.querySelector("[data-id]").dataset.id;
+      if (this.#objects.get(id)?.owner === object.id) made.item.querySelector("ul").append(other);
+    }
+  }
+
+  #reached(service) {
+    const slices = [...this.#objects.values()].filter((object) => object.kind === "EndpointSlice" && object.service === service);
+    return slices.flatMap((slice) => slice.reaches);
+  }
+
+  // The Pods behind an owner or a Service are marked while you point at it.
+  #related(target) {
+    const id = target.closest?.("[data-id]")?.dataset.id;
+    if (id === this.pointed) return;
+    this.pointed = id;
+    for (const marked of this.element.querySelectorAll(".related")) marked.classList.remove("related");
+    const object = this.#objects.get(id);
+    if (!object || object.kind === "Pod" || object.kind === "Node") return;
+    const pods = object.kind === "Service" ? this.#reached(id) : this.#below(id);
+    for (const pod of pods) this.#made.get(pod)?.button?.classList.add("related");
+  }
+
+  #below(id) {
+    const children = [...this.#objects.values()].filter((object) => object.owner === id);
+    return children.flatMap((child) => (child.kind === "Pod" ? [child.id] : this.#below(child.id)));
+  }
+
+  // A request passes from its writer through the API server to etcd.
+  #light(write) {
+    const who = writer(write);
+    const what = `${write.resource}/${write.name}${write.subresource ? `/${write.subresource}` : ""}`;
+    const because = write.causes.length > 0 ? `, because of ${write.causes.at(-1)}` : "";
+    this.wrote.textContent = `${who.name}: ${write.verb} ${what}, revision ${write.revision}${because}`;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    [who.part, "api", "etcd"].forEach((part, at) => {
+      if (still) this.#lit(part);
+      else setTimeout(() => this.#lit(part), at * HOP);
+    });
+  }
+
+  #lit(part) {
+    const light = this.#lights.get(part);
+    light.classList.add("lit");
+    clearTimeout(light.tutorTimer);
+    light.tutorTimer = setTimeout(() => light.classList.remove("lit"), LIT);
+  }
+
+  #makeTable() {
+    const head = ["Kind", "Namespace", "Name", "State", "On, or kept by"].map((words) => element("th", { scope: "col" }, words));
+    this.#body = element("tbody", {});
+    this.table.append(element("table", {}, element("caption", {}, "Everything on the map"),
+      element("thead", {}, element("tr", {}, ...head)), this.#body));
+    for (const object of this.#objects.values()) this.#row(object);
+  }
+
+  #row(object) {
+    const before = this.#rows.get(object.id);
+    const beside = [object.node, object.owner?.replace(/^(\w+)\/[^/]*\//, "$1 "), object.reaches && listed(object.reaches.map((id) => id.split("/")[2]))];
+    const row = element("tr", {},
+      element("td", {}, object.kind), element("td", {}, object.namespace),
+      element("th", { scope: "row" }, element("button", { type: "button", class: "name", "data-id": object.id }, object.name)),
+      element("td", {}, object.state), element("td", {}, beside.filter(Boolean).join(", ")));
+    const focused = before?.contains(document.activeElement);
+    if (before) before.replaceWith(row);
+    else this.#body.append(row);
+    this.#rows.set(object.id, row);
+    if (focused) row.querySelector("button").focus();
+  }
+}
+
+function section(title, list, empty) {
+  return element("section", {}, element("h3", {}, title), list, element("p", { class: "aside empty" }, empty));
+}
+
+function label({ namespace, name }) {
+  return namespace === "default" ? name : `${namespace}/${name}`;
+}
+
+function listed(names) {
+  return names.length > 6 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
+}
+
+function plural(n, word) {
+  return `${n} ${word}${n === 1 ? "" : "s"}`;
+}
+
+/** Who wrote: a loop by its account's name, others by their program's. */
+function writer({ component, user }) {
+  const loop = user.match(/^system:serviceaccount:kube-system:(.+)$/)?.[1];
+  if (loop) return { part: "controllers", name: loop };
+  if (component === "kube-controller-manager") return { part: "controllers", name: component };
+  if (component === "kube-scheduler" || component === "kubelet") return { part: component, name: component };
+  return { part: "you", name: component || user };
+}
+
+// Arrow keys among the Pods of a node.
+function walk(event) {
+  const pods = event.target.closest?.(".node ul")?.querySelectorAll("button");
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!pods || !by) return;
+  event.preventDefault();
+  const at = [...pods].indexOf(event.target.closest("button"));
+  const next = pods[(at + by + pods.length) % pods.length];
+  pods[at]?.setAttribute("tabindex", "-1");
+  next.setAttribute("tabindex", "0");
+  next.focus();
+}

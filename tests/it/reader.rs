@@ -1,0 +1,282 @@
+//! What a reader does with a page in a real browser: answers its questions, looks at the map, plays
+//! with a picture; with a keyboard, with a screen reader, in the dark, on paper.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tutor::course::progress::ProgressFile;
+
+use crate::page::Paged;
+use crate::webdriver::Browser;
+
+const PODS: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_question_is_answered_explained_and_kept() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    let url = format!("{}control-plane/etcd.html", play.playground.book);
+    browser.open(&url);
+    browser.wait("#quiz-fourth-member.asked form");
+    let hidden = "return document.querySelector('#quiz-fourth-member .because').hidden";
+    assert_eq!(browser.script(hidden, ""), true, "the answer is not shown before yours");
+    let choose = "document.querySelectorAll('#quiz-fourth-member input')[arguments[0]].click();
+        document.querySelector('#quiz-fourth-member form button').click()";
+    browser.script(choose, "0");
+    assert!(browser.wait("#quiz-fourth-member .said.failed").contains("Not quite"));
+    assert!(browser.wait("#quiz-fourth-member .because:not([hidden])").contains("survives one failure"));
+    browser.script(choose, "1");
+    assert!(browser.wait("#quiz-fourth-member .said.passed").contains("Right"));
+    let kept = ProgressFile::new(play.state()).read().unwrap().answers;
+    assert_eq!(kept["fourth-member"], "No: one may fail, as before.");
+    browser.open(&url);
+    assert!(browser.wait("#quiz-fourth-member .said.passed").contains("Right"), "and it is there after a reload");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    drop(browser);
+    play.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn two_of_three_members_lead_and_write_and_one_does_not() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    browser.open(&format!("{}control-plane/etcd.html", play.playground.book));
+    browser.wait(".tutor-quorum button");
+    browser.press("Take away etcd-1");
+    assert!(browser.wait(".tutor-quorum .said").contains("leads in term 2"));
+    browser.press("Write");
+    assert!(browser.wait(".tutor-quorum .said").contains("2 of 3 disks"));
+    browser.press("Take away etcd-2");
+    browser.press("Write");
+    assert!(browser.wait(".tutor-quorum .said").contains("Refused"));
+    browser.press("Bring back etcd-1");
+    assert!(browser.wait(".tutor-quorum .said").contains("it lacks a committed write"));
+    drop(browser);
+    play.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_map_shows_who_owns_whom_and_what_is_inside() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    browser.open(&format!("{}control-plane/the-cluster.html", play.playground.book));
+    browser.wait(".tutor-cluster");
+    browser.script("document.querySelector('.tutor-cluster').open = true", "");
+    browser.wait(".tutor-cluster [data-id='Node//node-3']");
+    let client = play.cluster.client("kubectl");
+    let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 2,
+        "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "web", "image": "tutor/web:1"}]}}}});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    send(&client, "/apis/apps/v1/namespaces/default/deployments", &web).await;
+    send(&client, "/api/v1/namespaces/default/services", &service).await;
+    let owned = browser.wait(".tutor-cluster .owners > li > ul > li [data-id^='ReplicaSet/default/web-']");
+    assert!(owned.starts_with("ReplicaSet web-"), "the ReplicaSet stands under its Deployment: {owned}");
+    browser.script_async(UNTIL_TEXT, ".tutor-cluster .services|reaches web-");
+    browser.script("document.querySelector(\"[data-id='Deployment/default/web']\").focus()", "");
+    let related = "return document.querySelectorAll('.tutor-cluster .pod.related').length";
+    assert_eq!(browser.script(related, ""), 2, "its Pods are marked");
+    browser.script("document.querySelector('.tutor-cluster .node button.pod').click()", "");
+    let inside = browser.script_async(UNTIL_TEXT, ".tutor-cluster .inspect|The scheduler chose node-");
+    assert!(inside.as_str().is_some_and(|text| text.contains("Scheduled") && text.contains("points")), "{inside}");
+    browser.press("As a table");
+    let rows = browser.script_async(UNTIL_TEXT, ".tutor-cluster tbody|ReplicaSet web-");
+    assert!(
+        rows.as_str().is_some_and(|text| text.contains("EndpointSlice") && text.contains("1/1") == false),
+        "{rows}"
+    );
+    browser.press("As a table");
+    browser.press("Pause");
+    send(
+        &client,
+        "/api/v1/namespaces/default/services",
+        &json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "later"}, "spec": {"ports": [{"port": 80}]}}),
+    )
+    .await;
+    browser.script_async(UNTIL_TEXT, ".tutor-cluster .buttons|step");
+    let later = "return document.querySelector(\"[data-id='Service/default/later']\") !== null";
+    assert_eq!(browser.script(later, ""), false, "nothing moves while it is paused");
+    browser.press("Step");
+    browser.press("Live");
+    browser.wait(".tutor-cluster [data-id='Service/default/later']");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    drop(browser);
+    play.stop().await;
+}
+
+/// Waits for an element whose text has these words: `selector|words`. Its text.
+const UNTIL_TEXT: &str = "const [wanted, done] = arguments; const [selector, words] = wanted.split('|');
+    (function look() {
+        const found = document.querySelector(selector)?.innerText ?? '';
+        if (found.includes(words)) done(found); else setTimeout(look, 20);
+    })()";
+
+async fn send(client: &kube::Client, path: &str, object: &Value) {
+    let request =
+        http::Request::post(path).header("content-type", "application/json").header("user-agent", "kubectl/v1.37");
+    client.request_text(request.body(object.to_string().into_bytes()).unwrap()).await.unwrap();
+}
+
+fn pod(name: &str) -> Pod {
+    let object = json!({"metadata": {"name": name}, "spec": {"nodeName": "node-1",
+        "containers": [{"name": "web", "image": "tutor/web:1"}]}});
+    serde_json::from_value(object).unwrap()
+}
+
+fn milliseconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e3
+}
+
+/// Prints what a reader feels; nothing here is a promise about another machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_thousand_pods_stay_smooth() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    let pods: Api<Pod> = Api::namespaced(play.cluster.client("kubectl"), "default");
+    for at in 0..PODS {
+        // On a node of no kubelet, so that the map has work and the simulation has none.
+        let mut made = pod(&format!("p{at}"));
+        made.spec.node_name = Some(format!("elsewhere-{}", at % 5));
+        pods.create(&PostParams::default(), &made).await.unwrap();
+    }
+    browser.open(&play.playground.book);
+    browser.wait(".tutor-cluster");
+    browser.script("document.querySelector('.tutor-cluster').open = true", "");
+    browser.wait(".tutor-cluster [data-id='Pod/default/p999']");
+    let mut delays = Vec::new();
+    for at in 0..20 {
+        let name = format!("new{at}");
+        browser.script(
+            "window.seen = new Promise((done) => { const id = arguments[0]; new MutationObserver((_, observer) => {
+                if (!document.querySelector(`[data-id='Pod/default/${id}']`)) return;
+                observer.disconnect(); done(performance.timeOrigin + performance.now());
+            }).observe(document.querySelector('.tutor-cluster'), { childList: true, subtree: true }) })",
+            &name,
+        );
+        let sent = milliseconds();
+        let mut made = pod(&name);
+        made.spec.node_name = Some("elsewhere-0".into());
+        pods.create(&PostParams::default(), &made).await.unwrap();
+        let seen = browser.script_async("window.seen.then(arguments[1])", "").as_f64().unwrap();
+        delays.push(seen - sent);
+    }
+    browser.script(
+        "window.frames_ = []; let last = performance.now(); (function frame() {
+            const now = performance.now(); window.frames_.push(now - last); last = now; requestAnimationFrame(frame); })()",
+        "",
+    );
+    for at in 0..400 {
+        let change = json!({"metadata": {"labels": {"turn": at.to_string()}}, "status": {"phase": if at % 2 == 0 { "Running" } else { "Pending" }}});
+        let name = format!("p{}", at * 7 % PODS);
+        pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(&change)).await.unwrap();
+    }
+    let frames: Vec<f64> = serde_json::from_value(browser.script("return window.frames_", "")).unwrap();
+    let (delays, frames) = (sorted(delays), sorted(frames));
+    println!(
+        "{PODS} Pods: object to map p50 {:.0} ms, worst {:.0} ms; {} frames, p50 {:.1} ms, p95 {:.1} ms, worst {:.1} ms",
+        delays[delays.len() / 2],
+        delays[delays.len() - 1],
+        frames.len(),
+        frames[frames.len() / 2],
+        frames[frames.len() * 95 / 100],
+        frames[frames.len() - 1],
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    drop(browser);
+    play.stop().await;
+}
+
+fn sorted(mut numbers: Vec<f64>) -> Vec<f64> {
+    numbers.sort_by(f64::total_cmp);
+    numbers
+}
+
+/// The accessibility rules of `axe-core`, which `.ci/install` puts on the PATH.
+fn axe() -> Option<String> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/tutor-tools/bin"));
+    let found = std::env::split_paths(&folders)
+        .chain(home)
+        .find_map(|folder| std::fs::read_to_string(folder.join("axe.min.js")).ok());
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "axe-core is missing: run .ci/install");
+        eprintln!("skipped: needs axe-core");
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn every_page_can_be_read_by_everybody() {
+    let Some(axe) = axe() else { return };
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    browser.open(&play.playground.book);
+    browser.wait("#mdbook-sidebar .tutor-progress");
+    let links = "return [...document.querySelectorAll('#mdbook-sidebar a[href]')].map(a => a.href.split('#')[0])";
+    let links: BTreeSet<String> = serde_json::from_value(browser.script(links, "")).unwrap();
+    let rules = "const [theme, done] = arguments; document.documentElement.classList.remove('light', 'navy');
+        document.documentElement.classList.add(theme);
+        for (const part of document.querySelectorAll('main details')) part.open = true;
+        axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }).then(({ violations }) =>
+            done(violations.map(({ id, nodes }) => `${theme}: ${id}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} (${node.any[0]?.message ?? node.failureSummary})`).join(' | ')}`)))";
+    let mut faults = Vec::new();
+    for link in &links {
+        browser.open(link);
+        browser.wait("#mdbook-sidebar .tutor-progress");
+        browser.script(&axe, "");
+        for theme in ["light", "navy"] {
+            let found: Vec<String> = serde_json::from_value(browser.script_async(rules, theme)).unwrap();
+            faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", link.rsplit('/').next().unwrap())));
+        }
+    }
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+    drop(browser);
+    play.stop().await;
+}
+
+/// Prints what a first visit costs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_page_is_light() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    browser.open(&format!("{}control-plane/etcd.html", play.playground.book));
+    browser.wait("#mdbook-sidebar .tutor-progress");
+    let cost = "const [, done] = arguments; const loaded = performance.getEntriesByType('resource');
+        const page = performance.getEntriesByType('navigation')[0];
+        done({ bytes: [page, ...loaded].reduce((sum, part) => sum + part.encodedBodySize, 0), parts: loaded.length + 1,
+            heavy: loaded.sort((a, b) => b.encodedBodySize - a.encodedBodySize).slice(0, 6).map((part) => `${part.name.split('/').pop()} ${part.encodedBodySize}`),
+            drawn: performance.getEntriesByName('first-contentful-paint')[0]?.startTime, loaded: page.domContentLoadedEventEnd })";
+    println!("first visit: {}", browser.script_async(cost, ""));
+    browser.open(&format!("{}control-plane/kubelet.html", play.playground.book));
+    browser.wait("#mdbook-sidebar .tutor-progress");
+    println!("next page: {}", browser.script_async(cost, ""));
+    let outside = "return performance.getEntriesByType('resource').filter((part) => !part.name.startsWith(location.origin)).length";
+    assert_eq!(browser.script(outside, ""), 0, "no request leaves the machine");
+    drop(browser);
+    play.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_reader_needs_no_mouse() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    browser.open(&format!("{}control-plane/etcd.html#quiz-fourth-member", play.playground.book));
+    browser.wait("#quiz-fourth-member.asked form");
+    let there = "const place = document.querySelector('#quiz-fourth-member').getBoundingClientRect(); return place.top < innerHeight && place.bottom > 0";
+    assert_eq!(browser.script(there, ""), true, "a deep link leads to its place");
+    browser.script("document.querySelector('#quiz-fourth-member summary').focus()", "");
+    browser.keys("\u{e004}");
+    browser.keys("\u{e00d}");
+    browser.keys("\u{e015}");
+    browser.keys("\u{e004}");
+    browser.keys("\u{e007}");
+    assert!(browser.wait("#quiz-fourth-member .said.passed").contains("Right"));
+    drop(browser);
+    play.stop().await;
+}
