@@ -171,3 +171,35 @@ async fn the_stores_keys_are_read_as_they_lie_there() {
     let none = learner.types("etcd get /registry/namespaces");
     assert!(none.code == 2 && none.err.contains("did you mean --prefix?"), "{}", none.err);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_pulls_the_plug_is_told_to_the_end_in_the_shell_and_on_the_page() {
+    let learner = Learner::new();
+    assert_eq!(learner.types("start survive-the-crash").code, 0);
+    let here = "/api/v1/namespaces/survive-the-crash";
+    let answer = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "answer"},
+        "data": {"word": "heron", "pod": "same", "restarts": "1", "revisions": "go on"}});
+    let worker = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "worker", "labels": {"app": "worker"}},
+        "spec": {"containers": [{"name": "web", "image": "tutor/web:1"}]}});
+    learner.sends("POST", "application/json", &format!("{here}/configmaps"), &answer).await;
+    learner.sends("POST", "application/json", &format!("{here}/pods"), &worker).await;
+    let in_the_shell = learner.types("check");
+    assert_eq!(in_the_shell.code, 0, "{}{}", in_the_shell.out, in_the_shell.err);
+
+    let state = tutor::state::StateDir::resolve(Some(&learner.folder.path().join("state"))).unwrap();
+    let playground = state.playground().unwrap();
+    let page = tutor::client::page::Page::of(&playground);
+    let life = page.get("/api/status").await.unwrap()["life"].clone();
+    let begun = page.post("/api/exercises/survive-the-crash/check", &json!({})).await.unwrap();
+    assert_eq!(begun, json!({"outside": "survive-the-crash"}));
+    let mut lines: Vec<Value> = Vec::new();
+    while !lines.iter().any(|line| line["report"].is_object() || line["error"].is_object()) {
+        // Between two lives nobody answers; the same token opens both.
+        let path = format!("/api/exercises/survive-the-crash/lines?from={}", lines.len());
+        let Ok(said) = page.get(&path).await else { continue };
+        lines.extend(said["lines"].as_array().unwrap().iter().cloned());
+    }
+    assert_eq!(lines.last().unwrap()["report"]["passed"], true, "{lines:#?}");
+    assert_ne!(page.get("/api/status").await.unwrap()["life"], life, "it was another process, in the same place");
+    assert_eq!(state.playground().unwrap().book, playground.book);
+}

@@ -123,8 +123,8 @@ async fn send(client: &kube::Client, path: &str, object: &Value) {
     client.request_text(request.body(object.to_string().into_bytes()).unwrap()).await.unwrap();
 }
 
-fn pod(name: &str) -> Pod {
-    let object = json!({"metadata": {"name": name}, "spec": {"nodeName": "node-1",
+fn pod(name: &str, node: &str) -> Pod {
+    let object = json!({"metadata": {"name": name}, "spec": {"nodeName": node,
         "containers": [{"name": "web", "image": "tutor/web:1"}]}});
     serde_json::from_value(object).unwrap()
 }
@@ -141,8 +141,7 @@ async fn a_thousand_pods_stay_smooth() {
     let pods: Api<Pod> = Api::namespaced(play.cluster.client("kubectl"), "default");
     for at in 0..PODS {
         // On a node of no kubelet, so that the map has work and the simulation has none.
-        let mut made = pod(&format!("p{at}"));
-        made.spec.node_name = Some(format!("elsewhere-{}", at % 5));
+        let made = pod(&format!("p{at}"), &format!("elsewhere-{}", at % 5));
         pods.create(&PostParams::default(), &made).await.unwrap();
     }
     browser.open(&play.playground.book);
@@ -160,9 +159,7 @@ async fn a_thousand_pods_stay_smooth() {
             &name,
         );
         let sent = milliseconds();
-        let mut made = pod(&name);
-        made.spec.node_name = Some("elsewhere-0".into());
-        pods.create(&PostParams::default(), &made).await.unwrap();
+        pods.create(&PostParams::default(), &pod(&name, "elsewhere-0")).await.unwrap();
         let seen = browser.script_async("window.seen.then(arguments[1])", "").as_f64().unwrap();
         delays.push(seen - sent);
     }
