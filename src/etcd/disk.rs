@@ -1,57 +1,56 @@
-//! The B-tree on disk, through redb: what is acknowledged is here.
+//! What is acknowledged is here: a write-ahead log in front of a B-tree.
 //!
-//! Versions and values are two tables with the same keys, so that opening reads the versions alone.
-//! redb refuses everything after one failed write until it is opened anew; [`Disk::commit`] does
-//! that, and takes back what the failed commit may have left, so that a refused write is gone and
-//! the store goes on once the disk does. Runs on whatever thread calls it and blocks there.
+//! A commit is durable once it is in the log. The values of what the tree does not have yet are kept
+//! in memory too, so that readers find them; when the log is full, the tree takes over all of it in
+//! one transaction. After a crash, opening does the same first. A commit that is larger than the
+//! log, and every commit of a store in memory, goes into the tree at once.
+//!
+//! redb refuses everything after one failed write until it is opened anew; [`Disk`] does that, and
+//! takes back what a failed commit may have left, so that a refused write is gone and the store goes
+//! on once the disk does. Runs on whatever thread calls it and blocks there.
 
+use std::collections::HashMap;
+use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::RwLock;
-use redb::{Database, DatabaseError, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use parking_lot::{Mutex, RwLock};
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Database, DatabaseError, StorageBackend};
 
 use super::error::StoreError;
 use super::event::Event;
 use super::index::{Index, RowId, Version};
-use super::options::VERIFY_BYTES_MAX;
+use super::log::Log;
+use super::options::{Options, SWEEP_WAITING_MAX, VERIFY_BYTES_MAX};
+use super::record;
+use super::tree::{self, Values, disk_error};
 
-type Row = (i64, u32);
-
-/// (revision, sub) → (create revision, version, lease, length of the value, key).
-const VERSIONS: TableDefinition<Row, (i64, i64, i64, u32, &[u8])> = TableDefinition::new("versions");
-/// (revision, sub) → value; no row for a tombstone.
-const VALUES: TableDefinition<Row, &[u8]> = TableDefinition::new("values");
-/// Lease → its time to live in seconds.
-const LEASES: TableDefinition<i64, i64> = TableDefinition::new("leases");
-/// Numbers about the whole store, by the names below.
-const META: TableDefinition<&str, i64> = TableDefinition::new("meta");
-
-const FORMAT: &str = "format";
-const COMPACTED: &str = "compacted";
-/// The revision at the last compaction: rows alone would let it go down when all are deleted.
-const REVISION: &str = "revision";
-
-/// The format this code writes.
-pub(super) const FORMAT_NEWEST: i64 = 1;
-
-/// Where the bytes are: a file, memory, or a test's broken disk. Opened again after a failure.
+/// Where the bytes are: files, memory, or a test's broken disk. Opened again after a failure.
 pub(super) trait Backing: Send + Sync + 'static {
     fn open(&self, cache_bytes: usize) -> Result<Database, DatabaseError>;
+    /// The log's file, locked; `None` where a commit into the tree is as fast.
+    fn log(&self) -> Result<Option<Box<dyn StorageBackend>>, DatabaseError>;
     /// Whether a commit takes no time, so that it need not leave the caller's thread.
     fn is_instant(&self) -> bool {
         false
     }
 }
 
-/// A file.
+/// The tree's file; the log is beside it.
 pub(super) struct File(pub PathBuf);
 
 impl Backing for File {
     fn open(&self, cache_bytes: usize) -> Result<Database, DatabaseError> {
         // Unreadable is found just below, and a file that was not closed is always verified.
-        let verify = std::fs::metadata(&self.0).is_ok_and(|file| file.len() <= VERIFY_BYTES_MAX);
+        let verify = fs::metadata(&self.0).is_ok_and(|file| file.len() <= VERIFY_BYTES_MAX);
         Database::builder().set_cache_size(cache_bytes).set_check_integrity_on_open(verify).create(&self.0)
+    }
+
+    fn log(&self) -> Result<Option<Box<dyn StorageBackend>>, DatabaseError> {
+        let file = fs::File::options().read(true).write(true).open(self.0.with_extension("log"))?;
+        Ok(Some(Box::new(FileBackend::new(file)?)))
     }
 }
 
@@ -60,7 +59,11 @@ pub(super) struct Memory;
 
 impl Backing for Memory {
     fn open(&self, cache_bytes: usize) -> Result<Database, DatabaseError> {
-        Database::builder().set_cache_size(cache_bytes).create_with_backend(redb::backends::InMemoryBackend::new())
+        Database::builder().set_cache_size(cache_bytes).create_with_backend(InMemoryBackend::new())
+    }
+
+    fn log(&self) -> Result<Option<Box<dyn StorageBackend>>, DatabaseError> {
+        Ok(None)
     }
 
     fn is_instant(&self) -> bool {
@@ -79,7 +82,7 @@ pub(super) struct Work {
 }
 
 /// One changed key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Change {
     pub version: Version,
     pub event: Event,
@@ -87,11 +90,25 @@ pub(super) struct Change {
 
 impl Work {
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-            && self.granted.is_empty()
-            && self.revoked.is_empty()
-            && self.compact.is_none()
-            && self.garbage.is_empty()
+        self.is_only_garbage() && self.garbage.is_empty()
+    }
+
+    /// Rows of forgotten history are found again when the store is opened: they need not be durable.
+    fn is_only_garbage(&self) -> bool {
+        self.changes.is_empty() && self.granted.is_empty() && self.revoked.is_empty() && self.compact.is_none()
+    }
+
+    /// Adds a later commit. What was there before its changes is not kept: the tree does not ask.
+    fn extend(&mut self, later: &Work) {
+        let bare = |change: &Change| {
+            let Event { kind, kv, .. } = &change.event;
+            Change { version: change.version, event: Event { kind: *kind, kv: kv.clone(), prev_kv: None } }
+        };
+        self.changes.extend(later.changes.iter().map(bare));
+        self.granted.extend(&later.granted);
+        self.revoked.extend(&later.revoked);
+        self.compact = later.compact.or(self.compact);
+        self.garbage.extend(&later.garbage);
     }
 }
 
@@ -117,25 +134,68 @@ impl<E: Into<redb::Error>> From<E> for OpenError {
     }
 }
 
-enum State {
+/// What is in the log and not in the tree yet.
+#[derive(Default)]
+struct Waiting {
+    /// Its values. Only added to: a reader that began before the tree took over still finds them.
+    values: RwLock<HashMap<RowId, Bytes>>,
+    /// All of it, and the store's revision after it.
+    work: Mutex<(Work, i64)>,
+}
+
+impl Waiting {
+    fn add(&self, work: &Work, at: i64) {
+        let puts = work.changes.iter().filter(|change| !change.version.is_tombstone());
+        self.values.write().extend(puts.map(|change| (change.version.row, change.event.kv.value.clone())));
+        let mut all = self.work.lock();
+        all.0.extend(work);
+        all.1 = at;
+    }
+}
+
+enum Tree {
     Open(Database),
     Failed(String),
     Closed,
 }
 
-/// The open database.
+impl Tree {
+    fn open(&self) -> Result<&Database, StoreError> {
+        match self {
+            Tree::Open(database) => Ok(database),
+            Tree::Failed(why) => Err(StoreError::Disk(why.clone())),
+            Tree::Closed => Err(StoreError::Stopped),
+        }
+    }
+}
+
+/// The tree and what it lacks: together, all that is durable.
+struct State {
+    tree: Tree,
+    waiting: Arc<Waiting>,
+}
+
+/// The open store's files.
 pub(super) struct Disk {
     backing: Box<dyn Backing>,
     cache_bytes: usize,
+    /// Locked by the one who commits.
+    log: Mutex<Option<Log>>,
     state: RwLock<State>,
 }
 
 impl Disk {
-    pub fn open(backing: Box<dyn Backing>, cache_bytes: usize) -> Result<(Disk, Found), OpenError> {
-        let database = backing.open(cache_bytes).map_err(OpenError::Database)?;
-        prepare(&database)?;
-        let found = load(&database)?;
-        Ok((Disk { backing, cache_bytes, state: RwLock::new(State::Open(database)) }, found))
+    pub fn open(backing: Box<dyn Backing>, options: &Options) -> Result<(Disk, Found), OpenError> {
+        let database = backing.open(options.cache_bytes).map_err(OpenError::Database)?;
+        tree::prepare(&database)?;
+        let log = match backing.log().map_err(OpenError::Database)? {
+            Some(file) => Some(replay(file, options.log_bytes, &database)?),
+            None => None,
+        };
+        let found = tree::load(&database)?;
+        let state = State { tree: Tree::Open(database), waiting: Arc::default() };
+        let disk = Disk { backing, cache_bytes: options.cache_bytes, log: Mutex::new(log), state: RwLock::new(state) };
+        Ok((disk, found))
     }
 
     pub fn is_instant(&self) -> bool {
@@ -145,179 +205,127 @@ impl Disk {
     /// Makes `work` durable, or none of it. `acknowledged` is the revision before it, and `at` the
     /// one after.
     pub fn commit(&self, work: &Work, acknowledged: i64, at: i64) -> Result<(), StoreError> {
-        let failed = matches!(&*self.state.read(), State::Failed(_));
+        self.try_commit(work, acknowledged, at).inspect_err(|error| tracing::warn!(%error, "a commit failed"))
+    }
+
+    fn try_commit(&self, work: &Work, acknowledged: i64, at: i64) -> Result<(), StoreError> {
+        let mut log = self.log.lock();
+        let Some(log) = log.as_mut() else { return self.into_tree(work, acknowledged, at, None) };
+        if matches!(self.state.read().tree, Tree::Closed) {
+            return Err(StoreError::Stopped);
+        }
+        let mut payload = Vec::new();
+        record::encode(work, at, &mut payload);
+        let waiting = self.state.read().waiting.clone();
+        if !log.fits(payload.len()) || waiting.work.lock().0.garbage.len() > SWEEP_WAITING_MAX {
+            self.merge(log, acknowledged)?;
+        }
+        if !log.fits(payload.len()) {
+            return self.into_tree(work, acknowledged, at, None);
+        }
+        if !work.is_only_garbage() {
+            log.append(&payload).map_err(disk_error)?;
+        }
+        self.state.read().waiting.add(work, at);
+        Ok(())
+    }
+
+    /// Lets the tree take over what is in the log, and starts the log again.
+    fn merge(&self, log: &mut Log, acknowledged: i64) -> Result<(), StoreError> {
+        let waiting = self.state.read().waiting.clone();
+        let (work, at) = &*waiting.work.lock();
+        if !work.is_empty() {
+            self.into_tree(work, acknowledged, *at, Some(log.sequence()))?;
+            self.state.write().waiting = Arc::default();
+        }
+        log.restart();
+        Ok(())
+    }
+
+    /// One transaction of the tree; a tree that failed is opened anew before it and after it.
+    fn into_tree(&self, work: &Work, acknowledged: i64, at: i64, merged: Option<u64>) -> Result<(), StoreError> {
+        let failed = matches!(self.state.read().tree, Tree::Failed(_));
         if failed {
             self.reopen(acknowledged)?;
         }
-        self.try_commit(work, at).inspect_err(|error| {
-            tracing::warn!(%error, "a commit failed");
-            // The answer is this error; whether the store could be opened again shows next time.
+        let written = match self.state.read().tree.open() {
+            Ok(database) => tree::write(database, work, at, merged).map_err(disk_error),
+            Err(error) => return Err(error),
+        };
+        written.inspect_err(|_| {
+            // The answer is this error; whether the tree could be opened again shows next time.
             let _ = self.reopen(acknowledged);
         })
     }
 
-    fn try_commit(&self, work: &Work, at: i64) -> Result<(), StoreError> {
-        match &*self.state.read() {
-            State::Open(database) => write(database, work, at).map_err(disk_error),
-            State::Failed(why) => Err(StoreError::Disk(why.clone())),
-            State::Closed => Err(StoreError::Stopped),
-        }
-    }
-
-    /// Opens the database anew after a failure, without anything newer than `acknowledged`.
+    /// Opens the tree anew after a failure, without anything newer than `acknowledged`.
     fn reopen(&self, acknowledged: i64) -> Result<(), StoreError> {
         let mut state = self.state.write();
-        if matches!(*state, State::Closed) {
+        if matches!(state.tree, Tree::Closed) {
             return Err(StoreError::Stopped);
         }
         // Closes the old one first: it holds the file's lock.
-        *state = State::Failed(String::new());
+        state.tree = Tree::Failed(String::new());
         let opened = self.backing.open(self.cache_bytes).map_err(redb::Error::from).and_then(|database| {
-            forget_after(&database, acknowledged)?;
+            tree::forget_after(&database, acknowledged)?;
             Ok(database)
         });
         match opened {
             Ok(database) => {
-                *state = State::Open(database);
+                state.tree = Tree::Open(database);
                 Ok(())
             }
             Err(error) => {
-                *state = State::Failed(error.to_string());
+                state.tree = Tree::Failed(error.to_string());
                 Err(StoreError::Disk(error.to_string()))
             }
         }
     }
 
-    /// A view of the values as they are on disk now.
+    /// A view of the values as they are durable now.
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        match &*self.state.read() {
-            State::Open(database) => {
-                let values = database
-                    .begin_read()
-                    .map_err(redb::Error::from)
-                    .and_then(|txn| txn.open_table(VALUES).map_err(redb::Error::from));
-                Ok(Reader(values.map_err(disk_error)?))
-            }
-            State::Failed(why) => Err(StoreError::Disk(why.clone())),
-            State::Closed => Err(StoreError::Stopped),
-        }
+        let state = self.state.read();
+        Ok(Reader { values: Values::of(state.tree.open()?)?, waiting: state.waiting.clone() })
     }
 
-    /// Waits for a commit that is under way and closes the file.
+    /// Waits for a commit that is under way, lets the tree take over the log, and closes both.
     pub fn close(&self) {
-        *self.state.write() = State::Closed;
+        let mut log = self.log.lock();
+        if let Some(mut log) = log.take()
+            && let Err(error) = self.merge(&mut log, i64::MAX)
+        {
+            tracing::debug!(%error, "the log stays as it is until the store is opened again");
+        }
+        self.state.write().tree = Tree::Closed;
     }
 }
 
-/// Reads values; sees what was on disk when it was made.
-pub(super) struct Reader(ReadOnlyTable<Row, &'static [u8]>);
+/// Opens the log; the tree takes over what it holds.
+fn replay(file: Box<dyn StorageBackend>, log_bytes: u64, database: &Database) -> Result<Log, OpenError> {
+    let (mut log, payloads) = Log::open(file, log_bytes, tree::merged(database)?).map_err(redb::Error::Io)?;
+    let (mut all, mut at) = (Work::default(), 0);
+    for payload in payloads {
+        let unreadable = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+        let (work, after) = record::decode(payload).map_err(unreadable).map_err(redb::Error::Io)?;
+        all.extend(&work);
+        at = after;
+    }
+    if !all.is_empty() {
+        tree::write(database, &all, at, Some(log.sequence()))?;
+    }
+    log.restart();
+    Ok(log)
+}
+
+/// Reads values; sees what was durable when it was made.
+pub(super) struct Reader {
+    values: Values,
+    waiting: Arc<Waiting>,
+}
 
 impl Reader {
     pub fn value(&self, row: RowId) -> Result<Bytes, StoreError> {
-        match self.0.get((row.revision, row.sub)) {
-            Ok(Some(value)) => Ok(Bytes::copy_from_slice(value.value())),
-            Ok(None) => Err(StoreError::Disk(format!("the value of revision {} is missing", row.revision))),
-            Err(error) => Err(disk_error(error)),
-        }
+        let waiting = self.waiting.values.read().get(&row).cloned();
+        waiting.map_or_else(|| self.values.get(row), Ok)
     }
-}
-
-fn disk_error(error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Disk(error.into().to_string())
-}
-
-fn write(database: &Database, work: &Work, at: i64) -> Result<(), redb::Error> {
-    let txn = database.begin_write()?;
-    {
-        let mut versions = txn.open_table(VERSIONS)?;
-        let mut values = txn.open_table(VALUES)?;
-        for Change { version, event } in &work.changes {
-            let row = (version.row.revision, version.row.sub);
-            let Version { create, version: number, lease, size, .. } = *version;
-            versions.insert(row, (create, number, lease, size, event.kv.key.as_ref()))?;
-            if !version.is_tombstone() {
-                values.insert(row, event.kv.value.as_ref())?;
-            }
-        }
-        for row in &work.garbage {
-            versions.remove((row.revision, row.sub))?;
-            values.remove((row.revision, row.sub))?;
-        }
-    }
-    if !work.granted.is_empty() || !work.revoked.is_empty() {
-        let mut leases = txn.open_table(LEASES)?;
-        for (id, ttl) in &work.granted {
-            leases.insert(id, ttl)?;
-        }
-        for id in &work.revoked {
-            leases.remove(id)?;
-        }
-    }
-    if let Some(compacted) = work.compact {
-        let mut meta = txn.open_table(META)?;
-        meta.insert(COMPACTED, compacted)?;
-        meta.insert(REVISION, at)?;
-    }
-    txn.commit()?;
-    Ok(())
-}
-
-/// Makes the tables of a new store; refuses one that a newer program wrote.
-fn prepare(database: &Database) -> Result<(), OpenError> {
-    let format = match database.begin_read()?.open_table(META) {
-        Ok(meta) => meta.get(FORMAT)?.map(|format| format.value()),
-        Err(redb::TableError::TableDoesNotExist(_)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    match format {
-        Some(format) if format > FORMAT_NEWEST => return Err(OpenError::NewerFormat(format)),
-        Some(_) => return Ok(()),
-        None => {}
-    }
-    let txn = database.begin_write()?;
-    txn.open_table(VERSIONS)?;
-    txn.open_table(VALUES)?;
-    txn.open_table(LEASES)?;
-    txn.open_table(META)?.insert(FORMAT, FORMAT_NEWEST)?;
-    txn.commit()?;
-    Ok(())
-}
-
-fn load(database: &Database) -> Result<Found, OpenError> {
-    let txn = database.begin_read()?;
-    let mut found = Found::default();
-    for row in txn.open_table(VERSIONS)?.iter()? {
-        let (row, version) = row?;
-        let (revision, sub) = row.value();
-        let (create, number, lease, size, key) = version.value();
-        let version = Version { row: RowId { revision, sub }, create, version: number, lease, size };
-        found.index.install(&Bytes::copy_from_slice(key), version, None);
-    }
-    for lease in txn.open_table(LEASES)?.iter()? {
-        let (id, ttl) = lease?;
-        found.leases.push((id.value(), ttl.value()));
-    }
-    let meta = txn.open_table(META)?;
-    if let Some(revision) = meta.get(REVISION)? {
-        found.index.revision = found.index.revision.max(revision.value());
-    }
-    if let Some(compacted) = meta.get(COMPACTED)? {
-        // Rows that were forgotten, but not yet deleted when the store was last closed.
-        found.garbage = found.index.compact(compacted.value());
-    }
-    Ok(found)
-}
-
-/// Removes what a commit left that was refused but had reached the disk after all.
-fn forget_after(database: &Database, revision: i64) -> Result<(), redb::Error> {
-    let after = (revision, u32::MAX);
-    let newest = database.begin_read()?.open_table(VERSIONS)?.last()?.map(|(row, _)| row.value());
-    if newest.is_none_or(|row| row <= after) {
-        return Ok(());
-    }
-    let txn = database.begin_write()?;
-    txn.open_table(VERSIONS)?.retain_in(after.., |_, _| false)?;
-    txn.open_table(VALUES)?.retain_in(after.., |_, _| false)?;
-    txn.commit()?;
-    Ok(())
 }

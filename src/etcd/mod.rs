@@ -8,7 +8,9 @@
 //! |---|---|
 //! | `types`, `request`, `event`, `error` | the contract's words |
 //! | `index` | the tree in memory: each key's versions, without their values |
-//! | `disk` | the B-tree on disk: (revision, sub) → version and value; one durable commit |
+//! | `disk` | what is durable: one commit, made so by the log, and taken over by the tree |
+//! | `log`, `record` | the write-ahead log: one flush for one commit, written in one place |
+//! | `tree` | the B-tree on disk: (revision, sub) → version and value |
 //! | `batch` | transactions applied one after the other, before they are on disk |
 //! | `core`, `commit` | the state, and the one writer at a time that commits for all who wait |
 //! | `read` | ranges, now and in the past |
@@ -28,12 +30,15 @@ mod event;
 mod hub;
 mod index;
 mod lease;
+mod log;
 mod opening;
 mod options;
 mod read;
+mod record;
 mod request;
 mod retention;
 mod server;
+mod tree;
 mod types;
 mod watch;
 

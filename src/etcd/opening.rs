@@ -7,22 +7,25 @@ use std::path::{Path, PathBuf};
 
 use redb::{DatabaseError, StorageError};
 
-use super::disk::{Backing, Disk, FORMAT_NEWEST, Found, OpenError};
+use super::disk::{Backing, Disk, Found, OpenError};
 use super::options::Options;
+use super::tree::FORMAT_NEWEST;
 use crate::error::{Error, Result};
 
-/// The store's file in its folder.
+/// The tree's file in the store's folder.
 const FILE: &str = "store.redb";
 
-/// Makes the folder if need be; returns where the store's file is, or will be.
+/// Makes the folder and the files in it if need be; returns where the tree's file is.
 pub(super) fn file(dir: &Path) -> Result<PathBuf> {
     let file = dir.join(FILE);
     // A new file's name is durable only once its folder is flushed.
     let make = || -> io::Result<()> {
         fs::create_dir_all(dir)?;
-        if !file.exists() {
-            fs::File::create(&file)?.sync_all()?;
-            fs::File::open(dir)?.sync_all()?;
+        for file in [file.with_extension("log"), file.clone()] {
+            if !file.exists() {
+                fs::File::create(&file)?.sync_all()?;
+                fs::File::open(dir)?.sync_all()?;
+            }
         }
         Ok(())
     };
@@ -33,7 +36,7 @@ pub(super) fn file(dir: &Path) -> Result<PathBuf> {
 /// Opens the store behind `backing`; `dir` is for the words.
 pub(super) fn open(backing: Box<dyn Backing>, dir: &Path, options: &Options) -> Result<(Disk, Found)> {
     // redb checks the file as it opens it, but a page that lies can still make it panic.
-    let opened = catch_unwind(AssertUnwindSafe(|| Disk::open(backing, options.cache_bytes)));
+    let opened = catch_unwind(AssertUnwindSafe(|| Disk::open(backing, options)));
     match opened {
         Ok(Ok(opened)) => Ok(opened),
         Ok(Err(error)) => Err(explain(dir, error)),

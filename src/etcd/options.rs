@@ -17,11 +17,19 @@ pub struct Options {
     /// Pages of the file kept in memory. Current values are not among them: the store keeps those
     /// it has written or read, as the same shared bytes that its readers hold. Default: 8 MiB.
     pub cache_bytes: usize,
+    /// Length of the write-ahead log. A longer one takes longer to merge into the tree: while that
+    /// happens writers wait. Default: 1 MiB, some 10 ms.
+    pub log_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { history_age: Duration::from_secs(3600), history_bytes: 128 << 20, cache_bytes: 8 << 20 }
+        Options {
+            history_age: Duration::from_secs(3600),
+            history_bytes: 128 << 20,
+            cache_bytes: 8 << 20,
+            log_bytes: 1 << 20,
+        }
     }
 }
 
@@ -35,6 +43,8 @@ pub(super) const GROUP_MAX: usize = 1024;
 pub(super) const GROUP_BYTES_MAX: u64 = 16 << 20;
 /// Rows of forgotten history deleted along with one commit.
 pub(super) const SWEEP_MAX: usize = 1024;
+/// Such rows that may wait for the tree to take over the log.
+pub(super) const SWEEP_WAITING_MAX: usize = 8 * SWEEP_MAX;
 /// Commits kept in memory for watches; a watch that is later reads history.
 pub(super) const RECENT_MAX: usize = 2048;
 /// Bytes of those commits' values.

@@ -8,7 +8,7 @@ use super::*;
 /// reboot finds.
 async fn survives(operations: usize, mut bits: u64) {
     let disk = TestDisk::instant();
-    let store = Running::on(disk.clone(), Clock::real(), Options::default());
+    let store = Running::on(disk.clone(), Clock::real(), short_log());
     disk.power_off_after(operations);
     let mut acknowledged = 0;
     for number in 1..=40 {
@@ -29,7 +29,7 @@ async fn survives(operations: usize, mut bits: u64) {
         bits ^= bits << 17;
         bits & 1 == 1
     });
-    let store = Running::on(image, Clock::real(), Options::default());
+    let store = Running::on(image, Clock::real(), short_log());
     let found = store.now().await;
     let number = |value: &str| value.trim_end_matches('x').parse::<usize>().unwrap();
     let last = found.iter().find(|(key, _)| key == "last").map_or(0, |(_, value)| number(value));
@@ -87,6 +87,8 @@ async fn a_write_whose_flush_failed_is_gone_though_its_pages_were_written() {
     store.disk.fail_flushes(1);
     assert!(matches!(store.put("a", "2").await, Err(StoreError::Disk(_))));
     assert_eq!(store.now().await, pairs(&[("a", "1")]));
+    let crashed = Running::on(store.disk.after_crash(|| true), Clock::real(), Options::default());
+    assert_eq!(crashed.now().await, pairs(&[("a", "1")]));
     let store = store.reopened().await;
     assert_eq!(store.now().await, pairs(&[("a", "1")]));
     assert_eq!(store.put("a", "3").await, Ok(Revision(3)));
@@ -117,4 +119,41 @@ async fn nothing_is_seen_before_it_is_durable_and_one_flush_serves_all_who_wait(
         (2..52).map(Revision).collect::<Vec<_>>()
     );
     assert!(store.disk.flushes() - flushes <= 2, "those that came in time, then the others together");
+}
+
+#[tokio::test]
+async fn what_only_the_log_holds_is_found_after_a_crash_with_its_history() {
+    let store = Running::on(TestDisk::instant(), Clock::real(), Options::default());
+    for number in 1..=5 {
+        store.put("a", &number.to_string()).await.unwrap();
+    }
+    store.delete("a").await;
+    let crashed = Running::on(store.disk.after_crash(|| false), Clock::real(), Options::default());
+    assert_eq!(crashed.etcd.revision(), Revision(7));
+    assert_eq!(crashed.now().await, []);
+    assert_eq!(crashed.at(Some(4)).await.unwrap(), pairs(&[("a", "3")]));
+}
+
+#[tokio::test]
+async fn a_value_larger_than_the_log_is_kept_like_any_other() {
+    let store = Running::new();
+    let large = "x".repeat(20 << 10);
+    store.put("a", "1").await.unwrap();
+    store.put("b", &large).await.unwrap();
+    store.put("c", "3").await.unwrap();
+    let crashed = Running::on(store.disk.after_crash(|| false), Clock::real(), short_log());
+    assert_eq!(crashed.now().await, pairs(&[("a", "1"), ("b", &large), ("c", "3")]));
+}
+
+#[tokio::test]
+async fn a_reader_from_before_the_tree_took_over_finds_what_it_saw() {
+    let store = Running::new();
+    store.put("a", "old").await.unwrap();
+    store.put("a", "new").await.unwrap();
+    let mut watch = store.watch("", Some(2)).await.unwrap();
+    for _ in 0..40 {
+        store.put("b", &"x".repeat(1000)).await.unwrap();
+    }
+    assert_eq!(said(&mut watch)[..2], ["2:a", "3:a"]);
+    assert_eq!(store.at(Some(2)).await.unwrap(), pairs(&[("a", "old")]));
 }

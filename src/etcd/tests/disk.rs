@@ -12,12 +12,37 @@ use super::super::disk::Backing;
 
 const SECTOR: usize = 512;
 
+/// One file on the disk.
 #[derive(Default)]
-struct State {
+struct Image {
     durable: Vec<u8>,
     seen: Vec<u8>,
     /// Writes since the last flush.
     unflushed: Vec<(usize, Vec<u8>)>,
+}
+
+impl Image {
+    fn after_crash(&self, keeps: &mut impl FnMut() -> bool) -> Image {
+        let mut image = self.durable.clone();
+        for (offset, data) in &self.unflushed {
+            for (at, sector) in data.chunks(SECTOR).enumerate() {
+                if keeps() {
+                    let start = offset + at * SECTOR;
+                    image.resize(image.len().max(start + sector.len()), 0);
+                    image[start..start + sector.len()].copy_from_slice(sector);
+                }
+            }
+        }
+        Image { durable: image.clone(), seen: image, unflushed: Vec::new() }
+    }
+}
+
+const TREE: usize = 0;
+const LOG: usize = 1;
+
+#[derive(Default)]
+struct State {
+    files: [Image; 2],
     /// Operations until the power goes; `None` for never.
     power: Option<usize>,
     full: bool,
@@ -30,6 +55,13 @@ struct State {
 pub struct TestDisk {
     state: Arc<Mutex<State>>,
     instant: bool,
+}
+
+/// One of its files, as the store opens it.
+#[derive(Debug)]
+struct TestFile {
+    disk: TestDisk,
+    file: usize,
 }
 
 impl fmt::Debug for TestDisk {
@@ -76,19 +108,8 @@ impl TestDisk {
     /// What a machine finds after the power came back: everything flushed, and of the rest what
     /// `keeps` decides, sector by sector.
     pub fn after_crash(&self, mut keeps: impl FnMut() -> bool) -> TestDisk {
-        let state = self.state.lock();
-        let mut image = state.durable.clone();
-        for (offset, data) in &state.unflushed {
-            for (at, sector) in data.chunks(SECTOR).enumerate() {
-                if keeps() {
-                    let start = offset + at * SECTOR;
-                    image.resize(image.len().max(start + sector.len()), 0);
-                    image[start..start + sector.len()].copy_from_slice(sector);
-                }
-            }
-        }
-        let image = State { durable: image.clone(), seen: image, ..State::default() };
-        TestDisk { state: Arc::new(Mutex::new(image)), instant: self.instant }
+        let files = self.state.lock().files.each_ref().map(|file| file.after_crash(&mut keeps));
+        TestDisk { state: Arc::new(Mutex::new(State { files, ..State::default() })), instant: self.instant }
     }
 
     fn operation(&self) -> Result<parking_lot::MutexGuard<'_, State>> {
@@ -104,7 +125,11 @@ impl TestDisk {
 
 impl Backing for TestDisk {
     fn open(&self, cache_bytes: usize) -> std::result::Result<Database, DatabaseError> {
-        Database::builder().set_cache_size(cache_bytes).create_with_backend(self.clone())
+        Database::builder().set_cache_size(cache_bytes).create_with_backend(TestFile { disk: self.clone(), file: TREE })
+    }
+
+    fn log(&self) -> std::result::Result<Option<Box<dyn StorageBackend>>, DatabaseError> {
+        Ok(Some(Box::new(TestFile { disk: self.clone(), file: LOG })))
     }
 
     fn is_instant(&self) -> bool {
@@ -112,55 +137,59 @@ impl Backing for TestDisk {
     }
 }
 
-impl StorageBackend for TestDisk {
+impl StorageBackend for TestFile {
     fn len(&self) -> Result<u64> {
-        Ok(self.operation()?.seen.len() as u64)
+        Ok(self.disk.operation()?.files[self.file].seen.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let state = self.operation()?;
+        let state = self.disk.operation()?;
         let start = offset as usize;
-        let data = state.seen.get(start..start + out.len()).ok_or(ErrorKind::UnexpectedEof)?;
+        let data = state.files[self.file].seen.get(start..start + out.len()).ok_or(ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(data);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        let mut state = self.operation()?;
-        if state.full && len > state.seen.len() as u64 {
+        let mut state = self.disk.operation()?;
+        let file = &state.files[self.file];
+        if state.full && len > file.seen.len() as u64 {
             return Err(ErrorKind::StorageFull.into());
         }
-        state.seen.resize(len as usize, 0);
+        let file = &mut state.files[self.file];
+        file.seen.resize(len as usize, 0);
         // The length itself is taken to survive: file systems journal it.
-        state.durable.resize(len as usize, 0);
+        file.durable.resize(len as usize, 0);
         Ok(())
     }
 
     fn sync_data(&self) -> Result<()> {
-        let gate = self.operation()?.gate.take();
+        let gate = self.disk.operation()?.gate.take();
         if let Some((begun, released)) = gate {
             begun.send(()).unwrap();
             released.recv().unwrap();
         }
-        let mut state = self.state.lock();
+        let mut state = self.disk.state.lock();
         if state.failing_flushes > 0 {
             state.failing_flushes -= 1;
             return Err(Error::other("the flush failed"));
         }
         state.flushes += 1;
-        state.durable = state.seen.clone();
-        state.unflushed.clear();
+        let file = &mut state.files[self.file];
+        file.durable = file.seen.clone();
+        file.unflushed.clear();
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
-        let mut state = self.operation()?;
+        let mut state = self.disk.operation()?;
         if state.full {
             return Err(ErrorKind::StorageFull.into());
         }
         let start = offset as usize;
-        state.seen[start..start + data.len()].copy_from_slice(data);
-        state.unflushed.push((start, data.to_vec()));
+        let file = &mut state.files[self.file];
+        file.seen[start..start + data.len()].copy_from_slice(data);
+        file.unflushed.push((start, data.to_vec()));
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ impl Running {
     }
 
     fn new() -> Running {
-        Running::on(TestDisk::instant(), Clock::real(), Options::default())
+        Running::on(TestDisk::instant(), Clock::real(), short_log())
     }
 
     async fn stop(&self) {
@@ -75,6 +75,11 @@ impl Running {
     async fn watch(&self, prefix: &str, from: Option<i64>) -> Result<Box<dyn Watching>, StoreError> {
         self.etcd.watch(Keys::prefix(prefix.to_string()), from.map(Revision)).await
     }
+}
+
+/// Some commits fill it, so that the tree takes over often.
+fn short_log() -> Options {
+    Options { log_bytes: 8 << 10, ..Options::default() }
 }
 
 fn bytes(text: &str) -> Bytes {

@@ -45,12 +45,12 @@ async fn a_newer_format_is_refused() {
     written(dir.path()).await;
     let database = redb::Database::open(dir.path().join("store.redb")).unwrap();
     let txn = database.begin_write().unwrap();
-    txn.open_table(TABLE).unwrap().insert("format", 2).unwrap();
+    txn.open_table(TABLE).unwrap().insert("format", 3).unwrap();
     txn.commit().unwrap();
     drop(database);
     let error = refusal(dir.path());
     assert!(error.what.ends_with("was written by a newer tutor"), "{error}");
-    assert_eq!(error.why, "it has format 2; this tutor reads formats up to 1");
+    assert_eq!(error.why, "it has format 3; this tutor reads formats up to 2");
 }
 
 #[tokio::test]
@@ -70,4 +70,24 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
         assert_eq!(error.hints, [format!("keep it aside and start with an empty one: mv {path} {path}.damaged")]);
         assert_eq!(fs::metadata(&file).unwrap().len(), damaged.len() as u64);
     }
+}
+
+#[tokio::test]
+async fn a_log_that_is_damaged_before_its_end_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let etcd = Etcd::open(dir.path(), Clock::real(), &TaskGroup::new(), Options::default()).unwrap();
+    for number in 0..3 {
+        let ops = vec![put(&format!("k{number}"), &"v".repeat(500), LeaseId(0))];
+        etcd.txn(Txn { success: ops, ..Txn::default() }).await.unwrap();
+    }
+    // Not closed: as after a crash.
+    drop(etcd);
+    let file = dir.path().join("store.log");
+    let mut bytes = fs::read(&file).unwrap();
+    let position = bytes.windows(100).position(|bytes| bytes == [b'v'; 100]).unwrap();
+    bytes[position] = b'w';
+    fs::write(&file, &bytes).unwrap();
+    let error = refusal(dir.path());
+    assert!(error.what.ends_with("is damaged"), "{error}");
+    assert!(error.why.ends_with("record 1 of its log is not as it was written"), "{error}");
 }
