@@ -109,11 +109,14 @@ fn pod(name: &str) -> Value {
             "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}}]}})
 }
 
-fn deployment(image: usize) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "applied"},
+/// One that changes in a label each time, as in `shared/oracle/bench`: no rollout, so that the apply
+/// alone is measured.
+fn deployment(n: usize) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "applied", "labels": {"n": n.to_string()}},
         "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "a"}},
             "template": {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [
-                {"name": "main", "image": format!("tutor/web:{image}"), "ports": [{"containerPort": 80}]}]}}}})
+                {"name": "main", "image": "tutor/web:1", "ports": [{"containerPort": 80}],
+                 "env": [{"name": "A", "value": "1"}], "resources": {"requests": {"cpu": "10m"}}}]}}}})
 }
 
 fn main() {
