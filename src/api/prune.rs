@@ -19,11 +19,15 @@ fn walk(value: &mut Value, schema: &Schema, path: &mut String, unknown: &mut Vec
         Value::Object(map) if matches!(schema.kind(), Type::Object | Type::Any) => {
             fields(map, schema, path, unknown);
         }
-        Value::Object(map) => {
+        Value::Object(map) if schema.kind() == Type::Map => {
             let Some(values) = schema.values() else { return };
             for (key, value) in map.iter_mut() {
                 inside(path, &step(key), |path| walk(value, values, path, unknown));
             }
+        }
+        // An object where a number or a list should be: none of its fields is known.
+        Value::Object(map) if !matches!(schema.kind(), Type::RawExtension | Type::Json | Type::FieldsV1) => {
+            fields(map, schema, path, unknown);
         }
         Value::Array(list) => {
             let Some(items) = schema.items() else { return };

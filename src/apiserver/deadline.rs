@@ -1,4 +1,4 @@
-//! `?timeout=`: how long a client is ready to wait.
+//! How long a request may take: what `?timeout=` says, and a minute otherwise.
 //!
 //! In: the query. Out: a limit for the whole request, or the 400 for one that cannot be read. Requests
 //! that may last (watches, logs, exec) have none. Source: `k8s.io/apiserver/pkg/endpoints/filters`.
@@ -12,24 +12,25 @@ use super::respond;
 use crate::api::cel::duration;
 use crate::api::status::Status;
 
-/// The most that a client may wait: `--request-timeout`.
+/// The most that a client may wait, and what one waits that does not say: `--request-timeout`.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Nothing is answered in less.
 const SHORTEST: Duration = Duration::from_micros(1);
 
-/// How long a request may take; `None`: nobody said.
+/// How long a request may take.
 ///
 /// # Errors
 /// `invalid timeout specified in the request URL - time: invalid duration "x"`
-pub fn of(query: &[(String, String)]) -> Result<Option<Duration>, Status> {
+pub fn of(query: &[(String, String)]) -> Result<Duration, Status> {
     let text = query.iter().find(|(key, _)| key == "timeout").map_or("", |(_, value)| value.as_str());
     if text.is_empty() {
-        return Ok(None);
+        return Ok(LONGEST);
     }
     let Some(nanos) = duration::parse(text) else {
         return Err(bad_request(format!("invalid timeout specified in the request URL - {}", fault(text))));
     };
-    Ok(u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(|nanos| Duration::from_nanos(nanos).min(LONGEST)))
+    let said = u64::try_from(nanos).ok().filter(|nanos| *nanos > 0).map(Duration::from_nanos);
+    Ok(said.map_or(LONGEST, |said| said.min(LONGEST)))
 }
 
 /// Why a text is no duration, in Go's words.
@@ -64,9 +65,9 @@ mod tests {
     #[test]
     fn a_limit_is_read_as_go_reads_durations() {
         let of = |text: &str| of(&[("timeout".to_string(), text.to_string())]).map_err(|status| status.message);
-        assert_eq!(of("1500ms"), Ok(Some(Duration::from_millis(1_500))));
-        assert_eq!(of("2h"), Ok(Some(LONGEST)));
-        assert_eq!((of(""), of("0s"), of("-1s")), (Ok(None), Ok(None), Ok(None)));
+        assert_eq!(of("1500ms"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(of("2h"), Ok(LONGEST));
+        assert_eq!((of(""), of("0s"), of("-1s")), (Ok(LONGEST), Ok(LONGEST), Ok(LONGEST)));
         let table = [
             ("x", "time: invalid duration \"x\""),
             ("5", "time: missing unit in duration \"5\""),

@@ -28,6 +28,7 @@ use super::kinds::{self, Context, FieldError, Strategy};
 use super::negotiate::Accepted;
 use super::objects::{Collection, Objects, collection};
 use super::pki::Authority;
+use super::priority::Levels;
 use super::request::RequestInfo;
 use super::storage::{self, Storage, Written};
 use super::{Connection, KubeletDialer};
@@ -66,7 +67,7 @@ pub struct Engine {
     /// What conversion webhooks converted.
     pub converted: Converted,
     /// Requests in flight.
-    pub seats: Arc<tokio::sync::Semaphore>,
+    pub levels: Levels,
     /// Watches that run.
     pub watches: Arc<tokio::sync::Semaphore>,
 }

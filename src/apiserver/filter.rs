@@ -2,7 +2,7 @@
 //! in-process client and a test ask the same thing the same way.
 //!
 //! In: any HTTP request. Out: always an answer; a panic in a handler is a logged 500. In this
-//! order: a seat, who asks, may they, what they ask for, the verb.
+//! order: who asks, a seat, may they, what they ask for, the verb.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -25,7 +25,7 @@ use super::verbs::{
     apply, ask, binding, connect, create, delete, deletecollection, eviction, get, list, patch, proxy, scale, update,
     watch,
 };
-use super::{deadline, etcd_view, paths, respond};
+use super::{deadline, etcd_view, paths, priority, respond};
 use crate::api::status::{Reason, Status};
 
 /// The largest request body.
@@ -100,12 +100,13 @@ where
 {
     let query = request::pairs(&request.query);
     let info = RequestInfo::parse(&request.method, &request.path, &query);
-    let limit = if is_long(&info) { Ok(None) } else { deadline::of(&query) };
-    match limit {
+    if is_long(&info) {
+        return serve(engine, request, query, info, body).await;
+    }
+    match deadline::of(&query) {
         Err(status) => respond::error(&status, Accepted::JSON),
-        Ok(None) => serve(engine, request, query, info, body).await,
-        Ok(Some(limit)) if deadline::is_over(limit) => deadline::passed(),
-        Ok(Some(limit)) => {
+        Ok(limit) if deadline::is_over(limit) => deadline::passed(),
+        Ok(limit) => {
             let clock = engine.clock;
             let served = clock.timeout(limit, serve(engine, request, query, info, body)).await;
             served.unwrap_or_else(|_| deadline::passed())
@@ -124,18 +125,20 @@ where
     B: Stream<Item = Result<D, warp::Error>> + Send + Unpin + 'static,
     D: Buf,
 {
-    let _seat = if is_long(&info) {
-        None
-    } else {
-        match engine.seats.clone().try_acquire_owned() {
-            Ok(seat) => Some(seat),
-            Err(_) => return respond::busy(),
-        }
-    };
-    let user = match admit(&engine, &request, &info) {
+    let user = match identify(&engine, &request, &info) {
         Ok(user) => user,
         Err(status) => return respond::error(&status, Accepted::JSON),
     };
+    let _seat = match is_long(&info) {
+        true => None,
+        false => match engine.levels.seat(&user, &info, &engine.clock).await {
+            Ok(seat) => seat,
+            Err(priority::Busy) => return respond::busy(),
+        },
+    };
+    if let Err(status) = authorize(&engine, &user, &info) {
+        return respond::error(&status, Accepted::JSON);
+    }
     if let Some(remote) = engine.catalog.now().remote(&info.group, &info.version) {
         return aggregation::proxy::pass(&engine, &remote, request.passing(user), body).await;
     }
@@ -161,15 +164,19 @@ fn is_long(info: &RequestInfo) -> bool {
     info.verb == "watch" || matches!(info.subresource.as_str(), "attach" | "exec" | "log" | "portforward" | "proxy")
 }
 
-/// Who asks, and whether they may.
-fn admit(engine: &Engine, request: &Request, info: &RequestInfo) -> Result<User, Status> {
+/// Who asks, or as whom.
+fn identify(engine: &Engine, request: &Request, info: &RequestInfo) -> Result<User, Status> {
     let peer = request.peer.clone().unwrap_or_default();
-    let action = info.action();
     let user = engine.auth.authenticate(&peer, &request.headers, engine, engine.clock.now())?;
-    let user = engine.auth.impersonate(user, &action, &request.headers, engine)?;
-    match engine.auth.authorize(&user, &action, engine) {
-        Decision::Allow(_) => Ok(user),
-        Decision::NoOpinion(reason) => Err(engine.auth.forbidden(&user, &action, &reason)),
+    engine.auth.impersonate(user, || info.action(), &request.headers, engine)
+}
+
+/// Whether they may.
+fn authorize(engine: &Engine, user: &User, info: &RequestInfo) -> Result<(), Status> {
+    let action = info.action();
+    match engine.auth.authorize(user, &action, engine) {
+        Decision::Allow(_) => Ok(()),
+        Decision::NoOpinion(reason) => Err(engine.auth.forbidden(user, &action, &reason)),
     }
 }
 

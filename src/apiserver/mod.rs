@@ -29,6 +29,7 @@ pub mod objects;
 mod options;
 mod paths;
 pub mod pki;
+mod priority;
 mod request;
 mod respond;
 mod selection;
@@ -73,7 +74,7 @@ pub struct Config {
     pub service_cidr: (Ipv4Addr, u8),
     /// A static bearer token that is `kubernetes-admin` in `system:masters`; `None` for none.
     pub admin_token: Option<String>,
-    /// Requests served at once before others get 429; watches do not count.
+    /// Requests served at once, by all priority levels together, before others wait; watches do not count.
     pub max_in_flight: usize,
     /// Watches at once before others get 429.
     pub max_watches: usize,
@@ -152,7 +153,7 @@ impl ApiServer {
             kubelets: config.kubelets,
             authority: config.authority,
             converted: convert::webhook::Converted::default(),
-            seats: Arc::new(tokio::sync::Semaphore::new(config.max_in_flight)),
+            levels: priority::Levels::new(config.max_in_flight),
             watches: Arc::new(tokio::sync::Semaphore::new(config.max_watches)),
         });
         engine.tasks.spawn("continue tokens", engine.horizon.clone().follow(engine.storage.clone(), engine.clock));

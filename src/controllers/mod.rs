@@ -29,6 +29,7 @@ pub mod owners;
 pub mod plan;
 pub mod pod_gc;
 pub mod pods;
+pub mod policy_status;
 pub mod pv_binder;
 pub mod pv_protection;
 pub mod pvc_protection;
@@ -37,6 +38,7 @@ pub mod replicationcontroller;
 pub mod resourcequota;
 pub mod root_ca;
 pub mod runner;
+pub mod service_cidr;
 pub mod service_pods;
 pub mod serviceaccount;
 pub mod statefulset;
@@ -171,7 +173,14 @@ const LOOPS: &[Loop] = &[
         "ephemeral_volume",
         ephemeral_volume::start,
     ),
+    Loop::new(
+        "validatingadmissionpolicy-status-controller",
+        "validatingadmissionpolicy-status-controller",
+        "validatingadmissionpolicy-status-controller",
+        policy_status::start,
+    ),
     Loop::new("taint-eviction-controller", "node-controller", "taint-eviction-controller", taint_eviction::start),
+    Loop::new("service-cidr-controller", "service-cidrs-controller", "service-cidr-controller", service_cidr::start),
 ];
 
 impl Loop {

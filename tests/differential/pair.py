@@ -40,7 +40,7 @@ class Difference:
 
     def replay(self):
         """The case cut to what this step needs: the steps before it that wrote something, and itself with the right answer."""
-        before = [copy.deepcopy(s) for s in self.case['steps'][:self.at] if 'dryRun' not in (s.get('query') or {}) and (s.get('method') != 'GET' or s.get('save')) or 'watch' in s]
+        before = [copy.deepcopy(s) for s in self.case['steps'][:self.at] if 'dryRun' not in (s.get('query') or {}) and (s.get('method') != 'GET' or s.get('save') or 'until' in s) or 'watch' in s]
         out = {k: copy.deepcopy(v) for k, v in self.case.items() if k not in ('steps', 'id', 'file')}
         out['steps'] = before + [dict(copy.deepcopy(self.step), answer=self.want)]
         return out

@@ -8,6 +8,7 @@
 
 use cel::Program;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SourceInfo};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::signatures;
@@ -52,10 +53,11 @@ impl Type {
         matches!(self, Type::Dyn) || self.name() == name
     }
 
-    /// The type without what is inside it; `None`: not known, or an object's.
+    /// The type without what is inside it; `None`: not known.
     fn family(&self) -> Option<&'static str> {
         match self {
-            Type::Dyn | Type::Object(_) => None,
+            Type::Dyn => None,
+            Type::Object(_) => Some("object"),
             Type::Plain(name) => Some(name),
             Type::Text(_) => Some("string"),
             Type::List(..) => Some("list"),
@@ -88,9 +90,33 @@ pub fn check(program: &Program, variables: &[(&str, Type)]) -> Result<Verdict, S
     let mut scope = Scope {
         info: program.source_info(),
         variables: variables.iter().map(|(name, kind)| ((*name).to_owned(), kind.clone())).collect(),
+        faults: Vec::new(),
     };
-    scope.visit(program.expression())
+    let verdict = scope.visit(program.expression());
+    let mut faults = scope.faults;
+    faults.extend(verdict.as_ref().err().cloned());
+    match (verdict, faults.split_first()) {
+        (Ok(verdict), None) => Ok(verdict),
+        (_, Some((first, rest))) => {
+            let rest = rest.iter().map(|fault| fault.trim_start_matches(FAILED));
+            Err(std::iter::once(first.as_str()).chain(rest).collect::<Vec<_>>().join("\n"))
+        }
+        (Err(fault), None) => Err(fault),
+    }
 }
+
+/// Fields whose types are known.
+#[derive(Clone, Debug, Default)]
+pub struct Known(pub HashMap<String, Type>);
+
+impl Fields for Known {
+    fn field(&self, name: &str) -> Option<Type> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// How a fault begins.
+pub const FAILED: &str = "compilation failed: ";
 
 /// `ERROR: <input>:1:5: …` with the line and a mark under the place; `column` counts from 0.
 pub fn pointed(source: &str, line: isize, column: isize, message: &str) -> String {
@@ -102,6 +128,8 @@ pub fn pointed(source: &str, line: isize, column: isize, message: &str) -> Strin
 struct Scope<'a> {
     info: &'a SourceInfo,
     variables: Vec<(String, Type)>,
+    /// What was wrong with parts, of which the rest of the expression knows nothing.
+    faults: Vec<String>,
 }
 
 fn verdict(kind: Type, cost: u64) -> Result<Verdict, String> {
@@ -116,7 +144,7 @@ impl Scope<'_> {
         let before = &self.info.source[..at.min(self.info.source.len())];
         let line = before.matches('\n').count() as isize + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() as isize;
-        format!("compilation failed: {}", pointed(&self.info.source, line, column, message))
+        format!("{FAILED}{}", pointed(&self.info.source, line, column, message))
     }
 
     fn start(&self, expr: &IdedExpr) -> usize {
@@ -190,12 +218,19 @@ impl Scope<'_> {
         {
             let message = format!("undeclared reference to '{}' (in container '')", call.func_name);
             let also = self.fault(self.parenthesis(expr, &call.func_name), &message);
-            return Err(format!("{unknown}\n{}", also.trim_start_matches("compilation failed: ")));
+            return Err(format!("{unknown}\n{}", also.trim_start_matches(FAILED)));
         }
         for part in call.target.as_deref().into_iter().chain(&call.args) {
-            let inner = self.visit(part)?;
-            cost = cost.saturating_add(inner.cost);
-            kinds.push(inner.kind);
+            match self.visit(part) {
+                Ok(inner) => {
+                    cost = cost.saturating_add(inner.cost);
+                    kinds.push(inner.kind);
+                }
+                Err(fault) => {
+                    self.faults.push(fault);
+                    kinds.push(Type::Dyn);
+                }
+            }
         }
         self.declared(expr, call, &kinds)?;
         let letters: u64 = kinds.iter().filter(|kind| matches!(kind, Type::Text(_))).map(Type::size).max().unwrap_or(0);
@@ -217,7 +252,9 @@ impl Scope<'_> {
                 let known = !matches!(first, Type::Dyn) && !matches!(second, Type::Dyn);
                 let plain = |kind: &Type| matches!(kind, Type::Plain(_) | Type::Text(_));
                 let null = first.is("null_type") || second.is("null_type");
-                if known && plain(&first) && plain(&second) && !null && !mixed && first.name() != second.name() {
+                let whole = |kind: &Type| matches!(kind.family(), Some("object" | "list" | "map"));
+                let unlike = known && !null && !mixed && first.family() != second.family();
+                if unlike || ordered && (whole(&first) || whole(&second)) {
                     return Err(self.no_overload(expr, &call.func_name, &kinds, &second));
                 }
                 let smaller = first.size().min(second.size());
@@ -225,6 +262,9 @@ impl Scope<'_> {
                     BOOL,
                     plus(cost, if plain(&first) && letters == 0 { 0 } else { smaller.saturating_add(9) / 10 }),
                 )
+            }
+            "_+_" | "_-_" | "_*_" | "_/_" | "_%_" if kinds.iter().any(|kind| kind.family() == Some("object")) => {
+                Err(self.no_overload(expr, &call.func_name, &kinds, &second))
             }
             "_+_" | "_-_" | "_*_" | "_/_" | "_%_" => {
                 let known = !matches!(first, Type::Dyn) && !matches!(second, Type::Dyn);
@@ -255,6 +295,8 @@ impl Scope<'_> {
             "_[_]" if matches!((first.family(), second.family()), (Some("list"), Some(at)) if !matches!(at, "int" | "uint" | "double")) => {
                 Err(self.no_overload(expr, "_[_]", &kinds, &second))
             }
+            "_[_]" if first.family() == Some("object") => Err(self.no_overload(expr, "_[_]", &kinds, &second)),
+            "@in" if second.family() == Some("object") => Err(self.no_overload(expr, &call.func_name, &kinds, &second)),
             "_[_]" => verdict(
                 match first {
                     Type::List(item, _) | Type::Map(item, _) => (*item).clone(),
@@ -263,6 +305,7 @@ impl Scope<'_> {
                 cost,
             ),
             "@in" => verdict(BOOL, plus(cost, if matches!(second, Type::List(..)) { second.size() } else { 0 })),
+            super::pairs::PAIRS => verdict(Type::List(Rc::new(Type::Dyn), first.size()), cost),
             "size" | "indexOf" | "lastIndexOf" | "compareTo" | "prefixLength" | "family" => verdict(INT, plus(cost, 0)),
             "int" => verdict(INT, cost),
             "double" => verdict(Type::Plain("double"), cost),

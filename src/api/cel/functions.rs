@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use cel::extractors::{Arguments, This};
 use cel::objects::{Opaque, OptionalValue};
-use cel::{Context, ExecutionError, Value as Cel};
+use cel::{Context, ExecutionError, FunctionContext, Value as Cel};
 
+use super::formats;
 use super::map;
+use super::pairs;
 use super::semver::{self, Semver};
 use crate::api::go_regex;
 use crate::api::quantity::Quantity;
@@ -29,6 +31,8 @@ pub enum Own {
     Cidr(IpAddr, u8),
     /// `semver('1.2.3')`
     Semver(Semver),
+    /// `format.dns1123Label()`, by its place among the formats
+    Format(usize),
 }
 
 impl Opaque for Own {
@@ -39,11 +43,13 @@ impl Opaque for Own {
             Own::Ip(_) => "net.IP",
             Own::Cidr(..) => "net.CIDR",
             Own::Semver(_) => "kubernetes.Semver",
+            Own::Format(_) => "kubernetes.NamedFormat",
         }
     }
 }
 
-type Answer = Result<Cel, String>;
+/// What a function gives, or its words about why it does not.
+pub(super) type Answer = Result<Cel, String>;
 type Function = fn(&Cel, &[Cel]) -> Answer;
 
 const FUNCTIONS: &[(&str, Function)] = &[
@@ -145,6 +151,20 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("major", |this, _| Ok(Cel::Int(as_semver(this)?.numbers[0]))),
     ("minor", |this, _| Ok(Cel::Int(as_semver(this)?.numbers[1]))),
     ("patch", |this, _| Ok(Cel::Int(as_semver(this)?.numbers[2]))),
+    ("format.named", |this, _| {
+        let place = formats::place(text(this)?);
+        Ok(maybe(place.map(|place| wrap(Own::Format(place))).as_ref()))
+    }),
+    ("validate", |this, rest| match own(this)? {
+        Own::Format(place) => {
+            let faults = formats::faults(*place, text(one(rest)?)?);
+            let list = Cel::List(Arc::new(faults.iter().map(|fault| string(fault)).collect()));
+            Ok(maybe(Some(&list).filter(|_| !faults.is_empty())))
+        }
+        _ => Err(none()),
+    }),
+    (pairs::PAIRS, |this, _| pairs::of(this)),
+    (pairs::INSERT, pairs::insert),
     ("min", |this, rest| extreme(this, rest, Ordering::Less)),
     ("max", |this, rest| extreme(this, rest, Ordering::Greater)),
 ];
@@ -152,11 +172,16 @@ const FUNCTIONS: &[(&str, Function)] = &[
 /// Makes the functions callable in `context`.
 pub fn register(context: &mut Context<'_, '_>) {
     for (name, function) in FUNCTIONS {
-        let call = move |This(this): This<Cel>, Arguments(args): Arguments| -> Result<Cel, ExecutionError> {
-            function(&this, &args).map_err(|words| ExecutionError::function_error(name, words))
+        let call = move |call: &FunctionContext, This(this): This<Cel>, Arguments(args): Arguments| {
+            // Without a receiver the first argument is what the function is about.
+            let rest = if call.this.is_some() { &args[..] } else { args.get(1..).unwrap_or_default() };
+            function(&this, rest).map_err(|words| ExecutionError::function_error(name, words))
         };
         // A name that CEL itself has keeps CEL's meaning.
         let _ = context.add_function(name, call);
+    }
+    for (place, name) in formats::names().enumerate() {
+        let _ = context.add_function(&format!("format.{name}"), move || wrap(Own::Format(place)));
     }
 }
 

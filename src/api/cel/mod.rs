@@ -6,14 +6,18 @@
 
 pub mod check;
 pub mod duration;
+pub mod formats;
 pub mod functions;
 pub mod meter;
+pub mod pairs;
+pub mod policy;
 pub mod semver;
 pub mod signatures;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use cel::common::ast::{Expr, IdedExpr, operators};
 use cel::objects::{Key, Map};
 use cel::{Context, Env, ExecutionError, Program, Value as Cel, extensions};
 use serde_json::Value;
@@ -23,6 +27,7 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     // The libraries are new to a fresh environment, so none can be declared twice.
     env.add_extension(extensions::strings).expect("declared once");
     env.add_extension(extensions::lists).expect("declared once");
+    env.add_extension(pairs::macros).expect("declared once");
     Arc::new(env)
 });
 
@@ -49,6 +54,26 @@ pub fn compile(text: &str) -> Result<Program, String> {
             .collect();
         format!("compilation failed: {}", all.join("\n"))
     })
+}
+
+/// The value of an expression, or why it has none in cel-go's words.
+///
+/// Of two sides of `&&` or `||` that both have no value, the first is the reason.
+///
+/// # Errors
+/// The words.
+pub fn evaluate(context: &Context<'_, '_>, expression: &IdedExpr) -> Result<Cel, String> {
+    context.resolve(expression).map_err(|error| in_words(&blame(context, expression).unwrap_or(error)))
+}
+
+/// The first part of an expression that has no value, through its logical operators.
+fn blame(context: &Context<'_, '_>, expression: &IdedExpr) -> Option<ExecutionError> {
+    match &expression.expr {
+        Expr::Call(call) if [operators::LOGICAL_AND, operators::LOGICAL_OR].contains(&call.func_name.as_str()) => {
+            call.args.iter().find_map(|side| blame(context, side))
+        }
+        _ => context.resolve(expression).err(),
+    }
 }
 
 /// Why an expression has no value, as cel-go says it.
@@ -126,9 +151,14 @@ const RESERVED: [&str; 20] = [
     "void",
 ];
 
+/// Whether CEL keeps a word for itself.
+pub fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word) || word == "while"
+}
+
 /// A field's name as an expression writes it: `a-b` is `a__dash__b`; `None`: it cannot be written.
 pub fn escape(name: &str) -> Option<String> {
-    if RESERVED.contains(&name) || name == "while" {
+    if is_reserved(name) {
         return Some(format!("__{name}__"));
     }
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '.' | '-' | '/'));
@@ -148,7 +178,7 @@ mod tests {
         let mut context = context();
         context
             .add_variable_from_value("self", to_cel(&json!({"n": 3, "l": ["a", "ab"], "u": "https://a.io:80/x?y=1"})));
-        compile(text)?.execute(&context).map_err(|error| in_words(&error))
+        evaluate(&context, compile(text)?.expression())
     }
 
     #[test]
@@ -163,10 +193,17 @@ mod tests {
             "cidr('10.0.0.0/8').containsIP('10.1.1.1') && cidr('10.0.0.0/8').prefixLength() == 8",
             "'abc 123'.find('[0-9]+') == '123' && 'a1b2'.findAll('[0-9]') == ['1', '2']",
             "[1, 2, 3].sum() == 6 && [1, 3, 2].max() == 3 && [1, 2].isSorted()",
+            "sets.contains([1, 2], [1]) && !sets.contains([1], [2]) && !sets.equivalent([1], [1, 2])",
+            "isSemver('v1.0', true) && !isSemver('v1.0') && min(3, 2, 1) == 1",
+            "!format.dns1123Label().validate('a-b').hasValue() && !format.named('nope').hasValue()",
+            "format.named('dns1123Label').value().validate('A').value()[0].startsWith('a lowercase RFC 1123 label')",
+            "format.uuid().validate('x').value() == ['does not match the UUID format']",
+            "!format.dns1035LabelPrefix().validate('a-').hasValue() && format.labelValue().validate('-').hasValue()",
         ] {
             assert_eq!(eval(text), Ok(Cel::Bool(true)), "{text}");
         }
         assert_eq!(eval("self.nope"), Err("no such key: nope".to_owned()));
+        assert_eq!(eval("self.one < 1 && self.two < 1"), Err("no such key: one".to_owned()));
         assert!(eval("self.(").unwrap_err().starts_with("compilation failed: ERROR: <input>:1:"));
     }
 

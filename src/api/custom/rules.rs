@@ -16,9 +16,9 @@ use serde_json::Value;
 
 use super::node::Node;
 use super::value::correlated;
-use crate::api::cel::check::{Fields, Type};
+use crate::api::cel::check::{Known, Type};
 use crate::api::cel::meter::{self, Meter, metered};
-use crate::api::cel::{self as language, escape, in_words, to_cel};
+use crate::api::cel::{self as language, escape, evaluate, to_cel};
 use crate::api::field_error::{ErrorType, FieldError};
 
 /// One rule.
@@ -212,7 +212,7 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, fo
 fn run(expression: &IdedExpr, context: &mut Context<'_, '_>) -> (Result<Cel, String>, u64) {
     let meter = Meter::default();
     meter.add_to(context);
-    let result = context.resolve(expression).map_err(|error| in_words(&error));
+    let result = evaluate(context, expression);
     let result = if meter.is_exceeded() { Err(meter::EXCEEDED.to_owned()) } else { result };
     (result, meter.spent(expression))
 }
@@ -284,16 +284,6 @@ fn object_field(name: &str, value: &Value) -> Cel {
 const MAX_REQUEST: u64 = 3 * 1024 * 1024;
 /// The most that one rule may cost, and all of a version together.
 pub const COST_LIMITS: (u64, u64) = (10_000_000, 100_000_000);
-
-/// Fields whose types are known.
-#[derive(Debug)]
-struct Known(HashMap<String, Type>);
-
-impl Fields for Known {
-    fn field(&self, name: &str) -> Option<Type> {
-        self.0.get(name).cloned()
-    }
-}
 
 /// The type that rules at a node see; `is_object` as in an embedded object or at the root.
 pub fn type_of(node: &Node, is_object: bool) -> Type {

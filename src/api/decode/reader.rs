@@ -1,6 +1,8 @@
 //! The reader itself: JSON, or YAML already read, walked beside a schema as Go's decoder would.
 
+use super::super::depth;
 use super::super::go_json;
+use super::super::projection::Projection;
 use super::super::quantity::Quantity;
 use super::super::schema::{Schema, Type};
 use base64::Engine as _;
@@ -8,13 +10,19 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 use std::cell::RefCell;
 use std::fmt;
+use std::sync::LazyLock;
+
+static TYPE: LazyLock<Projection> = LazyLock::new(|| Projection::only(&["kind", "apiVersion"]));
 
 /// The body's `kind` and `apiVersion` alone, if it is a JSON object; the rest is only checked for syntax.
 ///
 /// Errors: Go's words.
 pub(super) fn read_type(bytes: &[u8]) -> Result<Value, String> {
+    if depth::of_text(bytes) > depth::MAX_READ {
+        return Err("exceeded max depth".to_string());
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let parsed = TypeMeta.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let parsed = TYPE.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     let parsed = parsed.map_err(|error| go_json::syntax_error(bytes, &error))?;
     root(&parsed)?;
     Ok(if parsed.is_null() { Value::Object(Map::new()) } else { parsed })
@@ -285,66 +293,6 @@ impl<'de> Visitor<'de> for Node<'_> {
             let here = Path { step, parent: self.path };
             let value = map.next_value_seed(Node { schema: child, string, path: Some(&here), walk: self.walk })?;
             read.insert(key, value);
-        }
-        Ok(Value::Object(read))
-    }
-}
-
-/// Reads `kind` and `apiVersion`, and passes over everything else.
-struct TypeMeta;
-
-impl<'de> DeserializeSeed<'de> for TypeMeta {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for TypeMeta {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Array(Vec::new()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut read = Map::new();
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if matches!(&*key, "kind" | "apiVersion") {
-                read.insert(key.into_owned(), map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
         }
         Ok(Value::Object(read))
     }

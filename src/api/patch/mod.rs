@@ -7,6 +7,7 @@
 pub mod json;
 pub mod merge;
 pub mod strategic;
+pub mod unstructured;
 
 use crate::api::status::{Details, Reason, Status};
 use serde_json::Value;
@@ -31,7 +32,7 @@ fn wrong_type(patch: &Value, wanted: &str) -> Status {
 }
 
 /// 422: the patch is well-formed but cannot be carried out on this object.
-fn unprocessable() -> Status {
+pub fn unprocessable() -> Status {
     Status::new(Reason::Invalid, "the server rejected our request due to an error in our request")
         .details(Details::default())
 }

@@ -5,7 +5,8 @@
 //! `$patch: replace|delete|merge`, `$retainKeys`, `$deleteFromPrimitiveList/<list>` and
 //! `$setElementOrder/<list>`. Only built-in kinds have this patch. Element order is in [`order`].
 //!
-//! Source: `k8s.io/apimachinery/pkg/util/strategicpatch`. Errors keep its words and its code 500.
+//! Source: `k8s.io/apimachinery/pkg/util/strategicpatch`. Errors keep its words and its codes: 400 for a
+//! directive of the wrong form, else 500.
 
 mod order;
 
@@ -38,8 +39,15 @@ pub fn apply(target: &mut Value, patch: &Value, schema: &Schema) -> Result<(), S
     Ok(())
 }
 
+/// A directive that is no list.
+const BAD_RETAIN_KEYS: &str = "invalid patch format of retainKeys";
+const BAD_PRIMITIVE_LIST: &str = "invalid patch format of primitive list";
+
 /// 500 without a reason: how the API server answers errors that are not Statuses.
 fn internal(message: String) -> Status {
+    if [BAD_RETAIN_KEYS, BAD_PRIMITIVE_LIST].contains(&message.as_str()) {
+        return Status::new(Reason::BadRequest, message);
+    }
     let mut status = Status::new(Reason::InternalError, message);
     status.reason = None;
     status
@@ -86,65 +94,54 @@ fn merge_map(mut original: Object, mut patch: Object, schema: Option<&Schema>) -
             original.shift_remove(&key);
             continue;
         }
-        let Some(current) = original.get_mut(&key) else {
-            original.insert(key, without_directives(change, false));
-            continue;
-        };
         let strategy = Strategy::of(schema, &key);
-        let merged = merge_value(std::mem::take(current), change, strategy)?;
-        original.insert(key, merged);
+        let merged = match (original.get_mut(&key).map(std::mem::take), change) {
+            (Some(Value::Object(current)), Value::Object(change)) if !strategy.replace => {
+                Some(Value::Object(merge_map(current, change, strategy.schema)?))
+            }
+            (Some(Value::Array(current)), Value::Array(change)) if strategy.merge => {
+                Some(Value::Array(merge_list(current, change, strategy)?))
+            }
+            // What replaces its like stays as it was sent: a directive in it is an unknown field.
+            (Some(Value::Object(_)), change @ Value::Object(_)) | (Some(Value::Array(_)), change @ Value::Array(_)) => {
+                Some(change)
+            }
+            (_, change) => without_directives(change),
+        };
+        match merged {
+            Some(merged) => original.insert(key, merged),
+            None => original.shift_remove(&key),
+        };
     }
     Ok(original)
 }
 
-fn merge_value(current: Value, change: Value, strategy: Strategy<'_>) -> Result<Value, String> {
-    match (current, change) {
-        (Value::Object(current), Value::Object(change)) if !strategy.replace => {
-            merge_map(current, change, strategy.schema).map(Value::Object)
-        }
-        (Value::Array(current), Value::Array(change)) if strategy.merge => {
-            merge_list(current, change, strategy).map(Value::Array)
-        }
-        (_, change) => Ok(without_directives(change, true)),
-    }
-}
-
-/// What a patch adds where nothing was: its directives have nothing to direct. Inside a list that
-/// replaces another (`kept`), elements stay as sent.
-fn without_directives(value: Value, kept: bool) -> Value {
+/// What a patch adds where nothing was: nulls and what `$patch` directs are left out.
+fn without_directives(value: Value) -> Option<Value> {
     match value {
+        Value::Object(map) if map.contains_key(DIRECTIVE) => None,
         Value::Object(map) => {
-            if map.get(DIRECTIVE).is_some_and(|directive| directive == "delete") {
-                return Value::Object(Map::new());
-            }
-            let plain = map
-                .into_iter()
-                .filter(|(key, value)| !is_directive(key) && (kept || !value.is_null()))
-                .map(|(key, value)| (key, without_directives(value, kept)));
-            Value::Object(plain.collect())
+            let live = map.into_iter().filter(|(_, value)| !value.is_null());
+            Some(Value::Object(live.filter_map(|(key, value)| Some((key, without_directives(value)?))).collect()))
         }
-        Value::Array(items) => {
-            let live =
-                items.into_iter().filter(|item| item.get(DIRECTIVE).is_none_or(|directive| directive == "merge"));
-            Value::Array(live.map(|item| without_directives(item, kept)).collect())
-        }
-        scalar => scalar,
+        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),
+        scalar => Some(scalar),
     }
 }
 
-fn is_directive(key: &str) -> bool {
-    key == DIRECTIVE || key == RETAIN_KEYS || key.starts_with(DELETE_FROM) || key.starts_with(SET_ORDER)
+fn is_list_directive(key: &str) -> bool {
+    key.starts_with(DELETE_FROM) || key.starts_with(SET_ORDER)
 }
 
 /// `$retainKeys`: everything of the original that the list does not name goes.
 fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), String> {
     let Some(retain) = patch.shift_remove(RETAIN_KEYS) else { return Ok(()) };
     let Value::Array(names) = retain else {
-        return Err("invalid patch format of retainKeys".to_owned());
+        return Err(BAD_RETAIN_KEYS.to_owned());
     };
     let unlisted = |key: &String| !names.iter().any(|name| name == key.as_str());
-    if patch.iter().any(|(key, value)| !is_directive(key) && !value.is_null() && unlisted(key)) {
-        return Err("patch fields and retainKeys list does not match".to_owned());
+    if patch.iter().any(|(key, value)| !is_list_directive(key) && !value.is_null() && unlisted(key)) {
+        return Err(BAD_RETAIN_KEYS.to_owned());
     }
     original.retain(|key, _| !unlisted(key));
     Ok(())
@@ -154,7 +151,7 @@ fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), String> 
 fn delete_from_lists(original: &mut Object, patch: &mut Object) -> Result<(), String> {
     for directive in directives(patch, DELETE_FROM) {
         let Some(Value::Array(doomed)) = patch.shift_remove(&directive) else {
-            return Err("invalid patch format of delete primitive list".to_owned());
+            return Err(BAD_PRIMITIVE_LIST.to_owned());
         };
         if let Some(Value::Array(items)) = original.get_mut(&directive[DELETE_FROM.len()..]) {
             items.retain(|item| !doomed.contains(item));
@@ -183,6 +180,9 @@ fn order_lists(original: &mut Object, patch: &mut Object, schema: Option<&Schema
             order::check(change, &wanted, strategy.merge_key)?;
         }
         let merged = match (change, strategy.merge) {
+            (Some(change), _) if !original.contains_key(key) => {
+                change.into_iter().filter_map(without_directives).collect()
+            }
             (Some(change), true) => merge_list(server.clone(), change, strategy)?,
             (Some(change), false) => change,
             (None, _) => server.clone(),
@@ -248,7 +248,7 @@ fn special_elements(
             _ => return Err(unknown_directive(&directive, item.as_object().unwrap_or(&Map::new()))),
         }
     }
-    Ok((if replace { Vec::new() } else { original }, plain))
+    Ok(if replace { (plain, Vec::new()) } else { (original, plain) })
 }
 
 fn merge_elements(mut original: Vec<Value>, patch: &[Value], strategy: Strategy<'_>) -> Result<Vec<Value>, String> {
@@ -266,7 +266,7 @@ fn merge_elements(mut original: Vec<Value>, patch: &[Value], strategy: Strategy<
                 };
                 original[at] = Value::Object(merge_map(current, change, schema)?);
             }
-            None => original.push(without_directives(change.clone(), false)),
+            None => original.push(change.clone()),
         }
     }
     Ok(original)

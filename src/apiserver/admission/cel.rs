@@ -14,16 +14,11 @@ use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::authorizer::Asker;
-use crate::api::cel::check::{Type, check};
 use crate::api::cel::meter::{BUDGET, EXCEEDED, Meter, OUT_OF_BUDGET, metered};
-use crate::api::cel::{compile, context, in_words, to_cel};
+use crate::api::cel::{compile, context, evaluate, to_cel};
 
 /// The most compiled expressions that are kept.
 const KEPT: usize = 1024;
-
-/// What the expressions of a policy may name.
-const VARIABLES: [&str; 8] =
-    ["object", "oldObject", "request", "params", "namespaceObject", "authorizer", "variables", "jsonpatch"];
 
 /// Expressions, compiled on first use.
 #[derive(Default)]
@@ -124,7 +119,7 @@ impl Expressions {
         }
         context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables) }));
         let expression = self.compiled(text)?;
-        let result = context.resolve(&expression).map_err(|error| in_words(&error));
+        let result = evaluate(&context, &expression);
         scope.spend(meter.spent(&expression))?;
         if meter.is_exceeded() { Err(EXCEEDED.to_string()) } else { result }
     }
@@ -195,33 +190,6 @@ fn structs_to_maps(expression: &mut IdedExpr) {
     }
 }
 
-/// Compiles an expression that must give a `wanted` (`bool`, `Object`, `list(JSONPatch)`), as far as
-/// can be told without a value.
-///
-/// # Errors
-/// Why not, as Kubernetes says it.
-pub fn check_gives(text: &str, wanted: &str) -> Result<(), String> {
-    let program = compile(text)?;
-    let variables = VARIABLES.map(|name| (name, Type::Dyn));
-    let found = check(&program, &variables)?.kind.name();
-    // A field of something unknown may be anything, and Kubernetes does not take it for a bool.
-    if matches!(wanted, "bool" | "string") && found == "dyn" && is_selection(&program.expression().expr) {
-        return Err(format!("must evaluate to {wanted} but got {found}"));
-    }
-    let fits = found == "dyn" || found == wanted || wanted.starts_with("list(") && found.starts_with("list(");
-    if fits { Ok(()) } else { Err(format!("must evaluate to {wanted} but got {found}")) }
-}
-
-/// `object.spec.a`: fields of a variable and nothing else. Not `variables.a`, which has the type that its
-/// own expression gives.
-fn is_selection(expr: &Expr) -> bool {
-    match expr {
-        Expr::Ident(name) => name != "variables",
-        Expr::Select(select) => !select.test && is_selection(&select.operand.expr),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,9 +203,6 @@ mod tests {
         scope.define("n", "size(object.data)");
         assert_eq!(expressions.holds("object.metadata.name.startsWith('w') && variables.n == 2", &scope), Ok(true));
         assert_eq!(expressions.holds("object.data.missing == 'x'", &scope), Err("no such key: missing".to_string()));
-        assert_eq!(check_gives("variables.n", "bool"), Ok(()));
-        assert_eq!(check_gives("object.a", "bool"), Err("must evaluate to bool but got dyn".to_string()));
-        assert_eq!(check_gives("1 + 1", "bool"), Err("must evaluate to bool but got int".to_string()));
         let built = "Object{metadata: Object.metadata{labels: {'n': string(variables.n)}}}";
         assert_eq!(expressions.json(built, &scope), Ok(json!({"metadata": {"labels": {"n": "2"}}})));
         let patch = "[JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('a/b')}]";

@@ -174,7 +174,7 @@ impl Auth {
     pub fn impersonate(
         &self,
         user: User,
-        action: &Action,
+        action: impl FnOnce() -> Action,
         headers: &HeaderMap,
         objects: &dyn Objects,
     ) -> Result<User, Status> {
@@ -183,7 +183,7 @@ impl Auth {
         if impersonation::needed(&wanted).iter().all(may) {
             return Ok(impersonation::complete(wanted));
         }
-        let (on, whom) = impersonation::needed_narrowly(&wanted, action);
+        let (on, whom) = impersonation::needed_narrowly(&wanted, &action());
         match std::iter::once(&on).chain(&whom).find(|action| !may(action)) {
             Some(missing) => Err(self.forbidden(&user, missing, "")),
             None => Ok(impersonation::complete(wanted)),

@@ -7,19 +7,14 @@ use serde_json::Value;
 use super::FieldError;
 use super::json::Json;
 use super::names::{self, NameRule};
+use crate::api::go_values::shown;
 
 const ANNOTATIONS_MAX_BYTES: usize = 256 * 1024;
 
 /// What is wrong with the metadata of a new object.
 pub fn validate(object: &Value, rule: NameRule, namespaced: bool) -> Vec<FieldError> {
     let meta = object.at("metadata");
-    let mut errors = Vec::new();
-    let prefix = meta.text("generateName");
-    if !prefix.is_empty() {
-        for fault in rule.check(prefix, true) {
-            errors.push(FieldError::invalid("metadata.generateName", prefix, fault));
-        }
-    }
+    let mut errors = generate_name(object, rule);
     let name = meta.text("name");
     if name.is_empty() {
         errors.push(FieldError::required("metadata.name", "name or generateName is required"));
@@ -50,10 +45,42 @@ pub fn validate(object: &Value, rule: NameRule, namespaced: bool) -> Vec<FieldEr
     errors
 }
 
+/// What is wrong with a name's beginning.
+pub fn generate_name(object: &Value, rule: NameRule) -> Vec<FieldError> {
+    let prefix = object.text("metadata.generateName");
+    let faults = if prefix.is_empty() { Vec::new() } else { rule.check(prefix, true) };
+    faults.into_iter().map(|fault| FieldError::invalid("metadata.generateName", prefix, fault)).collect()
+}
+
+/// What is wrong with the metadata of an object's template: of all of it only labels and annotations may be.
+pub fn of_template(meta: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = labels(meta.at("labels"), &format!("{path}.labels"));
+    errors.extend(annotations(meta.at("annotations"), &format!("{path}.annotations")));
+    for (field, _) in meta.as_object().into_iter().flatten().filter(|(_, value)| !is_zero(value)) {
+        // The Go field's name with a small first letter.
+        let name = if field == "uid" { "uID" } else { field };
+        if !["labels", "annotations"].contains(&name) {
+            errors.push(FieldError::forbidden(format!("{path}.{name}"), "cannot be set"));
+        }
+    }
+    errors
+}
+
+/// Whether Go has nothing there: no value, or a list or map that is not even empty.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::Bool(flag) => !flag,
+        _ => false,
+    }
+}
+
 /// What is wrong with a change of metadata.
 pub fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let (meta, before) = (new.at("metadata"), old.at("metadata"));
-    let mut errors = Vec::new();
+    let mut errors = generate_name(new, NameRule::PathSegment);
     if before.has("deletionTimestamp") {
         let known: Vec<&str> = before.items("finalizers").iter().filter_map(Value::as_str).collect();
         let mut extra: Vec<&str> =
@@ -189,8 +216,16 @@ fn finalizers(list: &[Value]) -> Vec<FieldError> {
 
 /// `field is immutable`, when `path` changed.
 pub fn immutable(new: &Value, old: &Value, path: &str) -> Option<FieldError> {
-    let (now, was) = (new.at(path), old.at(path));
-    (now != was).then(|| FieldError::invalid(path, now.clone(), "field is immutable"))
+    (new.at(path) != old.at(path)).then(|| refused(new, path, "field is immutable"))
+}
+
+/// `Invalid value`, shown as the server's own types have it.
+pub fn refused(object: &Value, path: &str, detail: &str) -> FieldError {
+    let value = object.at(path);
+    match (value, shown(object, path)) {
+        (Value::Object(_) | Value::Array(_) | Value::Null, Some(shown)) => FieldError::invalid_raw(path, shown, detail),
+        _ => FieldError::invalid(path, value.clone(), detail),
+    }
 }
 
 /// As [`immutable`], for kinds whose rules are declared beside their types: the new value is not shown.

@@ -16,7 +16,6 @@ pub mod core;
 pub mod json;
 pub mod lifecycle;
 pub mod metadata;
-pub mod names;
 pub mod networking;
 pub mod policy;
 pub mod rbac;
@@ -28,6 +27,7 @@ pub mod storage;
 pub mod system;
 
 pub use crate::api::field_error::{self, ErrorType, FieldError};
+pub use crate::api::names;
 pub use names::NameRule;
 
 use jiff::Timestamp;
@@ -110,6 +110,8 @@ pub struct Strategy {
     pub unconditional_update: bool,
     /// A finalizer needs no domain.
     pub any_finalizer: bool,
+    /// An update is judged as a new object would be, down to `metadata.generateName`.
+    pub whole_again: bool,
 }
 
 impl Strategy {
@@ -131,6 +133,7 @@ impl Strategy {
         create_on_update: false,
         unconditional_update: true,
         any_finalizer: false,
+        whole_again: false,
     };
 
     /// A kind with a `status` that only its subresource writes.
@@ -167,6 +170,9 @@ impl Strategy {
     /// Everything wrong with a change.
     pub fn check_update(&self, new: &Value, old: &Value, context: &Context) -> Vec<FieldError> {
         let mut errors = metadata::validate_update(new, old);
+        if self.whole_again {
+            errors.extend(metadata::generate_name(new, self.name));
+        }
         self.let_finalizers(&mut errors);
         errors.extend((self.validate_update)(new, old, context));
         errors

@@ -10,7 +10,7 @@ use super::create::place;
 use super::update;
 use crate::api::decode::{self, FieldValidation, Target};
 use crate::api::meta;
-use crate::api::patch::{json, merge, strategic};
+use crate::api::patch::{json, merge, strategic, unprocessable, unstructured};
 use crate::api::status::{Details, Reason, Status};
 use crate::apiserver::engine::{Call, bad_request};
 use crate::apiserver::kinds::FieldError;
@@ -23,6 +23,63 @@ enum Kind {
     Json,
     Merge,
     Strategic,
+}
+
+/// A patch and its form.
+#[derive(Clone, Copy)]
+struct Patch<'a> {
+    kind: Kind,
+    body: &'a Value,
+}
+
+impl Patch<'_> {
+    /// The patched object as Go writes it: objects that the patch went through have their keys sorted.
+    fn sorted(&self, new: &Value) -> Value {
+        let mut new = new.clone();
+        match (self.kind, self.body) {
+            (Kind::Json, Value::Array(operations)) => {
+                for path in operations.iter().flat_map(|one| [&one["path"], &one["from"]]).filter_map(Value::as_str) {
+                    sort_on_the_way(&mut new, path);
+                }
+            }
+            (_, body) => sort_where_changed(&mut new, body),
+        }
+        new
+    }
+}
+
+fn sort_on_the_way(value: &mut Value, path: &str) {
+    let mut here = value;
+    for step in path.split('/').skip(1) {
+        sort(here);
+        let step = step.replace("~1", "/").replace("~0", "~");
+        here = match here {
+            Value::Array(list) => match step.parse().ok().and_then(|at: usize| list.get_mut(at)) {
+                Some(next) => next,
+                None => return,
+            },
+            other => match other.get_mut(&step) {
+                Some(next) => next,
+                None => return,
+            },
+        };
+    }
+}
+
+fn sort_where_changed(value: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else { return };
+    sort(value);
+    for (key, change) in changes {
+        if let Some(inner) = value.get_mut(key) {
+            sort_where_changed(inner, change);
+        }
+    }
+}
+
+fn sort(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.sort_keys();
+    }
 }
 
 /// Patches the object.
@@ -44,15 +101,15 @@ pub async fn patch(call: &Call) -> Result<Response, Status> {
             Kind::Merge => merge::apply(&mut new, &patch)?,
             Kind::Strategic => strategic::apply(&mut new, &patch, &call.resource.schema)?,
         }
-        checked(call, new, old, &options)
+        checked(call, new, old, &options, Patch { kind, body: &patch })
     })
     .await?;
     respond::object(200, &object, call)
 }
 
 /// The result is still an object of the kind, with the name and namespace of the URL.
-fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions) -> Result<Value, Status> {
-    let mut new = read(call, new, options)?;
+fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions, patch: Patch<'_>) -> Result<Value, Status> {
+    let mut new = read(call, new, options, patch)?;
     if meta::name(&new) != meta::name(old) {
         let (own, url) = (meta::name(&new), &call.info.name);
         if own.is_empty() {
@@ -72,21 +129,29 @@ fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions) -> Resu
 
 /// The result as the kind. A patch that leaves a field of the wrong type, or, where that is asked for,
 /// an unknown one, is itself what is invalid.
-fn read(call: &Call, new: Value, options: &WriteOptions) -> Result<Value, Status> {
-    let patch: Value = serde_json::from_slice(&call.body).unwrap_or(Value::Null);
-    let refuse = |why: String| {
-        let error = FieldError::invalid("patch", go_value(&patch), why);
-        FieldError::status("", "", "", &[error])
+fn read(call: &Call, mut new: Value, options: &WriteOptions, patch: Patch<'_>) -> Result<Value, Status> {
+    let refuse = |new: &Value, why: String| {
+        let shown = match patch.kind {
+            Kind::Strategic => go_value(patch.body),
+            // Of these what they made of the object is shown.
+            Kind::Json | Kind::Merge => patch.sorted(new).to_string(),
+        };
+        FieldError::status("", "", "", &[FieldError::invalid("patch", shown, why)])
     };
     if call.resource.custom {
         let decoded = decode::decode_value(&new, &Target::resource(&call.resource), options.validation)?;
         call.warn(decoded.warnings);
         return Ok(decoded.value);
     }
-    let (value, problems) = decode::check(&new, &call.resource.schema).map_err(refuse)?;
+    if patch.kind == Kind::Strategic {
+        unstructured::convert(&mut new, &call.resource.schema).map_err(|why| refuse(&Value::Null, why))?;
+    } else if !new.is_object() {
+        return Err(unprocessable());
+    }
+    let (value, problems) = decode::check(&new, &call.resource.schema).map_err(|why| refuse(&new, why))?;
     match options.validation {
         FieldValidation::Strict if !problems.is_empty() => {
-            return Err(refuse(format!("strict decoding error: {}", problems.join(", "))));
+            return Err(refuse(&new, format!("strict decoding error: {}", problems.join(", "))));
         }
         FieldValidation::Warn => call.warn(problems),
         _ => {}

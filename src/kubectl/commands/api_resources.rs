@@ -10,7 +10,7 @@ use super::super::flags::{Flag, Kind, long, short};
 use super::super::mapping::Mapping;
 use super::super::print::json_text;
 use super::super::print::tabwriter::Tabs;
-use crate::api::yaml_writer;
+use crate::api::yaml;
 
 const FLAGS: &[Flag] = &[
     short("output", 'o', Kind::Text(""), "wide, name, json, yaml"),
@@ -80,7 +80,7 @@ fn text(call: &Invocation, shown: &[&Arc<Mapping>]) -> Result<String> {
         "" | "wide" => table(shown, output == "wide", !call.flags.is("no-headers")),
         "name" => shown.iter().map(|mapping| mapping.group_resource() + "\n").collect(),
         "json" => json_text(&list(shown)),
-        "yaml" => yaml_writer::to_string(&list(shown)),
+        "yaml" => yaml::to_string(&list(shown)),
         other => {
             let words = "unable to match a printer suitable for the output format";
             return Err(Failure::new(format!(

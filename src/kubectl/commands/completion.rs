@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result, quote};
 use super::super::manifests;
-use crate::api::yaml_writer;
+use crate::api::yaml;
 
 /// `completion`
 pub const COMMAND: Command = Command {
@@ -65,7 +65,7 @@ async fn kustomize(call: &Invocation) -> Result {
         _ => 4,
     };
     objects.sort_by_key(|object| rank(crate::api::meta::kind(object)));
-    let texts: Vec<String> = objects.iter().map(yaml_writer::to_string).collect();
+    let texts: Vec<String> = objects.iter().map(yaml::to_string).collect();
     call.out(texts.join("---\n"));
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::super::kubeconfig::{self, Kubeconfig, ensure_object};
 use super::super::print::tabwriter::Tabs;
 use super::super::print::{Printer, json_text};
 use super::super::session::Files;
-use crate::api::{meta, yaml_writer};
+use crate::api::{meta, yaml};
 
 const VIEW: &[Flag] = &[
     short("output", 'o', Kind::Text("yaml"), "yaml, json, jsonpath=…"),
@@ -91,7 +91,7 @@ async fn view(call: &Invocation) -> Result {
     }
     let shown = without_empty_preferences(config.value);
     call.out(match call.flags.text("output") {
-        "yaml" => yaml_writer::to_string(&shown),
+        "yaml" => yaml::to_string(&shown),
         "json" => json_text(&shown),
         _ => Printer::of(&call.flags, call.session.files.as_ref(), false)?.print(&shown)?,
     });
@@ -217,7 +217,7 @@ fn change(call: &Invocation, change: impl FnOnce(&mut Value) -> Result<String>) 
     let mut value =
         if files.kind(&path).is_some() { kubeconfig::read(files, &path)? } else { Kubeconfig::empty().value };
     let said = change(&mut value)?;
-    let text = yaml_writer::to_string(&value);
+    let text = yaml::to_string(&value);
     files.write(&path, text.as_bytes()).map_err(|fault| Failure::new(fault.to_string()))?;
     call.out(said);
     Ok(())

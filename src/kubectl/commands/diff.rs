@@ -9,7 +9,7 @@ use super::super::http::Call;
 use super::super::selection::{self, Info, Selection};
 use super::super::write::{APPLY, MANAGER};
 use super::apply::{LAST_APPLIED, with_last_applied};
-use crate::api::{meta, yaml_writer};
+use crate::api::{meta, yaml};
 
 const FLAGS: &[Flag] = &[
     long("server-side", Kind::Bool(false), "As a server-side apply would"),
@@ -115,7 +115,7 @@ fn shown(call: &Invocation, object: &Value) -> String {
         meta::remove(&mut object, &["metadata", "managedFields"]);
     }
     mask(&mut object);
-    yaml_writer::to_string(&object)
+    yaml::to_string(&object)
 }
 
 /// A Secret's values are not shown.

@@ -9,7 +9,7 @@ use super::super::manifests;
 use super::super::print::json_text;
 use super::super::selection::{self, Info, Selection};
 use super::super::write::{self, Writing, is_empty, two_way};
-use crate::api::{meta, yaml_writer};
+use crate::api::{meta, yaml};
 
 const FLAGS: &[Flag] = &[
     short("output", 'o', Kind::Text("yaml"), "yaml or json"),
@@ -89,7 +89,7 @@ fn text(call: &Invocation, object: &Value, json: bool) -> String {
     if !call.flags.is("show-managed-fields") {
         meta::remove(&mut object, &["metadata", "managedFields"]);
     }
-    if json { json_text(&object) } else { yaml_writer::to_string(&object) }
+    if json { json_text(&object) } else { yaml::to_string(&object) }
 }
 
 async fn send(call: &Invocation, writing: &Writing<'_>, info: &Info, subresource: &str, edited: &str) -> Result {

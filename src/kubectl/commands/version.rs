@@ -6,7 +6,7 @@ use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result};
 use super::super::flags::{Flag, Kind, long, short};
 use super::super::http::Call;
-use crate::api::yaml_writer;
+use crate::api::yaml;
 
 /// The kubectl whose words and behaviour this one has.
 const VERSION: &str = "v1.37.2";
@@ -44,7 +44,7 @@ async fn version(call: &Invocation) -> Result {
         versions["serverVersion"] = found.clone();
     }
     call.out(match output {
-        "yaml" => yaml_writer::to_string(&versions),
+        "yaml" => yaml::to_string(&versions),
         "json" => serde_json::to_string_pretty(&versions).unwrap_or_default() + "\n",
         _ => lines(&versions),
     });

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::failure::{Failure, Result, quote};
 use super::flags::{Flag, Flags, Kind, long, short};
 use super::session::Files;
-use crate::api::yaml_writer;
+use crate::api::yaml;
 
 pub mod columns;
 pub mod jsonpath;
@@ -104,7 +104,7 @@ impl Printer {
             Form::Human | Form::Wide | Form::Name => names(object, ""),
             Form::Json => json_in_order(&self.cleaned(object), !self.typed),
             Form::Yaml => {
-                let text = yaml_writer::to_string(&self.cleaned(object));
+                let text = yaml::to_string(&self.cleaned(object));
                 if first { text } else { format!("---\n{text}") }
             }
             Form::Kyaml => kyaml::to_string(&self.cleaned(object)),

@@ -72,6 +72,14 @@ fn service_ports_keep_the_recorded_order() {
 }
 
 #[test]
+fn a_directive_where_nothing_is_merged_is_a_field_like_any_other() {
+    let replaced = pod(json!({"spec": {"tolerations": [{"key": "b", "$patch": "delete"}]}})).unwrap();
+    assert_eq!(replaced["spec"]["tolerations"], json!([{"key": "b", "$patch": "delete"}]));
+    let added = pod(json!({"spec": {"affinity": {"$patch": "bogus"}, "hostAliases": [{"ip": null}]}})).unwrap();
+    assert_eq!((added["spec"].get("affinity"), &added["spec"]["hostAliases"]), (None, &json!([{}])));
+}
+
+#[test]
 fn errors_use_the_official_words() {
     let config = json!({"data": {"a": "1"}});
     let error = patched("io.k8s.api.core.v1.ConfigMap", config, json!({"data": {"$patch": "explode"}}));

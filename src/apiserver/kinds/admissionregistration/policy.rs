@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::api::cel::policy::{Names, check_gives};
 use crate::apiserver::kinds::json::Fill::{Empty, Text};
 use crate::apiserver::kinds::json::{Json, at_mut, fill};
 use crate::apiserver::kinds::{FieldError, Strategy, check, names, selectors};
@@ -16,6 +17,7 @@ pub const VALIDATING: Strategy = Strategy {
     validate_update: |new, _, _| validate(new),
     unconditional_update: false,
     any_finalizer: true,
+    whole_again: true,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -33,6 +35,7 @@ pub const VALIDATING_BINDING: Strategy = Strategy {
         errors
     },
     any_finalizer: true,
+    whole_again: true,
     ..Strategy::WITH_GENERATION
 };
 
@@ -46,6 +49,7 @@ pub const MUTATING: Strategy = Strategy {
     validate_update: |new, _, _| mutations(new),
     unconditional_update: false,
     any_finalizer: true,
+    whole_again: true,
     ..Strategy::WITH_GENERATION
 };
 
@@ -55,6 +59,7 @@ pub const MUTATING_BINDING: Strategy = Strategy {
     validate: |binding, _| binding_errors(binding),
     validate_update: |new, _, _| binding_errors(new),
     any_finalizer: true,
+    whole_again: true,
     ..Strategy::WITH_GENERATION
 };
 
@@ -75,6 +80,8 @@ fn match_defaults(object: &mut Value, path: &str) {
 
 fn validate(policy: &Value) -> Vec<FieldError> {
     let mut errors = constraints(policy);
+    let (defined, faults) = variables(policy);
+    errors.extend(faults);
     let validations = policy.items("spec.validations");
     if validations.is_empty() && policy.items("spec.auditAnnotations").is_empty() {
         for field in ["spec.validations", "spec.auditAnnotations"] {
@@ -83,7 +90,7 @@ fn validate(policy: &Value) -> Vec<FieldError> {
     }
     for (index, validation) in validations.iter().enumerate() {
         let path = format!("spec.validations[{index}]");
-        errors.extend(expression(validation.text("expression"), "bool", &format!("{path}.expression")));
+        errors.extend(expression(validation.text("expression"), "bool", &format!("{path}.expression"), &defined));
         for field in ["messageExpression", "message"] {
             let text = validation.text(field);
             let wrong = match text.trim() {
@@ -95,7 +102,7 @@ fn validate(policy: &Value) -> Vec<FieldError> {
         }
         let message = validation.text("messageExpression");
         if !message.trim().is_empty() {
-            errors.extend(expression(message, "string", &format!("{path}.messageExpression")));
+            errors.extend(expression(message, "string", &format!("{path}.messageExpression"), &defined));
         }
         let reason = validation.text("reason");
         let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
@@ -103,11 +110,38 @@ fn validate(policy: &Value) -> Vec<FieldError> {
             errors.push(FieldError::not_supported(format!("{path}.reason"), reason, &reasons));
         }
     }
-    errors.extend(audit_annotations(policy));
+    errors.extend(audit_annotations(policy, &defined));
     errors
 }
 
-fn audit_annotations(policy: &Value) -> Vec<FieldError> {
+/// The variables that a policy defines, in their order, and what is wrong with them.
+fn variables(policy: &Value) -> (Names, Vec<FieldError>) {
+    let mut defined = Names::new(policy.has("spec.paramKind"));
+    let mut errors = Vec::new();
+    for (index, variable) in policy.items("spec.variables").iter().enumerate() {
+        let path = format!("spec.variables[{index}]");
+        let (name, text) = (variable.text("name"), variable.text("expression"));
+        if name.trim().is_empty() {
+            errors.push(FieldError::required(format!("{path}.name"), "name is not specified"));
+        } else if !is_identifier(name) {
+            errors.push(FieldError::invalid(format!("{path}.name"), name, "must be a valid CEL identifier"));
+        }
+        if text.trim().is_empty() {
+            errors.push(FieldError::required(format!("{path}.expression"), "expression is not specified"));
+        } else if let Err(why) = defined.define(name, text) {
+            errors.push(FieldError::invalid(format!("{path}.expression"), text, why));
+        }
+    }
+    (defined, errors)
+}
+
+/// Whether CEL takes a text for a name: letters, digits and `_`, and no word of its own.
+fn is_identifier(name: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(letters) && !name.starts_with(|c: char| c.is_ascii_digit()) && !crate::api::cel::is_reserved(name)
+}
+
+fn audit_annotations(policy: &Value, defined: &Names) -> Vec<FieldError> {
     let list = policy.items("spec.auditAnnotations");
     let mut errors = Vec::new();
     for (index, annotation) in list.iter().enumerate() {
@@ -122,7 +156,7 @@ fn audit_annotations(policy: &Value) -> Vec<FieldError> {
         let text = annotation.text("valueExpression");
         if text.trim().is_empty() {
             errors.push(FieldError::required(format!("{path}.valueExpression"), "valueExpression is not specified"));
-        } else if let Err(why) = crate::apiserver::admission::cel::check_gives(text, "string") {
+        } else if let Err(why) = check_gives(text, "string", defined) {
             let why = why.replace("evaluate to string", "evaluate to one of [string null_type]");
             errors.push(FieldError::invalid(format!("{path}.valueExpression"), text, why));
         }
@@ -134,14 +168,14 @@ fn audit_annotations(policy: &Value) -> Vec<FieldError> {
 }
 
 /// What is wrong with a CEL expression that must give a `wanted`.
-fn expression(text: &str, wanted: &str, path: &str) -> Vec<FieldError> {
+fn expression(text: &str, wanted: &str, path: &str, defined: &Names) -> Vec<FieldError> {
     if text.trim().is_empty() {
         let detail = if wanted == "bool" { "expression is not specified" } else { "" };
         return vec![FieldError::required(path, detail)];
     }
     // A mutation's expression is trimmed before it is looked at, a validation's is not.
     let text = if matches!(wanted, "bool" | "string") { text } else { text.trim() };
-    match crate::apiserver::admission::cel::check_gives(text, wanted) {
+    match check_gives(text, wanted, defined) {
         Ok(()) => Vec::new(),
         Err(problem) => vec![FieldError::invalid(path, text, problem)],
     }
@@ -255,7 +289,7 @@ pub fn conditions(list: &[Value], path: &str) -> Vec<FieldError> {
         if text.trim().is_empty() {
             errors.push(FieldError::required(format!("{path}.expression"), ""));
         } else {
-            errors.extend(expression(text, "bool", &format!("{path}.expression")));
+            errors.extend(expression(text, "bool", &format!("{path}.expression"), &Names::new(true)));
         }
         if name.is_empty() {
             errors.push(FieldError::required(format!("{path}.name"), ""));
@@ -353,6 +387,8 @@ const FORMS: [(&str, &str, &str); 2] =
 
 fn mutations(policy: &Value) -> Vec<FieldError> {
     let mut errors = constraints(policy);
+    let (defined, faults) = variables(policy);
+    errors.extend(faults);
     // What is being deleted cannot be changed.
     let known = ["*", "CONNECT", "CREATE", "UPDATE"];
     let deletes = policy.items("spec.matchConstraints.resourceRules").iter().flat_map(|rule| rule.items("operations"));
@@ -364,7 +400,7 @@ fn mutations(policy: &Value) -> Vec<FieldError> {
         errors.push(FieldError::required("spec.mutations", "mutations must contain at least one item"));
     }
     for (index, mutation) in list.iter().enumerate() {
-        errors.extend(mutation_faults(mutation, &format!("spec.mutations[{index}]")));
+        errors.extend(mutation_faults(mutation, &format!("spec.mutations[{index}]"), &defined));
     }
     let again = policy.text("spec.reinvocationPolicy");
     let known = ["IfNeeded", "Never"];
@@ -376,7 +412,7 @@ fn mutations(policy: &Value) -> Vec<FieldError> {
     errors
 }
 
-fn mutation_faults(mutation: &Value, path: &str) -> Vec<FieldError> {
+fn mutation_faults(mutation: &Value, path: &str, defined: &Names) -> Vec<FieldError> {
     let kind = mutation.text("patchType");
     if kind.is_empty() {
         return vec![FieldError::required(format!("{path}.patchType"), "")];
@@ -396,7 +432,8 @@ fn mutation_faults(mutation: &Value, path: &str) -> Vec<FieldError> {
                 errors.push(FieldError::invalid(path, format!("{{{field}}}"), detail));
             }
             (true, true) => {
-                errors.extend(expression(mutation.at(field).text("expression"), wanted, &format!("{path}.expression")));
+                let text = mutation.at(field).text("expression");
+                errors.extend(expression(text, wanted, &format!("{path}.expression"), defined));
             }
             (false, false) => {}
         }

@@ -23,6 +23,7 @@ pub const VALIDATING: Strategy = Strategy {
     validate_update: |new, _, _| validate(new),
     unconditional_update: false,
     any_finalizer: true,
+    whole_again: true,
     ..Strategy::WITH_GENERATION
 };
 

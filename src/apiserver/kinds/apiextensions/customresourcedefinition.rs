@@ -202,10 +202,14 @@ fn versions(definition: &Value) -> Vec<FieldError> {
         }
         if let Some(warning) = version.at("deprecationWarning").as_str() {
             let long = (warning.len() > 256).then_some("must be <= 256 characters long");
-            let faults = match version.flag("deprecated") {
-                false => vec!["can only be set for deprecated versions"],
-                true if warning.is_empty() => vec!["must not be an empty string"],
-                true => long.into_iter().collect(),
+            let hidden =
+                warning.char_indices().filter(|(_, letter)| *letter != ' ' && !is_print(*letter)).map(|(at, _)| {
+                    format!("must only contain printable UTF-8 characters; non-printable character found at index {at}")
+                });
+            let faults: Vec<String> = match version.flag("deprecated") {
+                false => vec!["can only be set for deprecated versions".to_string()],
+                true if warning.is_empty() => vec!["must not be an empty string".to_string()],
+                true => long.into_iter().map(str::to_string).chain(hidden).collect(),
             };
             let error = |fault| FieldError::invalid(format!("{path}.deprecationWarning"), warning, fault);
             errors.extend(faults.into_iter().map(error));
@@ -238,6 +242,13 @@ fn versions(definition: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// Go's `unicode.IsPrint`, as far as a warning is concerned.
+fn is_print(letter: char) -> bool {
+    !letter.is_control()
+        && !letter.is_whitespace()
+        && !matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
+}
+
 fn is_shared(list: &[Value], keyword: &str) -> bool {
     list.windows(2).all(|pair| pair[0].get(keyword) == pair[1].get(keyword))
 }
@@ -256,7 +267,7 @@ fn schema(version: &Value, path: &str) -> Vec<FieldError> {
     let is_structural = faults.is_empty();
     errors.extend(faults);
     errors.extend(openapi::check(schema, path));
-    if is_structural && errors.is_empty() {
+    if is_structural && !openapi::is_foreign(schema) {
         errors.extend(rules::check(schema, path));
     }
     errors
@@ -371,8 +382,15 @@ fn scale(version: &Value, path: &str) -> Vec<FieldError> {
         } else if !simple_path(text) {
             errors.push(FieldError::invalid(at, text, "must be a simple json path starting with ."));
         } else if !text.starts_with(start) {
-            errors.push(FieldError::invalid(at, text, format!("should be a json path under {start}")));
+            let part = start.trim_end_matches('.');
+            errors.push(FieldError::invalid(at, text, format!("should be a json path under {part}")));
         }
+    }
+    let (text, at) = (scale.text("labelSelectorPath"), format!("{path}.subresources.scale.labelSelectorPath"));
+    if !text.is_empty() && !simple_path(text) {
+        errors.push(FieldError::invalid(at, text, "must be a simple json path starting with ."));
+    } else if !text.is_empty() && ![".spec.", ".status."].iter().any(|start| text.starts_with(start)) {
+        errors.push(FieldError::invalid(at, text, "should be a json path under either .spec or .status"));
     }
     errors
 }

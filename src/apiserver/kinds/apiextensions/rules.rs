@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::api::cel as language;
 use crate::api::cel::check::{self, Type, Verdict};
 use crate::api::custom::node::Node;
 use crate::api::custom::rules::{self, Rule};
@@ -147,7 +148,15 @@ fn node(ruled: &Node, place: &Place, found: &mut Found) {
 fn one(ruled: &Node, rule: &Rule, index: usize, place: &Place, found: &mut Found) {
     let at = |field: &str| format!("{}.x-kubernetes-validations[{index}].{field}", place.path);
     let told = &place.schema["x-kubernetes-validations"][index];
-    match verdict(rule, &rules::type_of(ruled, place.is_object)) {
+    if rule.text.is_empty() {
+        return;
+    }
+    if let Some(fault) = message_fault(told.text("messageExpression"), &rules::type_of(ruled, place.is_object)) {
+        found.errors.push(FieldError::invalid_raw(at("messageExpression"), go_rule(told), fault));
+    }
+    let kind = rules::type_of(ruled, place.is_object);
+    let old = if told["optionalOldSelf"] == true { Type::Dyn } else { kind.clone() };
+    match verdict(rule, kind, old) {
         Ok(verdict) => {
             let cost = verdict.cost.saturating_mul(place.times);
             if cost > rules::COST_LIMITS.0 {
@@ -169,10 +178,23 @@ fn one(ruled: &Node, rule: &Rule, index: usize, place: &Place, found: &mut Found
     }
 }
 
-fn verdict(rule: &Rule, kind: &Type) -> Result<Verdict, String> {
+/// Why an expression gives no message.
+fn message_fault(text: &str, kind: &Type) -> Option<String> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    let checked = language::compile(text.trim())
+        .and_then(|program| check::check(&program, &[("self", kind.clone()), ("oldSelf", kind.clone())]));
+    match checked {
+        Ok(verdict) if matches!(verdict.kind, Type::Dyn | Type::Text(_)) => None,
+        Ok(_) => Some("messageExpression must evaluate to a string".to_string()),
+        Err(fault) => Some(format!("messageExpression {fault}")),
+    }
+}
+
+fn verdict(rule: &Rule, kind: Type, old: Type) -> Result<Verdict, String> {
     let program = rule.program.as_ref().map_err(Clone::clone)?;
-    let variables = [("self", kind.clone()), ("oldSelf", kind.clone())];
-    let verdict = check::check(program, &variables)?;
+    let verdict = check::check(program, &[("self", kind), ("oldSelf", old)])?;
     match &verdict.kind {
         Type::Dyn | Type::Plain("bool") => Ok(verdict),
         _ => Err("cel expression must evaluate to a bool".to_string()),

@@ -21,5 +21,6 @@ pub const STRATEGY: Strategy = Strategy {
         errors.extend(non_negative(new.int("revision").unwrap_or(0), "revision"));
         errors
     },
+    whole_again: true,
     ..Strategy::PLAIN
 };

@@ -9,7 +9,7 @@ use crate::api::meta;
 use crate::apiserver::kinds::core::pod::{self, defaults, warnings};
 use crate::apiserver::kinds::json::Fill::{Choice, Flag, Int, Text};
 use crate::apiserver::kinds::json::{Json, at_mut, copy, fill, object_mut, put};
-use crate::apiserver::kinds::metadata::{immutable, non_negative};
+use crate::apiserver::kinds::metadata::{immutable, non_negative, refused};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, lifecycle, names, selectors};
 
 /// Of Jobs.
@@ -285,7 +285,7 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         copy(&mut template, old, "spec.template.metadata.labels");
     }
     if template.at("spec.template") != old.at("spec.template") {
-        errors.push(FieldError::invalid("spec.template", new.at("spec.template").clone(), "field is immutable"));
+        errors.push(refused(&template, "spec.template", "field is immutable"));
     }
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
         errors.extend(immutable(new, old, &format!("spec.{field}")));

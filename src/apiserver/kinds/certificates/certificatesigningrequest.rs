@@ -44,6 +44,7 @@ pub const STRATEGY: Strategy = Strategy {
             validate: |new, old, _| condition_changes(new, old),
         },
     ],
+    whole_again: true,
     ..Strategy::PLAIN
 };
 

@@ -58,6 +58,7 @@ const TRUST_BUNDLE: Strategy = Strategy {
     },
     validate_update: |new, old, _| immutable(new, old, "spec.signerName").into_iter().collect(),
     unconditional_update: false,
+    whole_again: true,
     ..Strategy::PLAIN
 };
 

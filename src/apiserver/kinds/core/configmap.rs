@@ -16,6 +16,7 @@ pub const STRATEGY: Strategy = Strategy {
         errors.extend(validate(new));
         errors
     },
+    whole_again: true,
     ..Strategy::PLAIN
 };
 

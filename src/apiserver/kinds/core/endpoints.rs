@@ -13,6 +13,7 @@ pub const STRATEGY: Strategy = Strategy {
     validate: |endpoints, _| validate(endpoints),
     validate_update: |new, _, _| validate(new),
     create_on_update: true,
+    whole_again: true,
     ..Strategy::PLAIN
 };
 

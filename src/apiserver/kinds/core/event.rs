@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::apiserver::kinds::json::Json;
+use crate::apiserver::kinds::metadata::refused;
 use crate::apiserver::kinds::{Context, FieldError, Strategy, check, names};
 
 /// Of Events.
@@ -106,11 +107,7 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         errors.extend(series(new));
     }
     for (field, name) in NEW_NAMES.iter().filter(|(field, _)| new.at(field) != old.at(field)) {
-        let shown = match new.at(field) {
-            Value::Null => "".into(),
-            value => value.clone(),
-        };
-        errors.push(FieldError::invalid(*name, shown, "field is immutable"));
+        errors.push(FieldError { field: (*name).to_string(), ..refused(new, field, "field is immutable") });
     }
     errors
 }

@@ -8,6 +8,7 @@ use super::pod::volumes::long_initiator;
 use super::pod::warnings::node_selector_term;
 use super::pod::{scheduling, seconds, volume_sources};
 use super::resources;
+use crate::api::go_values::{Part, difference};
 use crate::apiserver::kinds::json::Fill::{Choice, Text};
 use crate::apiserver::kinds::json::{Json, copy, drop_at, fill, put};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, names};
@@ -32,6 +33,7 @@ pub const STRATEGY: Strategy = Strategy {
     validate_update: |new, old, _| validate_update(new, old),
     warnings: |volume, _| warnings(volume),
     subresources: &[Subresource { name: "status", prepare: prepare_status, validate: |_, _, _| Vec::new() }],
+    whole_again: true,
     ..Strategy::PLAIN
 };
 
@@ -258,9 +260,11 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         drop_at(&mut allowed, "spec.csi.controllerExpandSecretRef");
     }
     if sources(&allowed) != sources(old) {
+        let part = Part::Fields(&|name| SOURCES.iter().any(|(field, ..)| *field == name));
+        let change = difference("io.k8s.api.core.v1.PersistentVolumeSpec", &part, old.at("spec"), allowed.at("spec"));
         errors.push(FieldError::forbidden(
             "spec.persistentvolumesource",
-            "spec.persistentvolumesource is immutable after creation\n",
+            format!("spec.persistentvolumesource is immutable after creation\n{change}"),
         ));
     }
     // Errors about these two name no parent.

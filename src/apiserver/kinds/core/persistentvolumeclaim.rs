@@ -6,9 +6,10 @@ use super::persistentvolume::access_modes;
 use super::pod::spec::supported;
 use super::pod::warnings::fractions;
 use super::resources::quantity;
+use crate::api::go_values::{Part, difference};
 use crate::apiserver::kinds::json::Fill::{Choice, Text};
 use crate::apiserver::kinds::json::{Json, copy, drop_at, fill, put};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, check, lifecycle, names, selectors};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, lifecycle, names, selectors};
 
 /// Of PersistentVolumeClaims.
 pub const STRATEGY: Strategy = Strategy {
@@ -38,7 +39,8 @@ pub const STRATEGY: Strategy = Strategy {
         }
         warnings
     },
-    subresources: &[lifecycle::STATUS],
+    subresources: &[Subresource { validate: |new, _, _| validate_status(new), ..lifecycle::STATUS }],
+    whole_again: true,
     ..Strategy::PLAIN
 };
 
@@ -131,9 +133,9 @@ const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
 fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = validate_spec(new.at("spec"), "spec");
-    let mut allowed = new.clone();
+    let (mut allowed, mut was) = (new.clone(), old.clone());
     if old.text("spec.volumeName").is_empty() {
-        copy(&mut allowed, old, "spec.volumeName");
+        copy(&mut was, new, "spec.volumeName");
     }
     let annotation = |claim: &Value| claim.at("metadata.annotations").get(BETA_CLASS).cloned();
     let (class_now, class_was) = (annotation(new), annotation(old));
@@ -158,10 +160,14 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         }
         copy(&mut allowed, old, "spec.volumeAttributesClassName");
     }
-    if allowed.at("spec") != old.at("spec") {
+    if allowed.at("spec") != was.at("spec") {
+        let part = "io.k8s.api.core.v1.PersistentVolumeClaimSpec";
+        let change = difference(part, &Part::Whole, was.at("spec"), allowed.at("spec"));
         errors.push(FieldError::forbidden(
             "spec",
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n",
+            format!(
+                "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{change}"
+            ),
         ));
     }
     errors.extend(smaller(new, old));
@@ -176,6 +182,59 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         }
     }
     errors
+}
+
+/// How far a resize may say it is.
+const RESIZES: &[&str] = &[
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizePending",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+];
+
+/// What is wrong with the sizes that a status reports.
+fn validate_status(claim: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if claim.items("spec.accessModes").is_empty() {
+        errors.push(FieldError::required("Spec.accessModes", ""));
+    }
+    for (name, amount) in claim.entries("status.capacity") {
+        errors.extend(below_zero(amount, &format!("status.capacity[{name}]")));
+    }
+    let statuses = "status.allocatedResourceStatuses";
+    for (name, state) in claim.entries(statuses) {
+        errors.extend(storage_only(name, statuses));
+        if !RESIZES.contains(&state.as_str().unwrap_or_default()) {
+            let mut known = RESIZES.to_vec();
+            known.sort_unstable();
+            errors.push(FieldError::not_supported(statuses, name, &known));
+        }
+    }
+    let allocated = "status.allocatedResources";
+    for (name, amount) in claim.entries(allocated) {
+        let faults = storage_only(name, allocated);
+        if faults.is_empty() {
+            errors.extend(below_zero(amount, &format!("{allocated}[{name}]")));
+        }
+        errors.extend(faults);
+    }
+    errors
+}
+
+fn below_zero(amount: &Value, path: &str) -> Option<FieldError> {
+    let rounded = quantity(amount)?.value();
+    (rounded < 0).then(|| FieldError::invalid(path, rounded, "must be a valid resource quantity"))
+}
+
+/// Of Kubernetes' own resources a claim has `storage` alone.
+fn storage_only(name: &str, path: &str) -> Vec<FieldError> {
+    let faults: Vec<FieldError> = check::faults(path, name, names::qualified_name(name)).collect();
+    let native = !name.contains('/') || name.contains("kubernetes.io/");
+    if faults.is_empty() && native && name != "storage" {
+        return vec![FieldError::not_supported(path, name, &["storage"])];
+    }
+    faults
 }
 
 /// A claim shrinks no further than what it has.

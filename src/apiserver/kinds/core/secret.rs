@@ -30,6 +30,7 @@ pub const STRATEGY: Strategy = Strategy {
     warnings,
     selectable_fields: |secret| vec![("type", secret.text("type").to_string())],
     selectable_names: &["type"],
+    whole_again: true,
     ..Strategy::PLAIN
 };
 

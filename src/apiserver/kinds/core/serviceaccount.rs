@@ -6,8 +6,12 @@ use crate::apiserver::kinds::Strategy;
 use crate::apiserver::kinds::json::{Json, items_mut};
 
 /// Of ServiceAccounts.
-pub const STRATEGY: Strategy =
-    Strategy { prepare_create: |account, _| clean(account), prepare_update: |new, _, _| clean(new), ..Strategy::PLAIN };
+pub const STRATEGY: Strategy = Strategy {
+    prepare_create: |account, _| clean(account),
+    prepare_update: |new, _, _| clean(new),
+    whole_again: true,
+    ..Strategy::PLAIN
+};
 
 /// A Secret is in the account's namespace: of a reference only the name stays.
 fn clean(account: &mut Value) {

@@ -19,6 +19,7 @@ pub const STRATEGY: Strategy = Strategy {
     validate_update: |new, _, _| validate(new),
     warnings,
     subresources: &[Subresource { validate: |new, _, _| load_balancer(new), ..lifecycle::STATUS }],
+    whole_again: true,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 

@@ -17,6 +17,7 @@ pub const STRATEGY: Strategy = Strategy {
         errors.extend(validate(new));
         errors
     },
+    whole_again: true,
     ..Strategy::WITH_GENERATION
 };
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::core::pod::seconds;
 use super::json::Fill::{Empty, Text};
 use super::json::{Json, at_mut, fill, items_mut, put};
-use super::metadata::{declared_immutable, immutable};
+use super::metadata::{declared_immutable, immutable, of_template};
 use super::{Context, FieldError, Strategy, check, lifecycle, names};
 
 /// The strategy of a kind of this group.
@@ -32,6 +32,7 @@ const CLAIM: Strategy = Strategy {
     defaults: |claim, _| requests(claim, "spec"),
     validate: |claim, _| devices(claim.at("spec"), "spec"),
     validate_update: |new, old, _| declared_immutable(new, old, "spec").into_iter().collect(),
+    whole_again: true,
     ..Strategy::WITH_STATUS
 };
 
@@ -40,8 +41,13 @@ const TEMPLATE: Strategy = Strategy {
         fill(template, &[("spec.metadata", Empty)]);
         requests(template, "spec.spec");
     },
-    validate: |template, _| devices(template.at("spec.spec"), "spec.spec"),
-    validate_update: |new, old, _| immutable(new, old, "spec").into_iter().collect(),
+    validate: |template, _| validate_template(template),
+    validate_update: |new, old, _| {
+        let mut errors = validate_template(new);
+        errors.extend(immutable(new, old, "spec"));
+        errors
+    },
+    whole_again: true,
     ..Strategy::PLAIN
 };
 
@@ -104,6 +110,13 @@ fn device_request(request: &mut Value) {
     if request.text("allocationMode") == "ExactCount" && request.int("count").unwrap_or(0) == 0 {
         put(request, "count", 1);
     }
+}
+
+/// Of a claim's metadata a template gives labels and annotations only.
+fn validate_template(template: &Value) -> Vec<FieldError> {
+    let mut errors = of_template(template.at("spec.metadata"), "spec.metadata");
+    errors.extend(devices(template.at("spec.spec"), "spec.spec"));
+    errors
 }
 
 fn devices(spec: &Value, path: &str) -> Vec<FieldError> {

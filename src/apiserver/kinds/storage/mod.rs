@@ -8,6 +8,7 @@ use super::json::Fill::{Choice, Flag, Text};
 use super::json::{Json, copy, fill, put};
 use super::metadata::{declared_immutable, immutable};
 use super::{FieldError, Strategy, check, names, selectors};
+use crate::api::go_values::value_of;
 use crate::api::meta;
 
 /// The strategy of a kind of this group.
@@ -30,11 +31,11 @@ const STORAGE_CLASS: Strategy = Strategy {
     validate: |class, _| validate_class(class),
     validate_update: |new, old, _| {
         let fields = ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"];
-        let mut errors: Vec<FieldError> =
-            fields.into_iter().filter_map(|field| declared_immutable(new, old, field)).collect();
-        errors.extend(validate_class(new));
+        let mut errors = validate_class(new);
+        errors.extend(fields.into_iter().filter_map(|field| declared_immutable(new, old, field)));
         errors
     },
+    whole_again: true,
     ..Strategy::PLAIN
 };
 
@@ -204,14 +205,15 @@ const CSI_NODE: Strategy = Strategy {
             let same = |other: &&Value| other.text("name") == driver.text("name");
             let Some(now) = new.items("spec.drivers").iter().find(same) else { continue };
             if ["nodeID", "topologyKeys"].iter().any(|field| now.at(field) != driver.at(field)) {
-                let shown = new.at("spec.drivers").clone();
-                errors.push(FieldError::invalid("spec.drivers", shown, "field is immutable"));
+                let shown = value_of("io.k8s.api.storage.v1.CSINodeDriver", now).unwrap_or_default();
+                errors.push(FieldError::invalid_raw("spec.drivers", shown, "field is immutable"));
             }
         }
         errors.extend(validate_node(new));
         errors
     },
     unconditional_update: false,
+    whole_again: true,
     ..Strategy::WITH_STATUS
 };
 
@@ -246,25 +248,31 @@ fn validate_node(node: &Value) -> Vec<FieldError> {
 }
 
 const CAPACITY: Strategy = Strategy {
-    validate: |capacity, _| {
-        let mut errors = Vec::new();
-        let class = capacity.text("storageClassName");
-        errors.extend(check::faults("storageClassName", class, names::dns_subdomain(class)));
-        if let Some(amount) = quantity(capacity.at("capacity")).filter(|amount| amount.signum() < 0) {
-            let detail = "must be greater than or equal to 0";
-            errors.push(FieldError::invalid("capacity", amount.to_string(), detail));
-        }
-        if capacity.has("nodeTopology") {
-            errors.extend(selectors::validate(capacity.at("nodeTopology"), "nodeTopology"));
-        }
+    validate: |capacity, _| validate_capacity(capacity),
+    validate_update: |new, old, _| {
+        let mut errors = validate_capacity(new);
+        let fixed = ["nodeTopology", "storageClassName"];
+        errors.extend(fixed.into_iter().filter_map(|field| immutable(new, old, field)));
         errors
     },
-    validate_update: |new, old, _| {
-        ["nodeTopology", "storageClassName"].into_iter().filter_map(|field| immutable(new, old, field)).collect()
-    },
     unconditional_update: false,
+    whole_again: true,
     ..Strategy::PLAIN
 };
+
+fn validate_capacity(capacity: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let class = capacity.text("storageClassName");
+    errors.extend(check::faults("storageClassName", class, names::dns_subdomain(class)));
+    if let Some(amount) = quantity(capacity.at("capacity")).filter(|amount| amount.signum() < 0) {
+        let detail = "must be greater than or equal to 0";
+        errors.push(FieldError::invalid("capacity", amount.to_string(), detail));
+    }
+    if capacity.has("nodeTopology") {
+        errors.extend(selectors::validate(capacity.at("nodeTopology"), "nodeTopology"));
+    }
+    errors
+}
 
 const ATTACHMENT: Strategy = Strategy {
     prepare_create: |attachment, _| {
@@ -278,6 +286,7 @@ const ATTACHMENT: Strategy = Strategy {
         errors
     },
     unconditional_update: false,
+    whole_again: true,
     ..Strategy::WITH_STATUS
 };
 
@@ -321,6 +330,7 @@ const ATTRIBUTES_CLASS: Strategy = Strategy {
         errors.extend(attributes(new));
         errors
     },
+    whole_again: true,
     ..Strategy::PLAIN
 };
 

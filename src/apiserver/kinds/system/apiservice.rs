@@ -22,6 +22,7 @@ pub const STRATEGY: Strategy = Strategy {
     unconditional_update: false,
     any_finalizer: true,
     subresources: &[Subresource { validate: |new, _, _| validate_status(new), ..lifecycle::STATUS }],
+    whole_again: true,
     ..Strategy::WITH_STATUS
 };
 

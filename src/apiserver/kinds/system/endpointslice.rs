@@ -29,6 +29,7 @@ pub const STRATEGY: Strategy = Strategy {
         errors.extend(declared_immutable(new, old, "addressType"));
         errors
     },
+    whole_again: true,
     ..Strategy::WITH_GENERATION
 };
 

@@ -18,6 +18,7 @@ pub const SCHEMA: Strategy = Strategy {
     defaults: |schema, _| fill(schema, &[("spec.matchingPrecedence", NonZero(1000))]),
     validate: |schema, _| validate_schema(schema),
     validate_update: |new, _, _| validate_schema(new),
+    whole_again: true,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -39,6 +40,7 @@ pub const LEVEL: Strategy = Strategy {
     },
     validate: |level, _| validate_level(level),
     validate_update: |new, _, _| validate_level(new),
+    whole_again: true,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 

@@ -62,5 +62,6 @@ const RUNTIME_CLASS: Strategy = Strategy {
     },
     validate_update: |new, old, _| declared_immutable(new, old, "handler").into_iter().collect(),
     unconditional_update: false,
+    whole_again: true,
     ..Strategy::PLAIN
 };

@@ -9,7 +9,7 @@ use super::super::super::print::{self, json_text};
 use super::super::super::selection::{self, Selection};
 use super::super::super::write::{self, MERGE, Writing};
 use super::{LAST_APPLIED, with_last_applied};
-use crate::api::{meta, yaml_writer};
+use crate::api::{meta, yaml};
 
 const VIEW: &[Flag] = &[short("output", 'o', Kind::Text("yaml"), "yaml or json")];
 const SET: &[Flag] = &[long("create-annotation", Kind::Bool(false), "Also where there is none yet")];
@@ -48,11 +48,7 @@ async fn view(call: &Invocation) -> Result {
             continue;
         };
         let value: Value = serde_json::from_str(text).map_err(|fault| Failure::new(fault.to_string()))?;
-        call.out(if output == "json" {
-            json_text(&value).replace("    ", "  ")
-        } else {
-            yaml_writer::to_string(&value)
-        });
+        call.out(if output == "json" { json_text(&value).replace("    ", "  ") } else { yaml::to_string(&value) });
     }
     Ok(())
 }

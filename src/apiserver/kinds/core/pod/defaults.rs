@@ -78,6 +78,11 @@ pub fn pod_spec(spec: &mut Value) {
     for field in ["schedulingGroup", "evictionResponders"] {
         drop_at(spec, field);
     }
+    for list in CONTAINER_LISTS {
+        for container in items_mut(spec, list) {
+            drop_at(container, "lifecycle.stopSignal");
+        }
+    }
     fill(spec, POD_SPEC);
     let host_network = spec.flag("hostNetwork");
     for list in CONTAINER_LISTS {

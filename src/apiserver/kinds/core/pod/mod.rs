@@ -15,6 +15,7 @@ pub mod projected;
 pub mod scheduling;
 pub mod security;
 pub mod spec;
+pub mod status;
 pub mod update;
 pub mod volume_sources;
 pub mod volumes;
@@ -24,7 +25,7 @@ pub mod windows;
 use serde_json::{Value, json};
 
 use crate::api::meta;
-use crate::apiserver::kinds::json::{Json, copy, drop_at, items_mut, put};
+use crate::apiserver::kinds::json::{Json, copy, items_mut, put};
 use crate::apiserver::kinds::lifecycle;
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, metadata};
 
@@ -49,11 +50,12 @@ pub const STRATEGY: Strategy = Strategy {
         "status.nominatedNodeName",
     ],
     subresources: &[
-        Subresource { name: "status", prepare: prepare_status, validate: |_, _, _| Vec::new() },
+        Subresource { name: "status", prepare: prepare_status, validate: status::validate },
         Subresource { name: "ephemeralcontainers", prepare: prepare_ephemeral, validate: update::ephemeral_containers },
         Subresource { name: "resize", prepare: prepare_resize, validate: update::resize },
     ],
     grace_seconds,
+    whole_again: true,
     ..Strategy::PLAIN
 };
 
@@ -74,11 +76,6 @@ fn prepare_create(pod: &mut Value, context: &Context) {
     put(pod, "status", json!({"phase": "Pending", "qosClass": qos}));
     meta::set_generation(pod, 1);
     annotations::app_armor_fields(pod);
-    for list in defaults::CONTAINER_LISTS {
-        for container in items_mut(pod.get_mut("spec").unwrap_or(&mut Value::Null), list) {
-            drop_at(container, "lifecycle.stopSignal");
-        }
-    }
     if !pod.items("spec.schedulingGates").is_empty() {
         let condition = json!({
             "type": "PodScheduled", "status": "False", "lastProbeTime": null,
@@ -101,9 +98,15 @@ fn prepare_update(new: &mut Value, old: &Value, _: &Context) {
 
 fn prepare_status(new: &mut Value, old: &Value, context: &Context) {
     lifecycle::only_status(new, old, context);
-    let qos = old.at("status.qosClass").clone();
-    if !qos.is_null() {
-        put(new, "status.qosClass", qos);
+    if new.text("status.qosClass").is_empty() && old.has("status.qosClass") {
+        copy(new, old, "status.qosClass");
+    }
+    // A client that does not know these would take them away without meaning to.
+    for field in ["resourceClaimStatuses", "extendedResourceClaimStatus", "nodeAllocatableResourceClaimStatuses"] {
+        let path = format!("status.{field}");
+        if !new.has(&path) && old.has(&path) {
+            copy(new, old, &path);
+        }
     }
 }
 

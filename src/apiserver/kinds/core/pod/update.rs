@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::{containers, spec};
+use crate::api::go_values::{Part, difference};
 use crate::apiserver::kinds::core::resources;
 use crate::apiserver::kinds::json::{Json, copy, items_mut, put};
 use crate::apiserver::kinds::{Context, FieldError, check};
@@ -53,13 +54,14 @@ pub fn validate_pod(new: &Value, old: &Value) -> Vec<FieldError> {
         errors.extend(super::gated::changes(&mut allowed, old));
     }
     if allowed.at("spec") != old.at("spec") {
-        errors.push(FieldError::forbidden("spec", format!("{IMMUTABLE}\n")));
+        let change = difference("io.k8s.api.core.v1.PodSpec", &Part::Whole, old.at("spec"), allowed.at("spec"));
+        errors.push(FieldError::forbidden("spec", format!("{IMMUTABLE}\n{change}")));
     }
     errors
 }
 
 /// Annotations that may not come, go or change.
-fn annotation_changes(new: &Value, old: &Value) -> Vec<FieldError> {
+pub fn annotation_changes(new: &Value, old: &Value) -> Vec<FieldError> {
     const MIRROR: &str = "kubernetes.io/config.mirror";
     const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
     let (now, was) = (new.at("metadata.annotations"), old.at("metadata.annotations"));
@@ -142,9 +144,10 @@ pub fn ephemeral_containers(new: &Value, old: &Value, _: &Context) -> Vec<FieldE
                 ));
             }
             Some(now) if now != was => {
+                let change = difference("io.k8s.api.core.v1.EphemeralContainer", &Part::Whole, was, now);
                 errors.push(FieldError::forbidden(
                     path,
-                    format!("existing ephemeral containers {:?} may not be changed\n", was.text("name")),
+                    format!("existing ephemeral containers {:?} may not be changed\n{change}", was.text("name")),
                 ));
             }
             Some(_) => {}

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{projected, volume_sources};
 use crate::apiserver::kinds::core::resources::quantity;
 use crate::apiserver::kinds::json::Json;
-use crate::apiserver::kinds::{FieldError, check, names};
+use crate::apiserver::kinds::{FieldError, check, metadata, names};
 
 /// Every source, in the order they are looked at: its field, and how errors about it spell the field.
 const SOURCES: &[(&str, &str)] = &[
@@ -157,35 +157,8 @@ fn ephemeral(source: &Value, path: &str) -> Vec<FieldError> {
         return vec![FieldError::required(path, "")];
     }
     let meta = source.at("volumeClaimTemplate.metadata");
-    let mut errors = crate::apiserver::kinds::metadata::labels(meta.at("labels"), &format!("{path}.metadata.labels"));
-    let annotations = format!("{path}.metadata.annotations");
-    errors.extend(crate::apiserver::kinds::metadata::annotations(meta.at("annotations"), &annotations));
-    for (field, _) in meta.as_object().into_iter().flatten().filter(|(_, value)| !empty(value)) {
-        if !["labels", "annotations"].contains(&field.as_str()) {
-            errors.push(FieldError::forbidden(format!("{path}.metadata.{}", go_name(field)), "cannot be set"));
-        }
-    }
+    let mut errors = metadata::of_template(meta, &format!("{path}.metadata"));
     let spec = source.at("volumeClaimTemplate.spec");
     errors.extend(crate::apiserver::kinds::core::persistentvolumeclaim::validate_spec(spec, &format!("{path}.spec")));
     errors
-}
-
-/// A JSON field as the Go field of the same name reads with a small first letter (`uid` is `UID`).
-fn go_name(field: &str) -> &str {
-    match field {
-        "uid" => "uID",
-        "selfLink" => "selfLink",
-        other => other,
-    }
-}
-
-/// Whether Go has nothing there: no value, or a list or map that is not even empty.
-fn empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Number(number) => number.as_i64() == Some(0),
-        Value::Bool(flag) => !flag,
-        _ => false,
-    }
 }

@@ -1,0 +1,45 @@
+//! `format.dns1123Label().validate(text)`: the formats that an expression can ask about by name.
+//!
+//! In: a text. Out: what is wrong with it, in the words that Kubernetes' own validation has.
+//! Source: `k8s.io/apiserver/pkg/cel/library/format.go`.
+
+use crate::api::custom::format::is_valid;
+use crate::api::names::{self, Faults, NameRule};
+
+const FORMATS: &[(&str, fn(&str) -> Faults)] = &[
+    ("dns1123Label", |text| NameRule::Label.check(text, false)),
+    ("dns1123Subdomain", |text| NameRule::Subdomain.check(text, false)),
+    ("dns1035Label", |text| names::dns_1035_label(text)),
+    ("qualifiedName", names::qualified_name),
+    ("dns1123LabelPrefix", |text| NameRule::Label.check(text, true)),
+    ("dns1123SubdomainPrefix", |text| NameRule::Subdomain.check(text, true)),
+    ("dns1035LabelPrefix", |text| match text.strip_suffix('-') {
+        Some(start) => names::dns_1035_label(&format!("{start}a")),
+        None => names::dns_1035_label(text),
+    }),
+    ("labelValue", names::label_value),
+    ("uri", |text| by_form(text, "uri", &format!("parse {text:?}: invalid URI for request"))),
+    ("uuid", |text| by_form(text, "uuid", "does not match the UUID format")),
+    ("byte", |text| by_form(text, "byte", "invalid base64")),
+    ("date", |text| by_form(text, "date", "invalid date")),
+    ("datetime", |text| by_form(text, "datetime", "invalid datetime")),
+];
+
+fn by_form(text: &str, form: &str, fault: &str) -> Faults {
+    if is_valid(form, text) { Vec::new() } else { vec![fault.to_string()] }
+}
+
+/// The formats' names, in order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|(name, _)| *name)
+}
+
+/// The place of a format.
+pub fn place(name: &str) -> Option<usize> {
+    names().position(|known| known == name)
+}
+
+/// What is wrong with a text of the format at `place`.
+pub fn faults(place: usize, text: &str) -> Faults {
+    FORMATS.get(place).map_or_else(Vec::new, |(_, check)| check(text))
+}

@@ -1,0 +1,329 @@
+//! An object as Go prints the server's own types: every field there, under its Go name, zero or not.
+//!
+//! Kubernetes shows what a refused update would have changed by writing both objects this way and
+//! taking the difference. The server's internal types have the fields of the API's, in their order,
+//! and no JSON tags: the name is the Go name and nothing is left out. The types of `meta/v1` keep
+//! their tags, and a field `metadata` is embedded.
+//! In: two values of one definition. Out: a unified diff of their JSON, indented by one. Or one value, which an
+//! error shows.
+
+use serde_json::Value;
+
+use super::line_diff;
+use super::resource::parse_api_version;
+use super::schema::{Field, Schema, Type};
+
+/// Which part of a definition is compared.
+pub enum Part<'a> {
+    /// All of it.
+    Whole,
+    /// Some fields of it.
+    Fields(&'a dyn Fn(&str) -> bool),
+}
+
+/// Go names that are not the JSON name with a capital, and in which definitions (empty: in all).
+const NAMES: &[(&str, &str, &str)] = &[
+    ("apiGroup", "APIGroup", ""),
+    ("apiGroups", "APIGroups", ""),
+    ("apiVersion", "APIVersion", ""),
+    ("apiVersions", "APIVersions", ""),
+    ("awsElasticBlockStore", "AWSElasticBlockStore", ""),
+    ("bool", "BoolValue", ".DeviceAttribute"),
+    ("bools", "BoolValues", ".DeviceAttribute"),
+    ("caBundle", "CABundle", ""),
+    ("cel", "CEL", ""),
+    ("cephfs", "CephFS", ""),
+    ("chapAuthDiscovery", "DiscoveryCHAPAuth", ""),
+    ("chapAuthSession", "SessionCHAPAuth", ""),
+    ("cidr", "CIDR", ""),
+    ("cidrs", "CIDRs", ""),
+    ("csi", "CSI", ""),
+    ("diskURI", "DataDiskURI", ""),
+    ("dnsConfig", "DNSConfig", ""),
+    ("dnsPolicy", "DNSPolicy", ""),
+    ("endpoints", "EndpointsName", ".Glusterfs"),
+    ("fc", "FC", ""),
+    ("fsGroup", "FSGroup", ""),
+    ("fsGroupChangePolicy", "FSGroupChangePolicy", ""),
+    ("fsGroupPolicy", "FSGroupPolicy", ""),
+    ("fsType", "FSType", ""),
+    ("gcePersistentDisk", "GCEPersistentDisk", ""),
+    ("gid", "GID", ""),
+    ("gmsaCredentialSpec", "GMSACredentialSpec", ""),
+    ("gmsaCredentialSpecName", "GMSACredentialSpecName", ""),
+    ("grpc", "GRPC", ""),
+    ("http", "HTTP", ""),
+    ("httpGet", "HTTPGet", ""),
+    ("httpHeaders", "HTTPHeaders", ""),
+    ("image", "RBDImage", ".RBD"),
+    ("int", "IntValue", ".DeviceAttribute"),
+    ("ints", "IntValues", ".DeviceAttribute"),
+    ("ip", "IP", ""),
+    ("ipBlock", "IPBlock", ""),
+    ("ipFamilies", "IPFamilies", ""),
+    ("ipFamilyPolicy", "IPFamilyPolicy", ""),
+    ("ipMode", "IPMode", ""),
+    ("ips", "IPs", ""),
+    ("iqn", "IQN", ""),
+    ("iscsi", "ISCSI", ""),
+    ("iscsiInterface", "ISCSIInterface", ""),
+    ("jsonPatch", "JSONPatch", ""),
+    ("monitors", "CephMonitors", ".RBD"),
+    ("nfs", "NFS", ""),
+    ("os", "OS", ""),
+    ("osImage", "OSImage", ""),
+    ("pdName", "PDName", ""),
+    ("pool", "RBDPool", ".RBD"),
+    ("qosClass", "QOSClass", ""),
+    ("rbd", "RBD", ""),
+    ("seLinuxChangePolicy", "SELinuxChangePolicy", ""),
+    ("seLinuxMount", "SELinuxMount", ""),
+    ("seLinuxOptions", "SELinuxOptions", ""),
+    ("serviceAccount", "DeprecatedServiceAccount", ".PodSpec"),
+    ("sslEnabled", "SSLEnabled", ""),
+    ("storageos", "StorageOS", ""),
+    ("string", "StringValue", ".DeviceAttribute"),
+    ("strings", "StringValues", ".DeviceAttribute"),
+    ("tcpSocket", "TCPSocket", ""),
+    ("tls", "TLS", ""),
+    ("ttlSecondsAfterFinished", "TTLSecondsAfterFinished", ""),
+    ("tty", "TTY", ""),
+    ("uid", "UID", ""),
+    ("url", "URL", ""),
+    ("user", "RadosUser", ".RBD"),
+    ("version", "VersionValue", ".DeviceAttribute"),
+    ("versions", "VersionValues", ".DeviceAttribute"),
+    ("wwids", "WWIDs", ""),
+];
+
+/// What changes from `old` to `new`, both of the definition with this OpenAPI name.
+pub fn difference(definition: &str, part: &Part, old: &Value, new: &Value) -> String {
+    let Some(schema) = Schema::builtin(definition) else { return String::new() };
+    line_diff::unified(&print(&schema, part, old), &print(&schema, part, new))
+}
+
+/// The value at `path` of an object, as an error shows it that comes from rules over the server's own types:
+/// all on one line. The object says its kind.
+pub fn shown(object: &Value, path: &str) -> Option<String> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (group, version) = parse_api_version(text("apiVersion"));
+    let whole = Schema::of_kind(group, version, text("kind"))?;
+    let (mut schema, mut value, mut pointer) = (&*whole, object, false);
+    for key in path.split('.') {
+        let field = schema.field(key)?;
+        (schema, pointer) = (field.schema(), field.pointer);
+        value = value.get(key).unwrap_or(&Value::Null);
+    }
+    let mut printer = Printer { text: String::new(), depth: None };
+    printer.value(schema, value, pointer);
+    Some(printer.text)
+}
+
+/// A value of the definition with this OpenAPI name, shown in the same way.
+pub fn value_of(definition: &str, value: &Value) -> Option<String> {
+    let schema = Schema::builtin(definition)?;
+    let mut printer = Printer { text: String::new(), depth: None };
+    printer.value(&schema, value, false);
+    Some(printer.text)
+}
+
+fn print(schema: &Schema, part: &Part, value: &Value) -> String {
+    let mut printer = Printer { text: String::new(), depth: Some(0) };
+    match part {
+        Part::Whole => printer.structure(schema, value, &|_| true),
+        Part::Fields(keep) => printer.structure(schema, value, keep),
+    }
+    printer.text
+}
+
+struct Printer {
+    text: String,
+    /// How far lines are indented; `None`: all on one line.
+    depth: Option<usize>,
+}
+
+impl Printer {
+    fn value(&mut self, schema: &Schema, value: &Value, pointer: bool) {
+        let zero = if pointer { "null" } else { zero(schema.kind()) };
+        match (schema.kind(), value) {
+            (Type::Object, Value::Null) if pointer => self.text += "null",
+            (Type::Object, _) => self.structure(schema, value, &|_| true),
+            (_, Value::Null) => self.text += zero,
+            (Type::List, _) => self.list(schema, value),
+            (Type::Map, _) => self.map(schema, value),
+            _ => self.scalar(value),
+        }
+    }
+
+    fn structure(&mut self, schema: &Schema, value: &Value, keep: &dyn Fn(&str) -> bool) {
+        let mut empty = true;
+        self.open('{');
+        self.fields(schema, value, keep, &mut empty);
+        self.close('}', empty);
+    }
+
+    fn fields(&mut self, schema: &Schema, value: &Value, keep: &dyn Fn(&str) -> bool, empty: &mut bool) {
+        for field in schema.fields().iter().filter(|field| keep(&field.name)) {
+            let inner = value.get(&*field.name).unwrap_or(&Value::Null);
+            let tagged = schema.name().is_some_and(|name| name.contains("meta.v1."));
+            if field.schema().name().is_some_and(|name| name.ends_with(".ObjectMeta")) {
+                self.fields(field.schema(), inner, &|_| true, empty);
+                continue;
+            }
+            if tagged && left_out(field, inner) {
+                continue;
+            }
+            self.next(empty);
+            let name = if tagged { field.name.to_string() } else { go_name(schema, &field.name) };
+            self.text += &format!("\"{name}\":");
+            self.space();
+            self.value(field.schema(), inner, field.pointer);
+        }
+    }
+
+    fn list(&mut self, schema: &Schema, value: &Value) {
+        let mut empty = true;
+        self.open('[');
+        for item in value.as_array().into_iter().flatten() {
+            self.next(&mut empty);
+            match schema.items() {
+                Some(items) => self.value(items, item, false),
+                None => self.scalar(item),
+            }
+        }
+        self.close(']', empty);
+    }
+
+    fn map(&mut self, schema: &Schema, value: &Value) {
+        let mut entries: Vec<(&String, &Value)> = value.as_object().into_iter().flatten().collect();
+        entries.sort_by_key(|(key, _)| *key);
+        let mut empty = true;
+        self.open('{');
+        for (key, inner) in entries {
+            self.next(&mut empty);
+            self.scalar(&Value::String(key.clone()));
+            self.text.push(':');
+            self.space();
+            match schema.values() {
+                Some(values) => self.value(values, inner, false),
+                None => self.scalar(inner),
+            }
+        }
+        self.close('}', empty);
+    }
+
+    /// JSON on one line, with the characters escaped that Go keeps out of web pages.
+    fn scalar(&mut self, value: &Value) {
+        for character in value.to_string().chars() {
+            match character {
+                '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => self.text += &format!("\\u{:04x}", character as u32),
+                plain => self.text.push(plain),
+            }
+        }
+    }
+
+    fn open(&mut self, bracket: char) {
+        self.text.push(bracket);
+        self.depth = self.depth.map(|depth| depth + 1);
+    }
+
+    fn space(&mut self) {
+        if self.depth.is_some() {
+            self.text.push(' ');
+        }
+    }
+
+    fn next(&mut self, empty: &mut bool) {
+        if !std::mem::replace(empty, false) {
+            self.text.push(',');
+        }
+        self.line();
+    }
+
+    fn close(&mut self, bracket: char, empty: bool) {
+        self.depth = self.depth.map(|depth| depth - 1);
+        if !empty {
+            self.line();
+        }
+        self.text.push(bracket);
+    }
+
+    fn line(&mut self) {
+        if let Some(depth) = self.depth {
+            self.text.push('\n');
+            self.text.extend(std::iter::repeat_n(' ', depth));
+        }
+    }
+}
+
+fn zero(kind: Type) -> &'static str {
+    match kind {
+        Type::Boolean => "false",
+        Type::Int32 | Type::Int64 | Type::Number | Type::IntOrString => "0",
+        Type::String => "\"\"",
+        Type::Quantity => "\"0\"",
+        Type::Duration => "\"0s\"",
+        _ => "null",
+    }
+}
+
+fn left_out(field: &Field, value: &Value) -> bool {
+    let empty = match value {
+        Value::Null => field.schema().kind() != Type::Object || field.pointer || field.omitzero,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty() && field.schema().kind() == Type::Map,
+        Value::String(text) => text.is_empty() && !field.pointer,
+        _ => false,
+    };
+    empty && (field.omitempty || field.omitzero)
+}
+
+fn go_name(schema: &Schema, name: &str) -> String {
+    let owner = schema.name().unwrap_or_default();
+    let known = NAMES.iter().find(|(json, _, part)| *json == name && owner.contains(part));
+    known.map(|(_, go, _)| go.to_string()).unwrap_or_else(|| {
+        let mut letters = name.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_claim_that_grows_shows_the_line_among_its_neighbours() {
+        let claim =
+            |size: &str| json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}});
+        assert_eq!(
+            difference("io.k8s.api.core.v1.PersistentVolumeClaimSpec", &Part::Whole, &claim("1Gi"), &claim("2Gi")),
+            "@@ -6,7 +6,7 @@\n  \"Resources\": {\n   \"Limits\": null,\n   \"Requests\": {\n-   \"storage\": \"1Gi\"\n+   \"storage\": \"2Gi\"\n   }\n  },\n  \"VolumeName\": \"\",\n"
+        );
+    }
+
+    #[test]
+    fn the_types_of_metadata_keep_their_tags() {
+        let selector = json!({"accessModes": [], "selector": {"matchLabels": {"a": "<b>"}}});
+        let schema = Schema::builtin("io.k8s.api.core.v1.PersistentVolumeClaimSpec").expect("a definition");
+        let text = print(&schema, &Part::Fields(&|name| name == "accessModes" || name == "selector"), &selector);
+        assert_eq!(
+            text,
+            "{\n \"AccessModes\": [],\n \"Selector\": {\n  \"matchLabels\": {\n   \"a\": \"\\u003cb\\u003e\"\n  }\n }\n}"
+        );
+    }
+
+    #[test]
+    fn an_error_shows_the_servers_own_type_on_one_line() {
+        let event = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "related": {"kind": "Pod"}});
+        let related =
+            r#"{"Kind":"Pod","Namespace":"","Name":"","UID":"","APIVersion":"","ResourceVersion":"","FieldPath":""}"#;
+        assert_eq!(shown(&event, "related").as_deref(), Some(related));
+        let template = json!({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaimTemplate",
+            "spec": {"metadata": {"labels": {"a": "b"}}, "spec": {"devices": {}}}});
+        let spec = r#"{"labels":{"a":"b"},"Spec":{"Devices":{"Requests":null,"Constraints":null,"Config":null}}}"#;
+        assert_eq!(shown(&template, "spec").as_deref(), Some(spec));
+        let class = json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass"});
+        assert_eq!(shown(&class, "spec.controller").as_deref(), Some("\"\""));
+    }
+}
