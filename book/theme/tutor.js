@@ -7,12 +7,14 @@ import { copyCommandsOnly } from "./console.js";
 import { dressExercises } from "./exercises.js";
 import { showProgress } from "./progress.js";
 import { showCluster } from "./cluster.js";
+import { makeReadable } from "./readable.js";
 import { showQuizzes } from "./quiz.js";
 import { showQuorums } from "./quorum.js";
 import { showTraces } from "./trace.js";
 
 copyCommandsOnly();
 showQuorums();
+makeReadable();
 try {
   const course = await get("exercises");
   showProgress(course);

@@ -1,11 +1,11 @@
 //! `tutor dev check`: for authors; proves every exercise on a fresh playground of its own.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use futures::future;
 use futures::stream::{self, StreamExt};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -21,7 +21,7 @@ use crate::state::Playground;
 
 /// How long a playground may take to say that it is ready.
 const READY: Duration = Duration::from_secs(30);
-/// Exercises proven side by side; most of the time each waits for its cluster to settle.
+/// Playgrounds side by side; most of the time each waits for its cluster to settle.
 const SIDE_BY_SIDE: usize = 8;
 /// Each exercise is proven so often, each time on a playground of its own.
 const ROUNDS: usize = 2;
@@ -52,19 +52,26 @@ impl Dev {
             true => catalogue.iter().collect(),
             false => names.iter().map(|name| catalogue.find(name)).collect::<Result<_>>()?,
         };
-        let proofs = exercises.into_iter().map(|exercise| async move { (exercise, prove_one(exercise).await) });
-        let mut proofs = stream::iter(proofs).buffer_unordered(SIDE_BY_SIDE);
+        // The longest first, so that none of them is alone at the end.
+        let mut units: Vec<(&Exercise, usize)> =
+            exercises.iter().flat_map(|exercise| (1..=ROUNDS).map(|round| (*exercise, round))).collect();
+        units.sort_by_key(|(exercise, _)| std::cmp::Reverse(prove::waits(exercise)));
+        let rounds =
+            units.into_iter().map(|(exercise, round)| async move { (exercise, prove_round(exercise, round).await) });
+        let mut rounds = stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
+        let mut proven: BTreeMap<&str, Vec<Result<Vec<Trial>>>> = BTreeMap::new();
         let mut all_hold = true;
-        while let Some((exercise, proof)) = proofs.next().await {
-            all_hold &= print(exercise, proof, verbose, out).map_err(closed_output)?;
+        while let Some((exercise, round)) = rounds.next().await {
+            let done = proven.entry(&exercise.name).or_default();
+            done.push(round);
+            if done.len() == ROUNDS {
+                let proof = std::mem::take(done).into_iter().collect::<Result<Vec<_>>>();
+                all_hold &=
+                    print(exercise, proof.map(|rounds| rounds.concat()), verbose, out).map_err(closed_output)?;
+            }
         }
         Ok(if all_hold { Outcome::Done } else { Outcome::NotYet })
     }
-}
-
-async fn prove_one(exercise: &Exercise) -> Result<Vec<Trial>> {
-    let rounds = future::try_join_all((1..=ROUNDS).map(|round| prove_round(exercise, round))).await?;
-    Ok(rounds.concat())
 }
 
 async fn prove_round(exercise: &Exercise, round: usize) -> Result<Vec<Trial>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::action::Performer;
 use super::check::{Report, check};
-use super::exercise::{Action, Exercise};
+use super::exercise::{Action, Exercise, Patience, Step};
 use super::lifecycle;
 use super::observer::Observer;
 use super::target::Target;
@@ -43,6 +43,16 @@ pub async fn prove(target: &Target, exercise: &Exercise, round: usize) -> Result
         trials.push(try_one(target, exercise, name, &mutant.actions, Expected::FailureAt(&mutant.fails)).await?);
     }
     Ok(trials)
+}
+
+/// How long the trials of an exercise wait, as far as its steps tell: for an order, not a promise.
+pub fn waits(exercise: &Exercise) -> Duration {
+    let step = |step: &Step| {
+        let to_the_end = if step.patience == Patience::ToTheEnd { step.within.0 } else { Duration::ZERO };
+        to_the_end + step.stays.map_or(Duration::ZERO, |stays| stays.0)
+    };
+    let trials = u32::try_from(exercise.solutions.len() + exercise.mutants.len()).unwrap_or(u32::MAX);
+    exercise.steps.iter().map(step).sum::<Duration>().saturating_mul(trials)
 }
 
 enum Expected<'a> {

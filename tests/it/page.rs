@@ -167,7 +167,6 @@ async fn pages_come_with_their_type_a_tag_and_a_policy() {
         ("/", "text/html; charset=utf-8"),
         ("/theme/tutor.js", "text/javascript; charset=utf-8"),
         ("/css/print.css", ""),
-        ("/fonts/OPEN-SANS-LICENSE.txt", "text/plain; charset=utf-8"),
     ] {
         let response = play.page(path).await;
         assert!(media.is_empty() || header(&response, "content-type") == media, "{path}: {:?}", response.headers());
