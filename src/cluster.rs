@@ -32,13 +32,17 @@ use crate::controllers::csr_signing::Signer;
 use crate::controllers::{self, Selection};
 use crate::error::{Error, Result};
 use crate::etcd::{self, Etcd, Store};
-use crate::kubelet::runtime::native::{self, Host};
+use crate::kubelet::runtime::native;
 use crate::kubelet::runtime::simulated::Simulated;
 use crate::kubelet::{self, Kubelet, NodeConfig};
 use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::state;
 use crate::tasks::TaskGroup;
+
+mod machine;
+
+use machine::Machine;
 
 /// How long the store may take to close once everything that writes has stopped.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
@@ -126,7 +130,7 @@ struct Parts {
     scheduler: Option<Scheduler>,
     nodes: Arc<Nodes>,
     /// The computer behind all nodes, where containers are real.
-    host: Option<Arc<Host>>,
+    machine: Option<Machine>,
     switches: Switches,
     admin_token: String,
     /// The loops and nodes; then what they talk to; then what that writes to. Stopped in this order.
@@ -183,9 +187,20 @@ impl Cluster {
             let client = as_user("system:kube-scheduler", &[], "kube-scheduler");
             Scheduler::start(client, clock, &workers, switches.get(SCHEDULER))
         });
-        let host = native_host(&options, &serving).await?;
-        let parts =
-            Parts { options, api, authority, scheduler, nodes, host, switches, admin_token, workers, serving, storing };
+        let machine = machine::start(&options, &serving).await?;
+        let parts = Parts {
+            options,
+            api,
+            authority,
+            scheduler,
+            nodes,
+            machine,
+            switches,
+            admin_token,
+            workers,
+            serving,
+            storing,
+        };
         let cluster = Cluster(Arc::new(parts));
         for index in 0..cluster.0.options.nodes {
             cluster.power_on(NodeConfig::numbered(index.into()))?;
@@ -210,8 +225,8 @@ impl Cluster {
         let name = config.name.clone();
         let client = client_as(&self.0.api, &format!("system:node:{name}"), &["system:nodes"], "kubelet");
         let clock = self.0.options.clock;
-        let runtime: Arc<dyn kubelet::runtime::Runtime> = match &self.0.host {
-            Some(host) => native_node(host, &config, &self.0.options)?,
+        let runtime: Arc<dyn kubelet::runtime::Runtime> = match &self.0.machine {
+            Some(machine) => machine.node(&config)?,
             None => Arc::new(Simulated::new(clock)),
         };
         let kubelet = Kubelet::start(config, client, runtime, clock, &self.0.workers);
@@ -284,8 +299,8 @@ impl Cluster {
     /// How many nodes there are, and what runs containers and why.
     pub fn status(&self) -> Value {
         let (runtime, reason) = self.0.options.runtime.settle();
-        let reason = match &self.0.host {
-            Some(host) => format!("{reason}; {}", host.limits_said()),
+        let reason = match &self.0.machine {
+            Some(machine) => format!("{reason}; {}", machine.host.limits_said()),
             None => reason.to_owned(),
         };
         json!({"nodes": self.0.options.nodes, "runtime": runtime.to_string(), "runtimeReason": reason})
@@ -338,7 +353,7 @@ impl Cluster {
         match (power, kubelet.is_off()) {
             (Power::Off, false) => {
                 kubelet.power_off();
-                self.0.host.iter().for_each(|host| host.power_off(node));
+                self.0.machine.iter().for_each(|machine| machine.host.power_off(node));
             }
             (Power::On, true) => self.power_on(kubelet.config().clone())?,
             _ => return Err(Error::new(format!("{node} is {power} already"), "")),
@@ -350,8 +365,8 @@ impl Cluster {
     pub async fn stop(&self, limit: Duration) -> bool {
         let clock = self.0.options.clock;
         let worked = self.0.workers.shutdown(clock, limit / 2).await;
-        if let Some(host) = &self.0.host {
-            host.stop().await;
+        if let Some(machine) = &self.0.machine {
+            machine.host.stop().await;
         }
         let served = self.0.serving.shutdown(clock, limit / 4).await;
         let stored = self.0.storing.shutdown(clock, CLOSE_LIMIT.max(limit / 4)).await;
@@ -359,37 +374,12 @@ impl Cluster {
     }
 }
 
-/// Where native containers keep what they have, inside the state folder.
-const NATIVE: &str = "native";
+/// Where images are kept inside the state folder: the registry's folder, as their content is the same.
+pub const REGISTRY: &str = "registry";
 
 /// What stands in the way of native containers on this machine: what it is, and the command that mends it.
 pub fn native_obstacles() -> Vec<(&'static str, &'static str)> {
     native::doctor::obstacles()
-}
-
-/// The computer behind the nodes, if containers are to be real.
-async fn native_host(options: &Options, tasks: &TaskGroup) -> Result<Option<Arc<Host>>> {
-    match (&options.store, options.runtime.settle().0) {
-        (StoreIn::Folder(folder), Runtime::Native) => {
-            let host = Host::start(native::host::Options::new(folder.join(NATIVE), options.clock), tasks).await?;
-            Ok(Some(Arc::new(host)))
-        }
-        (StoreIn::Memory, Runtime::Native) => {
-            Err(Error::new("native containers need a state folder", "this cluster keeps its state in memory"))
-        }
-        (_, Runtime::Auto | Runtime::Simulated) => Ok(None),
-    }
-}
-
-fn native_node(host: &Arc<Host>, config: &NodeConfig, options: &Options) -> Result<Arc<dyn kubelet::runtime::Runtime>> {
-    let folder = match &options.store {
-        StoreIn::Folder(folder) => folder.join(NATIVE).join("images"),
-        StoreIn::Memory => PathBuf::from(NATIVE),
-    };
-    let images = native::borrowed::Borrowed::new(&folder)
-        .map_err(|fault| Error::new("there are no images for native containers", fault.to_string()))?;
-    let place = native::host::Place { node: &config.name, pod_cidr: &config.pod_cidr, address: &config.address };
-    host.node(&place, Arc::new(images))
 }
 
 /// Lends the authority's signature, but not its key, to the loop that signs requests.

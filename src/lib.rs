@@ -1,7 +1,7 @@
 //! tutor: a book about Kubernetes and the small, real control plane it is read beside.
 //!
 //! The rooms, from the bottom up; a room uses the rooms under it and no other (`tests/tidy.rs`):
-//! `clock`, `error`, `tasks`, `state`, `listen` → `api` → `etcd` → `registry` → `apiserver` →
+//! `clock`, `error`, `tasks`, `state`, `listen`, `programs` → `api` → `etcd` → `registry`, `images` → `apiserver` →
 //! `client` → `network` → `kubelet`, `controllers`, `scheduler`, `kubectl` → `cluster` →
 //! `course`, `web` → `cli`.
 
@@ -15,10 +15,12 @@ pub mod controllers;
 pub mod course;
 pub mod error;
 pub mod etcd;
+pub mod images;
 pub mod kubectl;
 pub mod kubelet;
 pub mod listen;
 pub mod network;
+pub mod programs;
 pub mod registry;
 pub mod scheduler;
 pub mod state;

@@ -22,6 +22,7 @@ mod dev;
 mod doctor;
 mod etcd;
 mod hint;
+mod image;
 mod init;
 mod kubectl;
 mod list;
@@ -91,6 +92,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// The images on this machine: fetch, send, load, save, look inside
+    Image(image::Image),
     /// For authors: prove the exercises
     Dev(dev::Dev),
     /// Print a completion script for your shell
@@ -148,6 +151,7 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Some(Command::Controllers(controllers)) => one_thread()?.block_on(controllers.run(&state, &mut out)),
         Some(Command::Trace(trace)) => one_thread()?.block_on(trace.run(&state, &mut out)),
         Some(Command::Etcd(etcd)) => one_thread()?.block_on(etcd.run(&state, &mut out)),
+        Some(Command::Image(image)) => many_threads()?.block_on(image.run(&state, &mut out)),
         Some(Command::Completions(completions)) => completions.run(&mut Arguments::command(), &mut out),
         None => one_thread()?.block_on(watch::here_or_next(&state, &mut out)),
     }

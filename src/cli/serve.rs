@@ -65,7 +65,7 @@ impl Serve {
         };
         let cluster = Cluster::start(options, &tasks).await?;
         let api = cluster.serve_api(self.api_listen).await?;
-        let registry = cluster.serve_registry(registry, &state.join("registry"))?;
+        let registry = cluster.serve_registry(registry, &state.join(cluster::REGISTRY))?;
         let kubeconfig = state.join("kubeconfig");
         cluster.write_kubeconfig(&kubeconfig, api)?;
         let mut playground = Playground {

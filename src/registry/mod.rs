@@ -2,12 +2,14 @@
 //!
 //! In: HTTP requests of docker, podman, containerd, oras, or a kubelet. Out: blobs, manifests,
 //! tags. Content is verified against its digest on the way in, so what is found under a digest is
-//! what was meant. It asks nobody who they are: it listens on the loopback interface.
+//! what was meant. It asks nobody who they are: it listens on the loopback interface. The content
+//! itself ([`Content`]) is shared with the images of this machine.
 //!
 //! Architecture invariant: nothing here knows about Kubernetes or about running containers.
 //! Source: OCI distribution specification v1.1.
 
 mod blobs;
+mod content;
 mod error;
 mod listing;
 mod manifests;
@@ -35,6 +37,9 @@ use uuid::Uuid;
 use warp::Filter;
 use warp::path::FullPath;
 use warp::reply::Response;
+
+pub use self::content::{Content, Written};
+pub use self::name::{Digest, is_repository, is_tag};
 
 use self::error::{Code, Refusal};
 use self::route::Route;

@@ -18,7 +18,7 @@ pub(super) struct Repository(String);
 
 /// The SHA-256 of some content; hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Digest(String);
+pub struct Digest(String);
 
 /// What a manifest is asked for by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,16 @@ impl Repository {
     }
 }
 
+/// Whether a text can be a repository's name.
+pub fn is_repository(name: &str) -> bool {
+    Repository::parse(name).is_some()
+}
+
+/// Whether a text can be a tag.
+pub fn is_tag(text: &str) -> bool {
+    matches!(Reference::parse(text), Some(Reference::Tag(_)))
+}
+
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
 fn is_component(component: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -45,20 +55,24 @@ fn is_component(component: &str) -> bool {
 }
 
 impl Digest {
+    /// Reads `sha256:…`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Digest> {
         let hex = text.strip_prefix("sha256:")?;
         let digits = hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         (hex.len() == 64 && digits).then(|| Digest(hex.to_string()))
     }
 
+    /// The digest of some content.
     pub fn of(content: &[u8]) -> Digest {
         Digest::finish(Sha256::new().chain_update(content))
     }
 
+    /// The digest of what was hashed.
     pub fn finish(hash: Sha256) -> Digest {
         Digest(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// Its 64 digits.
     pub fn hex(&self) -> &str {
         &self.0
     }

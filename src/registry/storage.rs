@@ -7,6 +7,7 @@
 //! repositories/<name>/_tags/<tag>                the digest the tag points to
 //! repositories/<name>/_referrers/<hex>/<hex>     who refers to a manifest: its descriptor
 //! uploads/<id>                                   what has arrived of an upload
+//! images/<hex>.json                              an image of this machine, which needs content too
 //! ```
 //! No component of a repository name begins with `_`, so these cannot be mistaken for repositories.
 //! A file appears under its final name only when it is whole and flushed.
@@ -145,6 +146,10 @@ impl Storage {
                     return Ok(());
                 }
             }
+        }
+        let images = self.read_all(&self.dir.join("images")).await?;
+        if images.iter().any(|image| image.contains(digest.hex())) {
+            return Ok(());
         }
         self.remove(&self.content(digest)).await.map(drop)
     }

@@ -33,22 +33,19 @@ pub mod images {
     pub trait Images: Send + Sync {}
 }
 
-/// Images that need nothing but the machine's own programs.
-pub mod borrowed {
+/// Images from the image store.
+pub mod stored {
     /// None.
-    pub struct Borrowed;
+    pub struct Stored;
 
-    impl Borrowed {
+    impl Stored {
         /// Never asked for: there is no host.
-        ///
-        /// # Errors
-        /// None.
-        pub fn new(_: &std::path::Path) -> std::io::Result<Borrowed> {
-            Ok(Borrowed)
+        pub fn new(_: crate::images::Registries, _: &super::TaskGroup) -> Stored {
+            Stored
         }
     }
 
-    impl super::images::Images for Borrowed {}
+    impl super::images::Images for Stored {}
 }
 
 /// A host that cannot be.

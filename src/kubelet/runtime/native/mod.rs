@@ -53,6 +53,7 @@ mod pod;
 mod process;
 mod session;
 mod stop;
+pub mod stored;
 mod terminal;
 mod usage;
 mod volumes;

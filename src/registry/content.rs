@@ -1,0 +1,187 @@
+//! The content that the registry and the image store share: files named by their SHA-256.
+//!
+//! In: bytes, and perhaps the digest that they should have. Out: a file under its digest, whole and
+//! verified, or nothing. Blocking: callers run it where blocking is allowed.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::name::Digest;
+
+const COPY_BYTES: usize = 256 * 1024;
+/// How long content may be without an owner: a large image's upload.
+const SPARED: Duration = Duration::from_secs(600);
+
+/// A folder of content. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Content {
+    dir: PathBuf,
+    /// Content that is younger than this is not swept: its owner may be on the way.
+    spared: Duration,
+}
+
+/// Content that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its name.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+impl Content {
+    /// The content of the registry in `dir`, made if need be.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(dir: &Path) -> io::Result<Content> {
+        for folder in ["blobs", "uploads", "images"] {
+            fs::create_dir_all(dir.join(folder))?;
+        }
+        Ok(Content { dir: dir.to_owned(), spared: SPARED })
+    }
+
+    /// The same content, of which even what came this moment may be swept.
+    pub fn sparing_nothing(mut self) -> Content {
+        self.spared = Duration::ZERO;
+        self
+    }
+
+    /// The folder that holds all of it.
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where content is, or would be.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.dir.join("blobs").join(digest.hex())
+    }
+
+    /// True when the content is there.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.path(digest).exists()
+    }
+
+    /// All of a piece of content, if it is there and not longer than `most` bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read, is too long, or is not what its name says.
+    pub fn read(&self, digest: &Digest, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.path(digest))?.take(most + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most {
+            return Err(invalid(format!("{digest} has more than {most} bytes")));
+        }
+        if Digest::of(&bytes) != *digest {
+            return Err(invalid(format!("the file of {digest} is damaged")));
+        }
+        Ok(bytes)
+    }
+
+    /// Deletes content that is neither in `needed` (hex digests) nor held by a repository, and is older than
+    /// what is being written now. Returns how many bytes went.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or a file not deleted.
+    pub fn sweep(&self, needed: &HashSet<String>) -> io::Result<u64> {
+        // What arrives at this moment has no owner yet; a file made now says which moment that is.
+        let mark = Unfinished(self.dir.join("uploads").join(Uuid::new_v4().to_string()));
+        let now = File::create(&mark.0)?.metadata()?.modified()?;
+        let mut held = needed.clone();
+        repositories(&self.dir.join("repositories"), &mut held)?;
+        let mut freed = 0;
+        for entry in fs::read_dir(self.dir.join("blobs"))? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            let young = metadata.modified().is_ok_and(|at| at + self.spared > now);
+            if !young && !held.contains(&*entry.file_name().to_string_lossy()) {
+                fs::remove_file(entry.path())?;
+                freed += metadata.len();
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Stores what `from` gives, under its digest; `expected` is the digest it must have.
+    ///
+    /// # Errors
+    /// When it cannot be read or written, or is not what was expected; nothing is stored then.
+    pub fn write(&self, mut from: impl Read, expected: Option<&Digest>) -> io::Result<Written> {
+        let unfinished = Unfinished(self.dir.join("uploads").join(Uuid::new_v4().to_string()));
+        let mut file = File::create(&unfinished.0)?;
+        let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; COPY_BYTES]);
+        loop {
+            let read = from.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            hash.update(&buffer[..read]);
+            file.write_all(&buffer[..read])?;
+            size += read as u64;
+        }
+        let digest = Digest::finish(hash);
+        if let Some(expected) = expected.filter(|expected| **expected != digest) {
+            return Err(invalid(format!("expected {expected}, but what came is {digest}")));
+        }
+        file.sync_all()?;
+        fs::rename(&unfinished.0, self.path(&digest))?;
+        Ok(Written { digest, size })
+    }
+}
+
+/// Adds what repositories hold.
+fn repositories(folder: &Path, held: &mut HashSet<String>) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match name.as_str() {
+            "_blobs" | "_manifests" => {
+                for file in fs::read_dir(entry.path())? {
+                    held.insert(file?.file_name().to_string_lossy().into_owned());
+                }
+            }
+            name if name.starts_with('_') => {}
+            _ => repositories(&entry.path(), held)?,
+        }
+    }
+    Ok(())
+}
+
+/// Gone when dropped, unless it was renamed before.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Renamed already, or left for the next start to clear.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_what_its_digest_says_or_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let content = Content::open(dir.path()).unwrap();
+        let written = content.write(&b"hello"[..], None).unwrap();
+        assert_eq!((written.size, content.read(&written.digest, 5).unwrap()), (5, b"hello".to_vec()));
+        assert!(content.read(&written.digest, 4).is_err());
+        assert!(content.write(&b"other"[..], Some(&written.digest)).is_err());
+        assert!(fs::read_dir(dir.path().join("uploads")).unwrap().next().is_none());
+        fs::write(content.path(&written.digest), "changed").unwrap();
+        assert!(content.read(&written.digest, 100).is_err());
+    }
+}
