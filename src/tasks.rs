@@ -38,6 +38,8 @@ impl TaskGroup {
         F: Future<Output = ()> + Send + 'static,
     {
         let stop = self.stop.clone();
+        // Moved into the block as it is, it would take its room twice, for as long as it runs.
+        let future = Box::pin(future);
         self.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => tracing::trace!(task = name, "stopped"),
@@ -88,6 +90,7 @@ impl TaskGroup {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let future = Box::pin(future);
         self.tasks.spawn(async move {
             future.await;
             tracing::trace!(task = name, "ended");

@@ -50,7 +50,7 @@ pub async fn run(node: Arc<Node>, mut versions: watch::Receiver<Option<Arc<PodVi
         worker.event("", Type::Warning, reason, message.clone());
     }
     worker.live(&mut versions).await;
-    worker.clean_up().await;
+    Box::pin(worker.clean_up()).await;
 }
 
 struct Worker {
@@ -82,9 +82,10 @@ impl Worker {
                 self.note(outcome);
                 continue;
             }
-            self.report(sync.status).await;
+            // Boxed, like what follows: a Pod that only waits for something keeps no room for them.
+            Box::pin(self.report(sync.status)).await;
             if sync.gone && self.report_again.is_none() {
-                self.delete().await;
+                Box::pin(self.delete()).await;
                 return;
             }
             let wake = [sync.wake, self.report_again].into_iter().flatten().min();
