@@ -230,11 +230,7 @@ fn objects_are_replaced_edited_patched_and_labelled() {
     assert_eq!(edited.out, "deployment.apps/web edited\n", "{edited:#?}");
     assert_eq!(play.does("get deployment web -o jsonpath={.spec.replicas}"), "4");
     play.does(r#"patch deployment web --subresource=scale --type=merge -p '{"spec":{"replicas":1}}'"#);
-    is_refused(
-        &play,
-        r#"patch deployment web -p '{"spec":{"replicas":"many"}}'"#,
-        "cannot unmarshal string into Go struct field",
-    );
+    is_refused(&play, r#"patch deployment web -p '{"spec":{"replicas":"many"}}'"#, "unrecognized type: int32");
     is_refused(
         &play,
         r#"patch deployment web -p '{"spec":{"template":{"spec":{"containers":[{"name":"nginx","$patch":"delete"}]}}}}'"#,
