@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 /// A set of named tasks that stop together. Cheap to clone.
@@ -95,6 +95,12 @@ impl TaskGroup {
             future.await;
             tracing::trace!(task = name, "ended");
         });
+    }
+
+    /// Tells every task to stop once what is returned is dropped.
+    #[must_use]
+    pub fn on_drop(self) -> DropGuard {
+        self.stop.drop_guard()
     }
 
     /// Tells every task to stop, without waiting.

@@ -3,7 +3,9 @@
 
 import { get, page, post, postForLines } from "./call.js";
 import { element } from "./element.js";
+import { filesOf } from "./files.js";
 import { following, passed } from "./progress.js";
+import { runAndWait } from "./terminal.js";
 
 /** Looks of 200 ms at a silent check, before it is given up. */
 const PATIENCE = 300;
@@ -33,6 +35,7 @@ function dress(section, exercise) {
       button("Hint", hint, "one hint, for where you are"),
       button("Reset", reset, "removes what you made, and starts afresh"),
       button("Solution", solution, "a way that passes; once yours has")),
+    ...[filesOf(exercise, runAndWait)].filter(Boolean),
     results);
   section.setAttribute("aria-label", `Exercise: ${exercise.title}`);
   showState(desk);

@@ -3,13 +3,14 @@
 // comes from the cluster is only ever inserted as text.
 
 import { get } from "./call.js";
-import { copyCommandsOnly } from "./console.js";
+import { copyCommandsOnly, offerRun } from "./console.js";
 import { dressExercises } from "./exercises.js";
 import { showProgress } from "./progress.js";
 import { showCluster } from "./cluster.js";
 import { makeReadable } from "./readable.js";
 import { showQuizzes } from "./quiz.js";
 import { showQuorums } from "./quorum.js";
+import { runInTerminal, showTerminal } from "./terminal.js";
 import { showTraces } from "./trace.js";
 
 copyCommandsOnly();
@@ -22,6 +23,8 @@ try {
   showCluster();
   showTraces();
   showQuizzes();
+  showTerminal();
+  offerRun(runInTerminal);
 } catch (error) {
   // No playground behind this copy of the book: it stays a book.
   console.info("tutor: no playground answers here", error.message);

@@ -41,11 +41,7 @@ pub struct Check {
 
 impl Check {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
-        let progress = course::progress(state).read()?;
-        let exercises: Vec<&Exercise> = match self.all {
-            true => Catalogue::get()?.iter().filter(|e| progress.of(&e.name).started.is_some()).collect(),
-            false => vec![course::meant(self.name.as_deref(), &progress)?],
-        };
+        let exercises = self.exercises(state)?;
         let target = self.place.target(state).await?;
         if self.lines {
             return lines(&target, exercises[0], state).await;
@@ -61,6 +57,22 @@ impl Check {
             all_passed &= once(&target, exercise, state, self.json, out).await?;
         }
         Ok(if all_passed { Outcome::Done } else { Outcome::NotYet })
+    }
+
+    fn exercises(&self, state: &StateDir) -> Result<Vec<&'static Exercise>> {
+        let progress = course::progress(state).read()?;
+        Ok(match self.all {
+            true => Catalogue::get()?.iter().filter(|e| progress.of(&e.name).started.is_some()).collect(),
+            false => vec![course::meant(self.name.as_deref(), &progress)?],
+        })
+    }
+
+    /// Whether it ends the playground in its course, and so cannot run inside of it.
+    ///
+    /// # Errors
+    /// When no exercise is meant, or the progress file cannot be read.
+    pub fn crashes(&self, state: &StateDir) -> Result<bool> {
+        Ok(self.exercises(state)?.iter().any(|exercise| exercise.crashes()))
     }
 }
 

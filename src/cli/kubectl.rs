@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::kubectl::session::{Console, Disk, Editor, Environment, Target};
+use crate::kubectl::session::{Console, Disk, Editor, Environment, Listening, Reach, Target, Terminal};
 use crate::kubectl::{self, Session};
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
@@ -34,7 +35,8 @@ pub fn words(arguments: &[String]) -> Option<Vec<String>> {
 pub fn main(words: &[String], state_dir: Option<&Path>) -> ExitCode {
     let Ok(runtime) = super::one_thread() else { return ExitCode::from(2) };
     let code = runtime.block_on(async {
-        let session = session(state_dir);
+        let terminal = own_terminal();
+        let session = session(state_dir, terminal.clone());
         let stop = session.stop.clone();
         let interrupted = async {
             // Without a signal handler Ctrl-C ends the process, which is what it should do.
@@ -46,6 +48,7 @@ pub fn main(words: &[String], state_dir: Option<&Path>) -> ExitCode {
         tokio::select! {
             code = kubectl::run(&session, words) => code,
             () = interrupted => 130,
+            () = resized(terminal) => 130,
         }
     });
     // A read of standard input that is still waiting must not keep the process.
@@ -53,7 +56,7 @@ pub fn main(words: &[String], state_dir: Option<&Path>) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-fn session(state_dir: Option<&Path>) -> Session {
+fn session(state_dir: Option<&Path>, terminal: Option<Arc<Tty>>) -> Session {
     let variables: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -77,6 +80,57 @@ fn session(state_dir: Option<&Path>) -> Session {
         stop: CancellationToken::new(),
         tasks: TaskGroup::new(),
         editor: Some(Arc::new(Program)),
+        terminal: terminal.map(|terminal| terminal as Arc<dyn Terminal>),
+        listening: Listening::default(),
+    }
+}
+
+/// The terminal that standard input and output are, when both are one.
+fn own_terminal() -> Option<Arc<Tty>> {
+    let size = size(&std::io::stdout()).filter(|_| std::io::stdin().is_terminal())?;
+    Some(Arc::new(Tty(watch::Sender::new(size))))
+}
+
+/// Notes each new size of the terminal. Never ends.
+async fn resized(terminal: Option<Arc<Tty>>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let (Some(terminal), Ok(mut changes)) = (terminal, signal(SignalKind::window_change())) {
+        while changes.recv().await.is_some() {
+            if let Some(size) = size(&std::io::stdout()) {
+                terminal.0.send_replace(size);
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+/// The process's terminal.
+struct Tty(watch::Sender<(u16, u16)>);
+
+impl Terminal for Tty {
+    fn sizes(&self) -> watch::Receiver<(u16, u16)> {
+        self.0.subscribe()
+    }
+
+    fn raw(&self) -> Box<dyn Send + Sync> {
+        use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+        let stdin = std::io::stdin();
+        let Ok(before) = tcgetattr(&stdin) else { return Box::new(()) };
+        let mut raw = before.clone();
+        raw.make_raw();
+        // A terminal that cannot be set works line by line.
+        let _ = tcsetattr(&stdin, OptionalActions::Now, &raw);
+        Box::new(Restore(before))
+    }
+}
+
+/// Puts the terminal back when dropped.
+struct Restore(rustix::termios::Termios);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
     }
 }
 
@@ -106,7 +160,7 @@ fn target(environment: &Environment, state_dir: Option<&Path>) -> Target {
         None => kubeconfigs.extend(environment.variables.get("HOME").map(|home| Path::new(home).join(".kube/config"))),
     }
     let own_kubeconfig = own.or_else(|| Some(state?.join("kubeconfig")).filter(|path| kubeconfigs.contains(path)));
-    Target { kubeconfigs, client: None, own_kubeconfig }
+    Target { kubeconfigs, client: None, own_kubeconfig, reach: Reach::Anywhere }
 }
 
 /// `$KUBE_EDITOR`, else `$EDITOR`, else `vi`, on a file of its own.

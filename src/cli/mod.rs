@@ -27,6 +27,7 @@ mod init;
 mod kubectl;
 mod list;
 mod next;
+pub mod page;
 mod reset;
 mod serve;
 mod solution;
@@ -174,17 +175,22 @@ fn no_runtime(fault: std::io::Error) -> Error {
 
 /// Prints an error in its three parts: what, why, what to do.
 fn report(error: &Error) {
-    let mut err = std::io::stderr().lock();
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let title = if colour { "error:".red().bold().to_string() } else { "error:".to_owned() };
     // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(err, "{title} {}", error.what);
+    let _ = std::io::stderr().lock().write_all(in_words(error, &title).as_bytes());
+}
+
+/// An error's three parts as lines.
+fn in_words(error: &Error, title: &str) -> String {
+    let mut words = format!("{title} {}\n", error.what);
     if !error.why.is_empty() {
-        let _ = writeln!(err, "  why: {}", error.why);
+        words.push_str(&format!("  why: {}\n", error.why));
     }
     for hint in &error.hints {
-        let _ = writeln!(err, "   do: {hint}");
+        words.push_str(&format!("   do: {hint}\n"));
     }
+    words
 }
 
 /// A write to standard output failed: the reader of a pipe has gone.

@@ -80,7 +80,8 @@ impl Serve {
             version: VERSION.to_owned(),
             start_ms: 0,
         };
-        let site = web::Site::new(cluster.clone(), &playground, clock, &tasks);
+        let commands = super::page::commands(state.clone(), &tasks);
+        let site = web::Site::new(cluster.clone(), &playground, clock, &tasks, commands);
         web::serve(book, &site);
         playground.start_ms = clock.since(started).as_millis().try_into().unwrap_or(u64::MAX);
         state.publish(&playground)?;

@@ -6,9 +6,9 @@ use tokio::sync::OnceCell;
 use super::failure::{Failure, Result};
 use super::flags::Flags;
 use super::http::Api;
-use super::kubeconfig::Kubeconfig;
+use super::kubeconfig::{Chosen, Kubeconfig};
 use super::mapping::Mapper;
-use super::session::Session;
+use super::session::{Reach, Session};
 
 /// A cluster, as one call of kubectl sees it.
 pub struct Cluster {
@@ -89,6 +89,7 @@ async fn over_https(session: &Session, flags: &Flags, headers: &HeaderMap) -> Re
         let words = "error: no cluster to talk to\n  why: no playground runs, and no kubeconfig names a cluster\n   do: start the playground: tutor serve";
         return Err(Failure::Plain(words.to_owned()));
     }
+    within_reach(&session.target.reach, &chosen, &server)?;
     let unusable = |why: String| Failure::new(format!("unable to use the kubeconfig: {why}"));
     let options = kube::config::KubeConfigOptions::default();
     let mut config = kube::Config::from_custom_kubeconfig(chosen.to_kube()?, &options)
@@ -99,6 +100,24 @@ async fn over_https(session: &Session, flags: &Flags, headers: &HeaderMap) -> Re
     config.headers.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     let client = kube::Client::try_from(config).map_err(|fault| unusable(fault.to_string()))?;
     Ok((client, server))
+}
+
+/// Refuses a server or a way to log in that the session does not reach: a program to run, a file to read.
+fn within_reach(reach: &Reach, chosen: &Chosen, server: &str) -> Result {
+    let Reach::Only(own) = reach else { return Ok(()) };
+    if server.trim_end_matches('/') != own.trim_end_matches('/') {
+        return Err(Failure::new(format!("kubectl talks to the playground here ({own}), and to no other server")));
+    }
+    let is_set = |part: &serde_json::Value, field: &str| part.get(field).is_some_and(|value| !value.is_null());
+    let user = ["exec", "auth-provider", "tokenFile", "client-certificate", "client-key"];
+    let cluster = ["certificate-authority", "proxy-url"];
+    let outside = user.iter().find(|field| is_set(&chosen.user, field));
+    match outside.or(cluster.iter().find(|field| is_set(&chosen.cluster, field))) {
+        Some(field) => {
+            Err(Failure::new(format!("{field} of a kubeconfig is not used here: it reaches out of the playground")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// `--as`, `--as-group`, `--as-uid`, `--as-user-extra`, as headers.

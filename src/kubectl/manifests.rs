@@ -11,6 +11,7 @@ use super::failure::{Failure, Result, quote};
 use super::session::{FileKind, Files, Session};
 use crate::api::yaml;
 
+mod fetch;
 mod kustomize;
 
 pub use kustomize::build as kustomize;
@@ -71,10 +72,10 @@ pub async fn read(session: &Session, sources: &Sources<'_>) -> Result<Vec<Result
         if name == "-" {
             documents(&session.read_stdin().await?, "STDIN", &mut found);
         } else if name.starts_with("http://") || name.starts_with("https://") {
-            found.push(Err(Failure::new(format!(
-                "unable to read URL {}: this kubectl reads files, not URLs",
-                quote(name)
-            ))));
+            match fetch::read(session, name).await {
+                Ok(bytes) => documents(&bytes, name, &mut found),
+                Err(failure) => found.push(Err(failure)),
+            }
         } else {
             for path in expand(session.files.as_ref(), Path::new(name), sources.recursive)? {
                 let shown = path.to_string_lossy().into_owned();

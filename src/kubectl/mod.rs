@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 pub mod command;
+mod complete;
 pub mod connect;
 pub mod failure;
 pub mod flags;
@@ -28,6 +29,7 @@ pub mod write;
 mod commands;
 
 use command::{Command, Invocation};
+pub use complete::{Offer, complete};
 use failure::{Failure, Result};
 use flags::Flags;
 pub use session::Session;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, Result};
@@ -43,6 +44,10 @@ pub struct Session {
     pub tasks: TaskGroup,
     /// Opens a text for a person to change; `None` where there is no editor.
     pub editor: Option<Arc<dyn Editor>>,
+    /// The terminal behind the streams, where there is one.
+    pub terminal: Option<Arc<dyn Terminal>>,
+    /// The ports that are open for this session and those beside it.
+    pub listening: Listening,
 }
 
 /// The environment of a session.
@@ -71,6 +76,18 @@ pub struct Target {
     pub client: Option<kube::Client>,
     /// The only kubeconfig that `config` may change without `--kubeconfig`.
     pub own_kubeconfig: Option<PathBuf>,
+    /// Which servers may be talked to, and by what means.
+    pub reach: Reach,
+}
+
+/// How far a session reaches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Any server that a kubeconfig or a flag names, with whatever helps to log in.
+    #[default]
+    Anywhere,
+    /// This server alone. No program of the machine is run to log in, and no file of it is read.
+    Only(String),
 }
 
 /// A file or a folder.
@@ -148,6 +165,48 @@ pub trait Editor: Send + Sync {
         text: &'a str,
         suffix: &'a str,
     ) -> Pin<Box<dyn Future<Output = io::Result<String>> + Send + 'a>>;
+}
+
+/// A terminal that a person sits at.
+pub trait Terminal: Send + Sync {
+    /// Its width and height, and each later one.
+    fn sizes(&self) -> watch::Receiver<(u16, u16)>;
+    /// From now on each key is handed on as it is pressed, until what is returned is dropped.
+    fn raw(&self) -> Box<dyn Send + Sync>;
+}
+
+/// The ports of this machine that sessions listen on. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Listening(Arc<Mutex<Vec<u16>>>);
+
+impl Listening {
+    /// Notes a port until what is returned is dropped.
+    #[must_use]
+    pub fn note(&self, port: u16) -> Noted {
+        self.0.lock().push(port);
+        Noted { listening: self.clone(), port }
+    }
+
+    /// Whether a session listens there.
+    pub fn has(&self, port: u16) -> bool {
+        self.0.lock().contains(&port)
+    }
+}
+
+/// A port that is listened on.
+#[derive(Debug)]
+pub struct Noted {
+    listening: Listening,
+    port: u16,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        let mut ports = self.listening.0.lock();
+        if let Some(at) = ports.iter().position(|port| *port == self.port) {
+            ports.swap_remove(at);
+        }
+    }
 }
 
 /// One of the two output streams.

@@ -11,6 +11,7 @@
 //! | `GET inspect?kind=&namespace=&name=` | one object: YAML, events, logs, verdict (`live`) |
 //! | `GET trace…` | see `trace` |
 //! | `quiz…` | see `quiz` |
+//! | `yaml/…`, `files` | see `yaml` |
 //! | `exercises…` | see `exercises` |
 
 use http::{Method, StatusCode};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::guard::{self, Asked, answer};
-use super::{Site, exercises, live, quiz, trace};
+use super::{Site, exercises, live, quiz, trace, yaml};
 use crate::error::{Error, Result};
 
 /// Answers `/api/{call}`.
@@ -37,6 +38,10 @@ pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
         (&Method::GET, "exercises") => exercises::list(site),
         (&Method::GET, "trace") => trace::answer(site, asked).await,
         (&Method::GET, "inspect") => live::inspect::answer(site, asked).await,
+        (&Method::POST, "yaml/check") => yaml::check(site, asked).await,
+        (&Method::POST, "yaml/complete") => yaml::complete(site, asked).await,
+        (&Method::GET, "files") => yaml::read_file(site, asked),
+        (&Method::POST, "files") => yaml::write_file(site, asked),
         (&Method::GET, "cluster") => return live::watch_cluster(site),
         (&Method::GET, "quiz") => quiz::answers(site),
         (&Method::POST, call) if call.starts_with("quiz/") => quiz::answer(site, &call["quiz/".len()..], asked),

@@ -29,7 +29,7 @@ use super::{Site, outside};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::course::book;
-use crate::course::catalogue::Catalogue;
+use crate::course::catalogue::{self, Catalogue};
 use crate::course::controls::Controls;
 use crate::course::exercise::{Exercise, SwitchState};
 use crate::course::lifecycle::Started;
@@ -99,8 +99,12 @@ async fn apart(site: &Site, verb: Verb, exercise: &'static Exercise) -> Result<V
         let _turn = here.0.desk.0.lock().await;
         let (target, file) = (target(&here), progress_file(&here));
         match verb {
-            Verb::Start => session::begin(&target, exercise, &file).await.map(|started| begun(started, exercise)),
-            Verb::Reset => session::reset(&target, exercise, &file).await.map(|started| begun(started, exercise)),
+            Verb::Start => {
+                session::begin(&target, exercise, &file).await.and_then(|started| begun(&here, started, exercise))
+            }
+            Verb::Reset => {
+                session::reset(&target, exercise, &file).await.and_then(|started| begun(&here, started, exercise))
+            }
             _ => hint(&target, exercise, &file).await,
         }
     })
@@ -120,6 +124,11 @@ pub fn progress(site: &Site) -> Result<Value> {
     }))
 }
 
+/// The files of an exercise that are edited, as paths in the terminal.
+fn starting_files(exercise: &Exercise) -> Vec<String> {
+    catalogue::folder(exercise, "start").into_iter().map(|(name, _)| format!("{}/{name}", exercise.name)).collect()
+}
+
 /// The course's list.
 pub fn list(site: &Site) -> Result<Value> {
     let progress = progress_file(site).read()?;
@@ -129,19 +138,21 @@ pub fn list(site: &Site) -> Result<Value> {
         json!({
             "name": exercise.name, "part": exercise.part, "title": exercise.title, "minutes": exercise.minutes,
             "teaches": exercise.teaches, "started": entry.started, "passed": entry.passed,
-            "page": pages.get(&exercise.name),
+            "page": pages.get(&exercise.name), "namespace": exercise.namespace, "files": starting_files(exercise),
         })
     };
     let exercises: Vec<Value> = Catalogue::get()?.iter().map(shown).collect();
     Ok(json!({"current": progress.current, "exercises": exercises}))
 }
 
-fn begun(started: Started, exercise: &Exercise) -> Value {
+fn begun(site: &Site, started: Started, exercise: &Exercise) -> Result<Value> {
+    let home = site.0.terminals.home();
+    home.begin(exercise).map_err(|fault| Error::new("the starting files cannot be written", fault.to_string()))?;
     let word = match started {
         Started::Fresh => "fresh",
         Started::Again => "again",
     };
-    json!({"started": word, "namespace": exercise.namespace})
+    Ok(json!({"started": word, "namespace": exercise.namespace}))
 }
 
 async fn hint(target: &Target, exercise: &Exercise, file: &ProgressFile) -> Result<Value> {

@@ -14,6 +14,8 @@
 //! | `quiz` | `/api/quiz`: the book's questions |
 //! | `trace` | `/api/trace`: who wrote what, because of what |
 //! | `live` | `/api/cluster`, `/api/inspect`: the cluster as it changes, and one object of it |
+//! | `yaml` | `/api/yaml/…`, `/api/files`: the editor |
+//! | `terminal` | `/api/terminal`: tutor's own commands over a WebSocket |
 
 mod api;
 mod exercises;
@@ -22,7 +24,9 @@ mod live;
 mod outside;
 mod pages;
 mod quiz;
+pub mod terminal;
 mod trace;
+mod yaml;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -30,6 +34,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use hyper::upgrade::OnUpgrade;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use tokio::net::TcpListener;
@@ -41,6 +46,7 @@ use crate::client::Informers;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::kubectl::session::Listening;
 use crate::state::Playground;
 use crate::tasks::TaskGroup;
 
@@ -64,11 +70,29 @@ struct Inside {
     /// Another one each time the playground starts.
     life: String,
     crash: Notify,
+    terminals: terminal::Terminals,
+    documents: yaml::Documents,
 }
 
 impl Site {
-    /// The page of this playground; what it does in the background stops with `tasks`.
-    pub fn new(cluster: Cluster, playground: &Playground, clock: Clock, tasks: &TaskGroup) -> Site {
+    /// The page of this playground; what it does in the background stops with `tasks`. `commands` are what
+    /// `tutor …` runs in its terminal.
+    pub fn new(
+        cluster: Cluster,
+        playground: &Playground,
+        clock: Clock,
+        tasks: &TaskGroup,
+        commands: Arc<dyn terminal::Commands>,
+    ) -> Site {
+        let terminals = terminal::Terminals::new(terminal::World {
+            home: terminal::home::Home::of(&playground.state_dir),
+            playground: playground.clone(),
+            client: cluster.client("tutor-terminal"),
+            clock,
+            tasks: tasks.clone(),
+            commands,
+            listening: Listening::default(),
+        });
         let informers = Informers::new(cluster.client("tutor-page"), clock, tasks);
         Site(Arc::new(Inside {
             cluster,
@@ -82,6 +106,8 @@ impl Site {
             live: live::Live::default(),
             life: new_token(),
             crash: Notify::new(),
+            terminals,
+            documents: yaml::Documents::default(),
         }))
     }
 
@@ -107,13 +133,17 @@ impl Site {
             .and(warp::path::full())
             .and(warp::query::raw().or(warp::any().map(String::new)).unify())
             .and(warp::header::headers_cloned())
+            .and(warp::ext::optional::<OnUpgrade>())
             .and(warp::body::stream())
-            .then(move |method, path: warp::path::FullPath, query: String, headers, body| {
+            .then(move |method, path: warp::path::FullPath, query: String, headers, upgrade, body| {
                 let site = site.clone();
                 let path = path.as_str().to_owned();
                 async move {
                     match whole(body).await {
-                        Some(body) => site.answer(&guard::Asked { method, path, query, headers, body }).await,
+                        Some(body) => {
+                            let asked = guard::Asked { method, path, query, headers, body };
+                            site.answer(&asked, upgrade).await
+                        }
                         None => unreadable(),
                     }
                 }
@@ -136,11 +166,12 @@ impl Site {
         told.await.unwrap_or_else(|_| Err(Error::new("the playground is stopping", "")))
     }
 
-    async fn answer(&self, asked: &guard::Asked) -> Response {
+    async fn answer(&self, asked: &guard::Asked, upgrade: Option<OnUpgrade>) -> Response {
         if let Some(why) = guard::refusal(asked, &self.0.playground) {
             return guard::refuse(http::StatusCode::FORBIDDEN, why);
         }
         match asked.path.strip_prefix("/api/") {
+            Some("terminal") => terminal::connect(self, asked, upgrade),
             Some(call) => api::answer_call(self, call, asked).await,
             None => pages::answer_page(self, asked).await,
         }
@@ -149,6 +180,10 @@ impl Site {
 
 /// Serves the site until its tasks stop.
 pub fn serve(listener: TcpListener, site: &Site) {
+    // Small messages go out at once, on every connection that this listener takes: a letter on the screen
+    // must not wait until the one before is acknowledged. A listener that refuses is only slower.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_nodelay(&listener, true);
     let filter = site.filter();
     site.0.tasks.spawn("page", async move { warp::serve(filter).incoming(listener).run().await });
 }

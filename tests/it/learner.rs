@@ -41,6 +41,145 @@ async fn a_learner_starts_fails_mends_and_passes() {
     play.stop().await;
 }
 
+/// The keys that are no letters, as WebDriver names them.
+const ENTER: &str = "\u{e007}";
+const TAB: &str = "\u{e004}";
+const UP: &str = "\u{e013}";
+const CONTROL: &str = "\u{e009}";
+const NONE: &str = "\u{e000}";
+
+const INPUT: &str = "#tutor-terminal .panel textarea";
+const OUTPUT: &str = "#tutor-terminal .output";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_learner_does_an_exercise_in_the_page_alone() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    let url = format!("{}start/first-contact.html", play.playground.book);
+    browser.open(&url);
+    browser.press("Start");
+    browser.wait("section.exercise .results p code");
+    // A block of the book runs in the terminal.
+    browser.press("Run");
+    browser.wait_for(OUTPUT, "$ kubectl get nodes");
+    browser.wait_for(OUTPUT, "node-1");
+    browser.picture("terminal-run");
+    // Tab completes what is typed.
+    browser.type_in(INPUT, &format!("kubectl get nodes no{TAB}"));
+    browser.wait_for("#tutor-terminal .choices", "node-3");
+    browser.type_in(INPUT, &format!("3 -o name | wc -l{ENTER}"));
+    browser.wait_for(OUTPUT, "\n1\n");
+    browser.picture("terminal-completion");
+    // Ctrl-C stops what goes on.
+    browser.type_in(INPUT, &format!("watch -n 1 kubectl get nodes{ENTER}"));
+    browser.wait_for(OUTPUT, "Every 1 s");
+    browser.type_in(INPUT, &format!("{CONTROL}c{NONE}"));
+    browser.wait_for(OUTPUT, "^C");
+    browser.wait("#tutor-terminal .line:not(.running)");
+    // A file is edited, marked where it is wrong, and applied.
+    browser.press_summary("Edit its files here");
+    browser.wait(".tutor-editor .field textarea");
+    browser.script("const input = document.querySelector('.tutor-editor .field textarea'); input.value = 'apiVersion: v1\\nkind: Pod\\nmetadata:\\n  name: hello\\nspec:\\n  container:\\n  - name: web\\n'; input.dispatchEvent(new Event('input'))", "");
+    browser.wait_for(".tutor-editor .marks", "did you mean containers?");
+    browser.picture("editor-marks");
+    browser.script("const input = document.querySelector('.tutor-editor .field textarea'); input.value = 'apiVersion: v1\\nkind: Pod\\nmetadata:\\n  name: hello\\nspec:\\n  containers:\\n  - name: web\\n    image: tutor/web:1\\n'; input.dispatchEvent(new Event('input'))", "");
+    browser.press("Apply");
+    browser.wait_for(OUTPUT, "pod/hello created");
+    browser.press("Check");
+    assert!(browser.wait("section.exercise .verdict.passed").contains("Passed: First contact"));
+    browser.picture("exercise-passed");
+    // Nothing is lost when the page is loaded anew: what was shown, what was typed, the file.
+    browser.open(&url);
+    browser.wait_for(OUTPUT, "pod/hello created");
+    browser.type_in(INPUT, UP);
+    let typed = browser.script("return document.querySelector(arguments[0]).value", INPUT);
+    assert!(typed.as_str().is_some_and(|typed| typed.starts_with("kubectl apply -f ~/first-contact/")), "{typed}");
+    // A second tab is another terminal.
+    browser.script("document.querySelector('#tutor-terminal .more').click()", "");
+    browser.wait_for(OUTPUT, "help lists them");
+    browser.type_in(INPUT, &format!("echo second{ENTER}"));
+    browser.wait_for(OUTPUT, "second\n");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    drop(browser);
+    play.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_a_cluster_contains_is_text_in_the_terminal() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    browser.open(&format!("{}start/first-contact.html", play.playground.book));
+    browser.script("document.querySelector('#tutor-terminal .toggle').click()", "");
+    browser.wait_for(OUTPUT, "help lists them");
+    let hostile = "<img src=x onerror=document.title=1><script>document.title=2</script>";
+    for line in [
+        format!("kubectl create configmap evil --from-literal='a={hostile}' -o yaml"),
+        format!("kubectl annotate configmap evil note='{hostile}'"),
+        format!("kubectl run evil --image=tutor/shell:1 --restart=Never -- echo '{hostile}'"),
+        "kubectl wait --for=jsonpath={.status.phase}=Succeeded pod/evil; kubectl logs evil; kubectl describe cm evil"
+            .to_owned(),
+        "kubectl get cm evil -o yaml; echo finished".to_owned(),
+    ] {
+        browser.type_in(INPUT, &format!("{line}{ENTER}"));
+        browser.wait("#tutor-terminal .line:not(.running)");
+    }
+    browser.wait_for(OUTPUT, "\nfinished");
+    browser.wait_for(OUTPUT, "onerror=document.title=1");
+    assert_eq!(
+        browser.script("return document.querySelectorAll('#tutor-terminal img, #tutor-terminal script').length", ""),
+        0
+    );
+    let title = browser.script("return document.title", "");
+    assert!(title.as_str().is_some_and(|title| title.len() > 1), "{title}");
+    // A long output leaves the page small.
+    browser.type_in(INPUT, &format!("seq 200000; echo over{ENTER}"));
+    browser.wait_for(OUTPUT, "\nover");
+    let kept = browser.script("return document.querySelector(arguments[0]).textContent.length", OUTPUT);
+    assert!(kept.as_u64().is_some_and(|kept| kept < 500_000), "{kept} letters are in the page");
+    // From a key to its letter on the screen, and from Enter to the answer. Printed, not judged.
+    let echo = "const done = arguments[1], input = document.querySelector(arguments[0]); const times = []; let left = 20;
+        (function type() {
+            const begun = performance.now();
+            input.focus(); document.execCommand('insertText', false, 'x');
+            requestAnimationFrame(() => { times.push(performance.now() - begun); if (--left) type(); else done(times.sort((a, b) => a - b)[10]); });
+        })()";
+    let answered = "const done = arguments[1], input = document.querySelector(arguments[0]), output = document.querySelector('#tutor-terminal .output');
+        input.value = 'echo quick'; const begun = performance.now();
+        const observer = new MutationObserver(() => { if (output.textContent.endsWith('quick\\n') ) { observer.disconnect(); done(performance.now() - begun); } });
+        observer.observe(output, { childList: true, subtree: true, characterData: true });
+        input.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }))";
+    let (echo, answered) = (browser.script_async(echo, INPUT), browser.script_async(answered, INPUT));
+    println!(
+        "figures: key to drawn letter {echo} ms (with the wait for a frame), Enter to answer of echo {answered} ms"
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    drop(browser);
+    play.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_page_is_light_and_asks_nobody_else() {
+    let Some(browser) = Browser::start() else { return };
+    let play = Paged::start().await;
+    browser.open(&format!("{}start/first-contact.html", play.playground.book));
+    browser.wait("#tutor-terminal .toggle");
+    let loaded = "return performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
+        .map(({ name, encodedBodySize }) => [name, encodedBodySize])";
+    let loaded: Vec<(String, u64)> = serde_json::from_value(browser.script(loaded, "")).unwrap();
+    let foreign: Vec<&String> =
+        loaded.iter().map(|(name, _)| name).filter(|name| !name.starts_with(&play.playground.book)).collect();
+    assert_eq!(foreign, Vec::<&String>::new(), "a page asks only its playground");
+    let editor = loaded.iter().find(|(name, _)| name.contains("editor.js"));
+    assert_eq!(editor, None, "the editor is loaded when it is opened");
+    let weight: u64 = loaded.iter().map(|(_, size)| size).sum();
+    println!("figures: page weight {} KB in {} requests", weight / 1024, loaded.len());
+    for (name, size) in &loaded {
+        println!("  {:>7} {name}", size);
+    }
+    drop(browser);
+    play.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn every_page_shows_without_a_complaint_and_fits_a_phone() {
     let Some(browser) = Browser::start() else { return };

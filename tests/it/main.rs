@@ -25,4 +25,5 @@ mod python;
 mod reader;
 mod served;
 mod streams;
+mod terminal;
 mod webdriver;

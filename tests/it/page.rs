@@ -17,7 +17,7 @@ use tutor::clock::Clock;
 use tutor::cluster::{self, Cluster, Runtime, StoreIn};
 use tutor::course::book::Book;
 use tutor::course::progress::ProgressFile;
-use tutor::state::Playground;
+use tutor::state::{self, Lock, Playground, StateDir};
 use tutor::tasks::TaskGroup;
 use tutor::web;
 
@@ -34,6 +34,7 @@ pub struct Paged {
     pub playground: Playground,
     folder: tempfile::TempDir,
     tasks: TaskGroup,
+    _lock: Lock,
     http: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -63,12 +64,18 @@ impl Paged {
             token: web::new_token(),
             state_dir: folder.path().to_owned(),
             pid: std::process::id(),
-            version: "test".into(),
+            version: state::VERSION.into(),
             start_ms: 0,
         };
-        web::serve(listener, &web::Site::new(cluster.clone(), &playground, clock, &tasks));
+        let state = StateDir::resolve(Some(folder.path())).unwrap();
+        let lock = state.lock().unwrap();
+        state.publish(&playground).unwrap();
+        web::serve(
+            listener,
+            &web::Site::new(cluster.clone(), &playground, clock, &tasks, tutor::cli::page::commands(state, &tasks)),
+        );
         let http = Client::builder(TokioExecutor::new()).build_http();
-        Paged { cluster, playground, folder, tasks, http }
+        Paged { cluster, playground, folder, tasks, _lock: lock, http }
     }
 
     pub fn state(&self) -> &Path {

@@ -100,6 +100,49 @@ impl Browser {
         self.does("POST", "actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}));
     }
 
+    /// Opens the details with this summary.
+    pub fn press_summary(&self, words: &str) {
+        let open = "for (const summary of document.querySelectorAll('summary'))
+            if (summary.textContent === arguments[0]) { summary.click(); return true; }
+            return false";
+        assert_eq!(self.script(open, words), true, "there is no summary {words:?}");
+    }
+
+    /// Types into the element that fits the selector.
+    #[track_caller]
+    pub fn type_in(&self, selector: &str, text: &str) {
+        self.wait(selector);
+        let found = self.does("POST", "element", &json!({"using": "css selector", "value": selector}));
+        let id = found.as_object().and_then(|id| id.values().next()).and_then(Value::as_str);
+        let id = id.unwrap_or_else(|| panic!("there is no {selector} to type in: {found}"));
+        let typed = self.does("POST", &format!("element/{id}/value"), &json!({"text": text}));
+        assert!(typed.is_null(), "{selector} cannot be typed in: {typed}");
+    }
+
+    /// Waits until the text of the element that fits the selector contains these words.
+    #[track_caller]
+    pub fn wait_for(&self, selector: &str, words: &str) {
+        let look = "const [what, done] = arguments; const [selector, words] = JSON.parse(what); (function look() {
+            const found = document.querySelector(selector);
+            if (found?.textContent.includes(words)) done(true); else setTimeout(look, 20);
+        })()";
+        let found = self.script_async(look, &json!([selector, words]).to_string());
+        if found != true {
+            let shown = self.script("return document.querySelector(arguments[0])?.textContent", selector);
+            panic!("{words:?} does not come in {selector}: {shown}");
+        }
+    }
+
+    /// A picture of the page, kept in `target/screenshots`, to be looked at.
+    pub fn picture(&self, name: &str) {
+        let data = self.does("GET", "screenshot", &json!({}));
+        let Some(data) = data.as_str() else { return };
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+        std::fs::create_dir_all(&folder).unwrap();
+        let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, data).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
+    }
+
     /// What the page complained about on its console: errors, refused scripts.
     pub fn complaints(&self) -> Vec<String> {
         let log = self.does("POST", "se/log", &json!({"type": "browser"}));

@@ -9,9 +9,8 @@ use super::super::print;
 use super::super::selection::{self, Selection};
 use super::super::write::{self, Writing};
 use super::create::SAVE;
+use super::generate::make;
 use crate::api::quantity::Quantity;
-use crate::api::schema::Schema;
-use crate::api::{meta, typed};
 
 const FLAGS: &[Flag] = &[
     long("min", Kind::Int(-1), "The least replicas"),
@@ -61,7 +60,6 @@ async fn autoscale(call: &Invocation) -> Result {
     let selection = Selection::of(call);
     let found = selection.read().await?;
     let mut failures = found.failures;
-    let cluster = call.cluster().await?;
     for info in found.infos {
         if !matches!(info.mapping.kind.as_str(), "Deployment" | "ReplicaSet" | "ReplicationController" | "StatefulSet")
         {
@@ -81,21 +79,11 @@ async fn autoscale(call: &Invocation) -> Result {
         if least > 0 {
             spec["minReplicas"] = least.into();
         }
-        let mut object = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        let object = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
             "metadata": {"name": name}, "spec": spec});
-        if cluster.namespace_enforced {
-            meta::set_text(&mut object, "namespace", &cluster.namespace);
-        }
-        if let Some(schema) = Schema::of_kind("autoscaling", "v2", "HorizontalPodAutoscaler") {
-            typed::normalize(&mut object, &schema);
-        }
-        if writing.dry_run == DryRun::Client {
-            writing.say(&mut printer, &object, "created")?;
-            continue;
-        }
-        let mapping = cluster.mapper().await?.of_object(&object)?;
-        match writing.create(&mapping, &cluster.namespace, &object).await {
-            Ok(made) => writing.say(&mut printer, &made, "autoscaled")?,
+        let done = if writing.dry_run == DryRun::Client { "created" } else { "autoscaled" };
+        match make(call, &writing, object).await {
+            Ok(made) => writing.say(&mut printer, &made, done)?,
             Err(failure) => failures.push(failure),
         }
     }

@@ -10,8 +10,13 @@ use super::super::selection;
 use crate::api::meta;
 
 /// `cluster-info`
-pub const COMMAND: Command =
-    Command { name: "cluster-info", about: "Show where the control plane is", run: run!(cluster_info), ..BASE };
+pub const COMMAND: Command = Command {
+    name: "cluster-info",
+    about: "Show where the control plane is",
+    commands: &[super::dump::COMMAND],
+    run: run!(cluster_info),
+    ..BASE
+};
 
 const TOP_FLAGS: &[Flag] = &[
     long("sort-by", Kind::Text(""), "cpu or memory"),

@@ -1,5 +1,7 @@
 //! `kubectl exec`: run a command in a container, over a WebSocket.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{AttachParams, AttachedProcess};
 use serde_json::Value;
@@ -9,6 +11,7 @@ use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result};
 use super::super::flags::{Flag, Kind, long, short};
 use super::super::selection;
+use super::super::session::Terminal;
 use super::logs;
 use crate::api::meta;
 
@@ -93,7 +96,11 @@ pub(super) async fn place(call: &Invocation, word: &str) -> Result<Place> {
     })
 }
 
-fn container(call: &Invocation, pod: &Value) -> Result<String> {
+/// The container that a call means.
+///
+/// # Errors
+/// When the Pod has none of that name.
+pub(super) fn container(call: &Invocation, pod: &Value) -> Result<String> {
     let names = |field: &str| -> Vec<&str> {
         meta::list(pod, &["spec", field]).iter().map(|one| meta::text(one, &["name"])).collect()
     };
@@ -146,11 +153,10 @@ pub(super) fn refused(fault: kube::Error) -> Failure {
 pub(super) async fn carry(call: &Invocation, mut process: AttachedProcess, stdin: bool) -> Result {
     let status = process.take_status();
     let (input, mut output, mut errors) = (process.stdin(), process.stdout(), process.stderr());
-    if let (Some(mut sizes), Some((width, height))) = (process.terminal_size(), call.session.environment.size) {
-        use futures::SinkExt;
-        // A terminal of another size still works.
-        let _ = sizes.send(kube::api::TerminalSize { width, height }).await;
-    }
+    let sizes = process.terminal_size();
+    let terminal = call.session.terminal.clone().filter(|_| sizes.is_some());
+    let _raw = terminal.as_ref().map(|terminal| terminal.raw());
+    let resize = resize(sizes, terminal, call.session.environment.size);
     let send = async {
         let Some(mut input) = input.filter(|_| stdin) else { return };
         let mut buffer = vec![0; 8192];
@@ -186,11 +192,37 @@ pub(super) async fn carry(call: &Invocation, mut process: AttachedProcess, stdin
     tokio::select! {
         received = receive => received?,
         () = idle_send => {}
+        () = resize => {}
     }
     match status {
         Some(status) => ended(status.await),
         None => Ok(()),
     }
+}
+
+/// Tells the container's terminal how large ours is, now and whenever that changes. Never ends.
+async fn resize(
+    sink: Option<futures::channel::mpsc::Sender<kube::api::TerminalSize>>,
+    terminal: Option<Arc<dyn Terminal>>,
+    first: Option<(u16, u16)>,
+) {
+    use futures::SinkExt;
+    let changes = async {
+        let mut sink = sink?;
+        let mut sizes = terminal.map(|terminal| terminal.sizes());
+        let mut size = first.or_else(|| sizes.as_ref().map(|sizes| *sizes.borrow()));
+        loop {
+            if let Some((width, height)) = size.take() {
+                // A terminal of another size still works.
+                sink.send(kube::api::TerminalSize { width, height }).await.ok()?;
+            }
+            let sizes = sizes.as_mut()?;
+            sizes.changed().await.ok()?;
+            size = Some(*sizes.borrow_and_update());
+        }
+    };
+    let _: Option<()> = changes.await;
+    std::future::pending().await
 }
 
 /// Reads a stream; one that ends is taken away.
@@ -203,7 +235,11 @@ async fn read<R: tokio::io::AsyncRead + Unpin>(stream: &mut Option<R>, buffer: &
     count
 }
 
-fn ended(status: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Status>) -> Result {
+/// How a command in a container ended.
+///
+/// # Errors
+/// When it failed, with its exit code.
+pub(super) fn ended(status: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Status>) -> Result {
     let Some(status) = status else { return Ok(()) };
     if status.status.as_deref() == Some("Success") {
         return Ok(());

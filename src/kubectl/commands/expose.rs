@@ -4,14 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result, quote};
-use super::super::flags::{DryRun, Flag, Kind, long, short};
+use super::super::flags::{Flag, Kind, long, short};
 use super::super::print;
 use super::super::selection::{self, Info, Selection};
 use super::super::write::{self, Writing};
-use super::apply::with_last_applied;
 use super::create::SAVE;
-use crate::api::schema::Schema;
-use crate::api::{meta, typed};
+use super::generate::{OVERRIDES, labels, make, overrides};
+use crate::api::meta;
 
 const FLAGS: &[Flag] = &[
     long("port", Kind::Text(""), "The Service's port"),
@@ -25,8 +24,6 @@ const FLAGS: &[Flag] = &[
     long("load-balancer-ip", Kind::Text(""), "The load balancer's address"),
     long("session-affinity", Kind::Text(""), "None or ClientIP"),
     long("cluster-ip", Kind::Text(""), "The Service's address, or None"),
-    long("overrides", Kind::Text(""), "JSON that is merged over the Service"),
-    long("override-type", Kind::Text("merge"), "merge or strategic"),
 ];
 
 /// `expose`
@@ -34,7 +31,7 @@ pub const COMMAND: Command = Command {
     name: "expose",
     usage: "(-f FILE | TYPE NAME) [--port=PORT]",
     about: "Put a Service in front of something",
-    flags: &[print::OUTPUT, FLAGS, SAVE, selection::FILES, write::DRY_RUN, write::MANAGER],
+    flags: &[print::OUTPUT, FLAGS, OVERRIDES, SAVE, selection::FILES, write::DRY_RUN, write::MANAGER],
     run: run!(expose),
     ..BASE
 };
@@ -64,41 +61,8 @@ async fn one(call: &Invocation, writing: &Writing<'_>, info: &Info) -> Result<Va
         return Err(Failure::new(format!("cannot expose a {shown}")));
     }
     let mut service = service(call, info)?;
-    let cluster = call.cluster().await?;
-    let overrides = call.flags.text("overrides");
-    if !overrides.is_empty() {
-        let patch = super::super::manifests::parse(overrides).map_err(Failure::new)?;
-        json_patch::merge(&mut service, &patch);
-    }
-    if let Some(schema) = Schema::of_kind("", "v1", "Service") {
-        typed::normalize(&mut service, &schema);
-    }
-    if writing.dry_run == DryRun::Client {
-        if cluster.namespace_enforced {
-            meta::set_text(&mut service, "namespace", &cluster.namespace);
-        }
-        return Ok(service);
-    }
-    if call.flags.is("save-config") {
-        service = with_last_applied(&service);
-    }
-    let mapping = cluster.mapper().await?.named("services")?;
-    writing.create(&mapping, &cluster.namespace, &service).await
-}
-
-fn labels(text: &str) -> Result<Map<String, Value>> {
-    let mut found = Map::new();
-    for pair in text.split(',') {
-        let parts: Vec<&str> = pair.split('=').collect();
-        match parts[..] {
-            ["", _] => return Err(Failure::new("unexpected empty label key")),
-            [key, value] => {
-                found.insert(key.to_owned(), value.into());
-            }
-            _ => return Err(Failure::new(format!("unexpected label spec: {pair}"))),
-        }
-    }
-    Ok(found)
+    overrides(call, &mut service, "")?;
+    make(call, writing, service).await
 }
 
 /// The labels that an object's Pods carry.

@@ -11,22 +11,27 @@ mod certificate;
 mod cluster_info;
 mod completion;
 mod config;
+mod cp;
 mod create;
 mod debug;
 mod delete;
 mod describe;
 mod diff;
 mod drain;
+mod dump;
 mod edit;
 mod events;
 mod exec;
 mod explain;
 mod expose;
+mod generate;
 mod get;
 mod label;
 mod logs;
 mod patch;
+mod plugin;
 mod port_forward;
+mod proxy;
 mod replace;
 mod rollout;
 mod run;
@@ -71,12 +76,15 @@ pub static ROOT: Command = Command {
         drain::DRAIN,
         taint::COMMAND,
         port_forward::COMMAND,
+        proxy::COMMAND,
+        cp::COMMAND,
         certificate::COMMAND,
         cluster_info::COMMAND,
         cluster_info::TOP,
         api_resources::COMMAND,
         api_resources::VERSIONS,
         config::COMMAND,
+        plugin::COMMAND,
         completion::COMMAND,
         completion::KUSTOMIZE,
         cluster_info::OPTIONS,
@@ -110,6 +118,8 @@ pub const GROUPED: &[&str] = &[
     "attach",
     "exec",
     "port-forward",
+    "proxy",
+    "cp",
     "auth",
     "debug",
     "events",
@@ -125,6 +135,7 @@ pub const GROUPED: &[&str] = &[
     "api-resources",
     "api-versions",
     "config",
+    "plugin",
     "version",
     "options",
 ];

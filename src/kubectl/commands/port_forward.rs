@@ -59,14 +59,16 @@ async fn port_forward(call: &Invocation) -> Result {
                 .map_err(|fault| Failure::new(format!("unable to listen on port {local}: {fault}")))?;
             let shown = listener.local_addr().map_or(wanted, |own| own);
             call.out(format!("Forwarding from {shown} -> {remote}\n"));
-            listening.push((listener, shown.port(), remote));
+            let noted = call.session.listening.note(shown.port());
+            listening.push((listener, shown.port(), remote, noted));
         }
     }
     call.console().flush().await?;
     let name = meta::name(&pod).to_owned();
-    let all = listening.into_iter().map(|(listener, local, remote)| {
+    let all = listening.into_iter().map(|(listener, local, remote, noted)| {
         let (api, name) = (api.clone(), name.clone());
         async move {
+            let _noted = noted;
             while let Ok((mut ours, _)) = listener.accept().await {
                 call.out(format!("Handling connection for {local}\n"));
                 call.console().flush().await?;

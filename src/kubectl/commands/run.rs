@@ -7,10 +7,9 @@ use super::super::failure::{Failure, Result, quote};
 use super::super::flags::{DryRun, Flag, Kind, long, short};
 use super::super::print::{self, Printer};
 use super::super::write::{self, Writing};
-use super::apply::with_last_applied;
 use super::create::SAVE;
-use crate::api::schema::Schema;
-use crate::api::{meta, typed};
+use super::generate::{OVERRIDES, labels, make, overrides};
+use crate::api::meta;
 
 const FLAGS: &[Flag] = &[
     long("image", Kind::Text(""), "The image"),
@@ -22,8 +21,6 @@ const FLAGS: &[Flag] = &[
     long("restart", Kind::Text("Always"), "Always, OnFailure or Never"),
     long("command", Kind::Bool(false), "The words behind -- are the command, not its arguments"),
     long("image-pull-policy", Kind::Text(""), "Always, IfNotPresent or Never"),
-    long("overrides", Kind::Text(""), "JSON that is merged over the Pod"),
-    long("override-type", Kind::Text("merge"), "merge or strategic"),
     long("privileged", Kind::Bool(false), "With all rights"),
     short("stdin", 'i', Kind::Bool(false), "Keep standard input open"),
     short("tty", 't', Kind::Bool(false), "With a terminal"),
@@ -41,7 +38,7 @@ pub const COMMAND: Command = Command {
     name: "run",
     usage: "NAME --image=IMAGE [-- ARGS...]",
     about: "Run one Pod",
-    flags: &[print::OUTPUT, FLAGS, SAVE, write::DRY_RUN, write::MANAGER],
+    flags: &[print::OUTPUT, FLAGS, OVERRIDES, SAVE, write::DRY_RUN, write::MANAGER],
     run: run!(run),
     ..BASE
 };
@@ -52,24 +49,21 @@ async fn run(call: &Invocation) -> Result {
     let attach = if flags.given("attach") { flags.is("attach") } else { flags.is("stdin") || flags.is("tty") };
     check(call, &writing, attach)?;
     let name = &call.arguments()[0];
-    let labels = pairs(flags.text("labels"))?;
-    let selector = if labels.is_empty() {
-        Map::from_iter([("run".to_owned(), Value::from(name.as_str()))])
-    } else {
-        labels.clone()
-    };
+    let given = labels(flags.text("labels"))?;
+    let selector =
+        if given.is_empty() { Map::from_iter([("run".to_owned(), Value::from(name.as_str()))]) } else { given.clone() };
     let pod = pod(call, name, &selector)?;
-    let pod = create(call, &writing, pod, "pods").await?;
+    let pod = make(call, &writing, pod).await?;
     let mut objects = vec![pod];
     let mut failures = Vec::new();
     if flags.is("expose") {
         let port: i64 = flags.text("port").parse().unwrap_or(0);
         let mut service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
             "spec": {"selector": selector, "ports": [{"port": port, "protocol": "TCP", "targetPort": port}]}});
-        if !labels.is_empty() {
-            service["metadata"]["labels"] = labels.into();
+        if !given.is_empty() {
+            service["metadata"]["labels"] = given.into();
         }
-        match create(call, &writing, service, "services").await {
+        match make(call, &writing, service).await {
             Ok(service) => objects.push(service),
             Err(failure) => failures.push(failure),
         }
@@ -144,21 +138,6 @@ fn image_fits(image: &str) -> bool {
         && digest.is_none_or(|digest| digest.split_once(':').is_some_and(|(kind, hex)| word(kind) && hex.len() >= 32))
 }
 
-fn pairs(text: &str) -> Result<Map<String, Value>> {
-    let mut found = Map::new();
-    for pair in text.split(',').filter(|_| !text.is_empty()) {
-        let parts: Vec<&str> = pair.split('=').collect();
-        match parts[..] {
-            ["", _] => return Err(Failure::new("unexpected empty label key")),
-            [key, value] => {
-                found.insert(key.to_owned(), value.into());
-            }
-            _ => return Err(Failure::new(format!("unexpected label spec: {pair}"))),
-        }
-    }
-    Ok(found)
-}
-
 fn pod(call: &Invocation, name: &str, labels: &Map<String, Value>) -> Result<Value> {
     let flags = &call.flags;
     let mut container = json!({"name": name, "image": flags.text("image")});
@@ -207,28 +186,6 @@ fn pod(call: &Invocation, name: &str, labels: &Map<String, Value>) -> Result<Val
         };
         meta::set_annotation(&mut pod, key, value);
     }
-    let overrides = flags.text("overrides");
-    if !overrides.is_empty() {
-        let patch = super::super::manifests::parse(overrides).map_err(|_| Failure::new("Invalid JSON Patch"))?;
-        json_patch::merge(&mut pod, &patch);
-    }
+    overrides(call, &mut pod, "Invalid JSON Patch")?;
     Ok(pod)
-}
-
-async fn create(call: &Invocation, writing: &Writing<'_>, mut object: Value, resource: &str) -> Result<Value> {
-    if let Some(schema) = Schema::of_kind("", "v1", meta::kind(&object)) {
-        typed::normalize(&mut object, &schema);
-    }
-    let cluster = call.cluster().await?;
-    if writing.dry_run == DryRun::Client {
-        if cluster.namespace_enforced {
-            meta::set_text(&mut object, "namespace", &cluster.namespace);
-        }
-        return Ok(object);
-    }
-    if call.flags.is("save-config") {
-        object = with_last_applied(&object);
-    }
-    let mapping = cluster.mapper().await?.named(resource)?;
-    writing.create(&mapping, &cluster.namespace, &object).await
 }

@@ -6,8 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::super::failure::{Failure, Result, quote};
+use super::super::print::json_line;
 use super::super::session::{FileKind, Files};
 use crate::api::meta;
 use crate::api::schema::Schema;
@@ -64,9 +66,13 @@ pub fn build(files: &dyn Files, folder: &Path) -> Result<Vec<Value>> {
             None => return Err(Failure::new(format!("accumulating resources: {} does not exist", quote(entry)))),
         }
     }
+    let mut hashed = Vec::new();
     for (field, kind) in [("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")] {
         for generator in meta::list(&plan, &[field]) {
-            objects.push(generated(files, folder, generator, kind, &plan)?);
+            objects.push(generated(files, folder, generator, kind)?);
+            if is_hashed(generator, &plan) {
+                hashed.push((kind.to_owned(), meta::text(generator, &["name"]).to_owned()));
+            }
         }
     }
     for patch in meta::list(&plan, &["patches"]) {
@@ -78,6 +84,8 @@ pub fn build(files: &dyn Files, folder: &Path) -> Result<Vec<Value>> {
         apply_patch(files, folder, &json!({key: text}), &mut objects)?;
     }
     transform(&plan, &mut objects);
+    let prefix = (meta::text(&plan, &["namePrefix"]), meta::text(&plan, &["nameSuffix"]));
+    add_hashes(&hashed, prefix.0, prefix.1, &mut objects);
     Ok(objects)
 }
 
@@ -108,8 +116,8 @@ fn read(files: &dyn Files, path: &Path) -> Result<Vec<Value>> {
     super::split(&text).iter().map(one).collect()
 }
 
-/// A ConfigMap or Secret whose name ends with a hash of what it holds.
-fn generated(files: &dyn Files, folder: &Path, generator: &Value, kind: &str, plan: &Value) -> Result<Value> {
+/// A ConfigMap or Secret; its hash comes when its name and namespace are final.
+fn generated(files: &dyn Files, folder: &Path, generator: &Value, kind: &str) -> Result<Value> {
     use base64::Engine;
     let mut data: Vec<(String, Vec<u8>)> = Vec::new();
     let contents = |path: &str| {
@@ -153,15 +161,51 @@ fn generated(files: &dyn Files, folder: &Path, generator: &Value, kind: &str, pl
             kind => kind.into(),
         };
     }
-    let off = |value: &Value| meta::get(value, &["disableNameSuffixHash"]) == Some(&Value::Bool(true));
-    let none = Value::Null;
-    if !off(generator.get("options").unwrap_or(&none)) && !off(plan.get("generatorOptions").unwrap_or(&none)) {
-        return Err(Failure::new(format!(
-            "the generator of {} needs generatorOptions: {{disableNameSuffixHash: true}}: names with a hash are not built into this kubectl",
-            quote(meta::name(&object)),
-        )));
-    }
     Ok(object)
+}
+
+/// Whether a generator's name ends with a hash.
+fn is_hashed(generator: &Value, plan: &Value) -> bool {
+    let off =
+        |value: Option<&Value>| value.is_some_and(|one| one.get("disableNameSuffixHash") == Some(&Value::Bool(true)));
+    !off(generator.get("options")) && !off(plan.get("generatorOptions"))
+}
+
+/// The ten letters behind a generated name: a hash of what the object holds. Source: kustomize, `hasher`.
+fn hash(object: &Value) -> String {
+    let mut shown = json!({"kind": meta::kind(object), "name": meta::name(object), "data": object.get("data").cloned().unwrap_or_else(|| "".into())});
+    for field in ["type", "binaryData", "stringData"] {
+        if let Some(value) = object.get(field) {
+            shown[field] = value.clone();
+        }
+    }
+    let digest = Sha256::digest(json_line(&shown));
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let letter = |digit: char| match digit {
+        '0' => 'g',
+        '1' => 'h',
+        '3' => 'k',
+        'a' => 'm',
+        'e' => 't',
+        other => other,
+    };
+    hex.chars().take(10).map(letter).collect()
+}
+
+/// Gives generated objects their hash, and what refers to them the new names.
+fn add_hashes(hashed: &[(String, String)], prefix: &str, suffix: &str, objects: &mut [Value]) {
+    let mut renamed = Vec::new();
+    for object in objects.iter_mut() {
+        let name = meta::name(object).to_owned();
+        let is =
+            |(kind, plain): &(String, String)| kind == meta::kind(object) && format!("{prefix}{plain}{suffix}") == name;
+        if hashed.iter().any(is) {
+            let full = format!("{name}-{}", hash(object));
+            renamed.push((meta::kind(object).to_owned(), name, full.clone()));
+            meta::set_text(object, "name", &full);
+        }
+    }
+    objects.iter_mut().for_each(|object| references(object, &renamed));
 }
 
 fn apply_patch(files: &dyn Files, folder: &Path, patch: &Value, objects: &mut [Value]) -> Result {

@@ -1,0 +1,50 @@
+// The files of an exercise, in an editor: what it gives to begin with, changed by the reader, applied to
+// the cluster by the same command that a reader would type.
+
+import { get, post } from "./call.js";
+import { element } from "./element.js";
+
+/** Gives an exercise an editor for its files; nothing when it has none. */
+export function filesOf(exercise, run) {
+  if (!exercise.files?.length) return null;
+  const place = element("div", { class: "file" });
+  const details = element("details", { class: "tutor-files" }, element("summary", {}, "Edit its files here"), place);
+  details.addEventListener("toggle", () => {
+    if (details.open && !place.hasChildNodes()) show(place, exercise, exercise.files[0], run);
+  });
+  return details;
+}
+
+async function show(place, exercise, path, run) {
+  const { Editor } = await import("./editor.js");
+  const { text, start } = await get(`files?path=${encodeURIComponent(path)}`);
+  const said = element("p", { class: "aside", role: "status" });
+  // What was typed and not saved yet survives a reload.
+  const kept = `tutor-draft:${path}`;
+  const draft = localStorage.getItem(kept);
+  const save = async () => {
+    await post("files", { path, text: editor.text });
+    localStorage.removeItem(kept);
+    said.textContent = `Saved as ~/${path} in the terminal.`;
+  };
+  const applies = /\.(ya?ml|json)$/.test(path) && /^\s*["']?kind\b/m.test(start ?? text);
+  const apply = async () => {
+    await save();
+    await run(`kubectl apply -f ~/${path} -n ${exercise.namespace}`);
+  };
+  const guarded = (action) => () => action().catch((error) => {
+    said.textContent = [error.message, error.why].filter(Boolean).join(": ");
+  });
+  const editor = new Editor({
+    name: path, text: draft ?? text, namespace: exercise.namespace, save: guarded(save), apply: applies ? guarded(apply) : undefined,
+    changed: (now) => localStorage.setItem(kept, now),
+  });
+  const button = (label, action, title) => element("button", { type: "button", title, onclick: guarded(action) }, label);
+  editor.bar.append(
+    ...(applies ? [button("Apply", apply, "kubectl apply -f, in the terminal below (Ctrl-Enter)")] : []),
+    button("Save", save, "keeps it as a file of the terminal (Ctrl-S)"),
+    button("Start over", async () => { editor.text = start ?? ""; }, "the text as the exercise gives it"));
+  const others = exercise.files.filter((other) => other !== path).map((other) =>
+    element("button", { type: "button", onclick: () => show(place, exercise, other, run) }, other.split("/").at(-1)));
+  place.replaceChildren(element("div", { class: "tutor-editor others" }, ...others), editor.root, said);
+}

@@ -1,0 +1,393 @@
+// The terminal at the bottom of every page. It runs tutor's own commands in the playground: what is
+// typed goes there over a WebSocket, what comes back is put into the page as text, never as markup. The
+// tabs live in the playground, so a page that is left or loaded anew finds them as they were.
+
+import { page } from "./call.js";
+import { element } from "./element.js";
+import { Line } from "./terminal-line.js";
+import { Screen } from "./terminal-screen.js";
+
+/** The most text of one tab that stays in the page; older text goes first. */
+const MOST_CHARACTERS = 400_000;
+const RETRY = [200, 500, 1000, 2000, 3000];
+
+let dock;
+
+/** Puts the dock at the bottom of the page; closed, unless it was open before. */
+export function showTerminal() {
+  dock ??= new Dock();
+  return dock;
+}
+
+/** Runs lines in the terminal, and shows it. */
+export function runInTerminal(text) {
+  showTerminal().run(text);
+}
+
+/** Runs lines and resolves with the exit code of the last one. */
+export function runAndWait(text) {
+  return showTerminal().run(text);
+}
+
+class Dock {
+  constructor() {
+    this.tabs = [];
+    this.list = element("div", { class: "tabs", role: "tablist", "aria-label": "Terminal tabs" });
+    this.toggle = element("button", {
+      type: "button", class: "toggle", "aria-expanded": "false", "aria-controls": "tutor-terminal-panels",
+      title: "Open or close the terminal (Ctrl and `)", onclick: () => this.setOpen(!this.open, true),
+    }, "Terminal");
+    const more = element("button", { type: "button", class: "more", "aria-label": "New terminal tab", title: "New tab", onclick: () => this.add(newName()).select(true) }, "+");
+    this.panels = element("div", { class: "panels", id: "tutor-terminal-panels" });
+    this.grip = element("div", { class: "grip", role: "separator", "aria-orientation": "horizontal", "aria-label": "Height of the terminal", tabindex: "0",
+      onpointerdown: (event) => this.drag(event), onkeydown: (event) => this.resizeByKey(event) });
+    this.root = element("aside", { id: "tutor-terminal", "aria-label": "Terminal" },
+      this.grip, element("div", { class: "bar" }, this.toggle, this.list, more), this.panels);
+    // mdBook turns pages at arrow keys and searches at letters; keys in here are for the terminal.
+    this.root.addEventListener("keydown", (event) => event.stopPropagation());
+    document.body.append(this.root);
+    document.addEventListener("keydown", (event) => this.shortcut(event), { capture: true });
+    window.addEventListener("resize", () => this.current?.measure());
+    this.setHeight(Number(localStorage.getItem("tutor-terminal-height")) || 300);
+    const names = JSON.parse(sessionStorage.getItem("tutor-terminal-tabs") ?? "[]");
+    for (const name of names.length > 0 ? names : [newName()]) this.add(name);
+    const shown = Number(sessionStorage.getItem("tutor-terminal-shown") ?? 0);
+    this.current = this.tabs[shown] ?? this.tabs[0];
+    this.show();
+    this.setOpen(localStorage.getItem("tutor-terminal-open") === "true", false);
+  }
+
+  shortcut(event) {
+    if (!event.ctrlKey || event.key !== "`") return;
+    event.preventDefault();
+    const inside = this.root.contains(document.activeElement);
+    if (this.open && !inside) this.current.focus();
+    else this.setOpen(!this.open, true);
+  }
+
+  setOpen(open, focus) {
+    this.open = open;
+    localStorage.setItem("tutor-terminal-open", open);
+    this.root.classList.toggle("open", open);
+    document.documentElement.classList.toggle("tutor-terminal-open", open);
+    this.toggle.setAttribute("aria-expanded", open);
+    if (open) this.current.connect();
+    if (open && focus) this.current.focus();
+    if (!open && focus) this.toggle.focus();
+  }
+
+  setHeight(height) {
+    this.height = Math.round(Math.min(Math.max(height, 120), Math.max(window.innerHeight - 80, 160)));
+    document.documentElement.style.setProperty("--terminal-height", `${this.height}px`);
+    this.grip.setAttribute("aria-valuenow", this.height);
+    localStorage.setItem("tutor-terminal-height", this.height);
+    this.current?.measure();
+  }
+
+  drag(event) {
+    this.grip.setPointerCapture(event.pointerId);
+    const move = (moved) => this.setHeight(window.innerHeight - moved.clientY);
+    this.grip.addEventListener("pointermove", move);
+    this.grip.addEventListener("lostpointercapture", () => this.grip.removeEventListener("pointermove", move), { once: true });
+  }
+
+  resizeByKey(event) {
+    const step = { ArrowUp: 24, ArrowDown: -24 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    this.setHeight(this.height + step);
+  }
+
+  add(name) {
+    const tab = new Tab(this, name);
+    this.tabs.push(tab);
+    this.current ??= tab;
+    this.show();
+    return tab;
+  }
+
+  close(tab) {
+    tab.end();
+    const at = this.tabs.indexOf(tab);
+    this.tabs.splice(at, 1);
+    if (this.tabs.length === 0) {
+      this.current = undefined;
+      this.add(newName());
+      this.setOpen(false, true);
+      return;
+    }
+    if (this.current === tab) this.current = this.tabs[Math.min(at, this.tabs.length - 1)];
+    this.show();
+    this.current.select(true);
+  }
+
+  show() {
+    this.list.replaceChildren(...this.tabs.map((tab, at) => tab.head(at + 1)));
+    this.panels.replaceChildren(this.current.panel);
+    sessionStorage.setItem("tutor-terminal-tabs", JSON.stringify(this.tabs.map((tab) => tab.name)));
+    sessionStorage.setItem("tutor-terminal-shown", this.tabs.indexOf(this.current));
+  }
+
+  async run(text) {
+    // A tab in which something runs is left alone.
+    const free = this.current.running ? this.tabs.find((tab) => !tab.running) ?? this.add(newName()) : this.current;
+    free.select(false);
+    this.setOpen(true, false);
+    return free.run(text);
+  }
+}
+
+function newName() {
+  return crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16)).join("-");
+}
+
+class Tab {
+  constructor(dock, name) {
+    Object.assign(this, { dock, name, running: false, characters: 0, attempts: 0, waiting: [], after: [] });
+    this.output = element("div", { class: "output", role: "log", "aria-label": "Output", tabindex: "0" });
+    this.status = element("p", { class: "status", role: "status" });
+    this.line = new Line({
+      enter: (text) => this.enter(text),
+      stop: () => this.send({ stop: null }),
+      end: () => this.send({ end: null }),
+      clear: () => this.clear(),
+      complete: (text) => this.complete(text),
+      leave: () => this.dock.toggle.focus(),
+    });
+    this.screen = new Screen((keys) => this.send({ keys }));
+    this.panel = element("div", { class: "panel", role: "tabpanel", onclick: (event) => this.clicked(event) },
+      this.output, this.screen.root, this.line.root, this.status);
+  }
+
+  head(number) {
+    const chosen = this.dock.current === this;
+    const name = element("button", {
+      type: "button", role: "tab", "aria-selected": String(chosen), class: chosen ? "tab chosen" : "tab",
+      onclick: () => this.select(true), title: `Terminal ${number}`,
+    }, this.running ? `${number} ●` : String(number));
+    const close = element("button", { type: "button", class: "close", "aria-label": `Close terminal ${number}`, onclick: () => this.dock.close(this) }, "×");
+    return element("span", { class: "head" }, name, this.dock.tabs.length > 1 || this.running ? close : null);
+  }
+
+  select(focus) {
+    this.dock.current = this;
+    this.dock.show();
+    if (focus || this.dock.open) this.dock.setOpen(true, focus);
+  }
+
+  clicked(event) {
+    if (getSelection().isCollapsed && !event.target.closest("button, a, textarea")) this.focus();
+  }
+
+  focus() {
+    if (this.screen.open) this.screen.focus();
+    else this.line.focus();
+  }
+
+  // The connection.
+
+  connect() {
+    if (this.socket && this.socket.readyState <= WebSocket.OPEN) return;
+    clearTimeout(this.retry);
+    const address = page(`api/terminal?tab=${this.name}`);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = new WebSocket(address);
+    this.socket = socket;
+    socket.addEventListener("message", (event) => {
+      if (this.socket === socket) this.told(JSON.parse(event.data));
+    });
+    socket.addEventListener("close", () => {
+      if (this.socket === socket) this.lost();
+    });
+  }
+
+  /** The connection is gone. A playground that was started again wants another token: a page brings it. */
+  lost() {
+    this.socket = undefined;
+    this.ready = false;
+    if (this.closed || this.taken) return;
+    this.status.textContent = "The playground does not answer. Looking for it…";
+    const wait = RETRY[Math.min(this.attempts, RETRY.length - 1)];
+    this.attempts += 1;
+    this.retry = setTimeout(async () => {
+      await fetch(page("index.html"), { cache: "no-store" }).catch(() => {});
+      this.connect();
+    }, wait);
+  }
+
+  end() {
+    this.closed = true;
+    this.send({ close: null });
+    this.socket?.close();
+  }
+
+  send(message) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  told(message) {
+    if (message.text) this.append(...message.text);
+    else if (message.screen !== undefined) this.draw(message.screen);
+    else if (message.frame !== undefined) this.showFrame(message.frame);
+    else if (message.ready) this.becomeReady(message.ready);
+    else if (message.running) this.setRunning(true);
+    else if (message.choices) this.line.choose(message);
+    else if (message.hello) this.greeted(message.hello);
+    else if (message.clear) this.empty();
+    else if (message.edit !== undefined) this.edit(message.edit);
+    else if (message.taken) this.leftToAnother();
+    if (message.n) this.send({ seen: message.n });
+  }
+
+  greeted({ fresh, running, lines }) {
+    this.attempts = 0;
+    this.status.textContent = "";
+    if (fresh && this.characters > 0) {
+      this.append("note", "— the playground was started again; what ran here has ended —\n");
+    } else {
+      this.empty();
+      for (const [kind, text] of lines) this.append(kind, text);
+      if (fresh) this.append("note", "tutor's own commands run here; help lists them.\n");
+    }
+    this.draw(null);
+    this.setRunning(running);
+    this.measure();
+  }
+
+  leftToAnother() {
+    this.taken = true;
+    this.status.replaceChildren("Another page shows this tab now. ",
+      element("button", { type: "button", onclick: () => { this.taken = false; this.status.textContent = ""; this.connect(); } }, "Show it here"));
+  }
+
+  becomeReady({ prompt, more, code }) {
+    this.line.setPrompt(prompt);
+    this.ready = true;
+    this.setRunning(false);
+    if (more) return;
+    for (const done of this.after.splice(0)) done(code);
+    const next = this.waiting.shift();
+    if (next) this.start(next);
+  }
+
+  setRunning(running) {
+    const changed = this.running !== running;
+    this.running = running;
+    this.line.setRunning(running);
+    if (changed) this.dock.list.replaceChildren(...this.dock.tabs.map((tab, at) => tab.head(at + 1)));
+  }
+
+  // What is typed.
+
+  enter(text) {
+    if (this.running) this.send({ run: text });
+    else if (this.ready) this.send({ run: text });
+    else this.waiting.push({ text });
+    this.scroll();
+  }
+
+  run(text) {
+    this.line.remember(text);
+    return new Promise((done) => {
+      const next = { text, done };
+      if (this.ready && !this.running) this.start(next);
+      else this.waiting.push(next);
+    });
+  }
+
+  start({ text, done }) {
+    if (done) this.after.push(done);
+    this.ready = false;
+    this.send({ run: text });
+    this.scroll();
+  }
+
+  complete(text) {
+    this.asked = (this.asked ?? 0) + 1;
+    this.send({ complete: [text, this.asked] });
+    return this.asked;
+  }
+
+  // What is shown.
+
+  append(kind, text) {
+    const atEnd = this.isAtEnd();
+    const last = this.output.lastElementChild;
+    if (last?.className === kind && last.textContent.length < 8192) last.append(text);
+    else this.output.append(element("span", { class: kind }, text));
+    this.characters += text.length;
+    while (this.characters > MOST_CHARACTERS && this.output.childElementCount > 1) {
+      this.characters -= this.output.firstElementChild.textContent.length;
+      this.output.firstElementChild.remove();
+    }
+    if (atEnd) this.scroll();
+  }
+
+  isAtEnd() {
+    return this.panel.scrollHeight - this.panel.scrollTop - this.panel.clientHeight < 40;
+  }
+
+  scroll() {
+    this.panel.scrollTop = this.panel.scrollHeight;
+  }
+
+  showFrame(text) {
+    if (text === null) {
+      this.frame = undefined;
+      return;
+    }
+    const atEnd = this.isAtEnd();
+    if (!this.frame) {
+      this.frame = element("span", { class: "out frame" });
+      this.output.append(this.frame);
+    }
+    this.characters += text.length + 1 - this.frame.textContent.length;
+    this.frame.textContent = `${text}\n`;
+    if (atEnd) this.scroll();
+  }
+
+  empty() {
+    this.output.replaceChildren();
+    this.characters = 0;
+    this.frame = undefined;
+  }
+
+  clear() {
+    if (!this.running) this.send({ run: "clear" });
+  }
+
+  draw(changes) {
+    const was = this.screen.open;
+    const focused = this.panel.contains(document.activeElement);
+    if (changes === null) this.screen.close();
+    else this.screen.draw(changes);
+    if (was === this.screen.open) return;
+    this.panel.classList.toggle("drawing", this.screen.open);
+    this.measure();
+    if (focused) this.focus();
+    this.scroll();
+  }
+
+  /** Tells the playground how many letters and lines fit. */
+  measure() {
+    const size = this.screen.measure(this.panel);
+    if (!size || String(size) === String(this.size)) return;
+    this.size = size;
+    this.send({ size });
+  }
+
+  async edit(editing) {
+    if (editing === null) {
+      this.editor?.close();
+      this.editor = undefined;
+      return;
+    }
+    const { openEditor } = await import("./editor.js");
+    const answer = (saved) => {
+      this.editor = undefined;
+      this.send({ saved });
+      this.focus();
+    };
+    this.editor = openEditor({ ...editing, host: this.panel, save: answer, cancel: () => answer(null) });
+  }
+}
