@@ -8,8 +8,8 @@ const TOKENS = /(#.*$)|^(\s*(?:- )*)([\w./"'-]+)(:)(?=\s|$)|("(?:[^"\\]|\\.)*"|'
 const CHECK_AFTER = 400;
 const KEYS = "Ctrl-S saves, Ctrl-Enter applies, Ctrl-Space completes, Tab indents, Escape then Tab leaves";
 
-/** Opens an editor over `host`; calls `save(text)` or `cancel()` once. */
-export function openEditor({ name, text, host, save, cancel }) {
+/** Opens an editor over the page; calls `save(text)` or `cancel()` once. */
+export function openEditor({ name, text, save, cancel }) {
   const done = (answer) => () => {
     editor.root.remove();
     answer(editor.text);
@@ -19,7 +19,7 @@ export function openEditor({ name, text, host, save, cancel }) {
     element("button", { type: "button", onclick: done((last) => save(last)) }, "Save"),
     element("button", { type: "button", onclick: done(() => cancel()) }, "Cancel"));
   editor.root.classList.add("over");
-  host.append(editor.root);
+  document.body.append(editor.root);
   editor.focus();
   return { close: () => editor.root.remove() };
 }
@@ -40,7 +40,7 @@ export class Editor {
     this.told = element("ol", { class: "marks", role: "status" });
     this.bar = element("div", { class: "editor-bar" }, element("code", {}, name));
     this.root = element("div", { class: "tutor-editor" }, this.bar,
-      element("div", { class: "field" }, this.gutter, element("div", { class: "text" }, this.colours, this.input, this.list)), this.told);
+      element("div", { class: "field" }, this.gutter, element("div", { class: "text" }, this.colours, this.input)), this.told, this.list);
     this.draw();
     this.checkSoon();
   }
@@ -173,7 +173,10 @@ export class Editor {
     if (at !== this.input.selectionStart) return;
     Object.assign(this, { begun, choices, chosen: 0 });
     if (choices.length === 0 || (choices.length === 1 && choices[0].name === begun)) return this.hide();
-    this.list.style.setProperty("--line", asked.line - this.input.scrollTop / this.lineHeight());
+    const field = this.input.parentElement;
+    const top = field.parentElement.offsetTop + (asked.line + 1) * this.lineHeight() - this.input.scrollTop;
+    this.list.style.setProperty("--top", `${top}px`);
+    this.list.style.setProperty("--left", `${field.offsetLeft - this.input.scrollLeft}px`);
     this.list.style.setProperty("--column", asked.column - begun.length);
     this.showChoices();
   }
@@ -188,7 +191,9 @@ export class Editor {
       role: "option", "aria-selected": String(at === this.chosen), title: choice.about || null,
       onmousedown: (event) => { event.preventDefault(); this.take(choice); },
     }, element("b", {}, choice.name), choice.kind ? ` ${choice.kind}` : "", at === this.chosen && choice.about ? element("small", {}, choice.about) : null)));
-    this.list.children[this.chosen]?.scrollIntoView({ block: "nearest" });
+    const chosen = this.list.children[this.chosen];
+    const under = chosen.offsetTop + chosen.offsetHeight - this.list.clientHeight;
+    this.list.scrollTop = Math.max(Math.min(this.list.scrollTop, chosen.offsetTop), under);
   }
 
   take(choice) {

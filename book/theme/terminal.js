@@ -388,6 +388,6 @@ class Tab {
       this.send({ saved });
       this.focus();
     };
-    this.editor = openEditor({ ...editing, host: this.panel, save: answer, cancel: () => answer(null) });
+    this.editor = openEditor({ ...editing, save: answer, cancel: () => answer(null) });
   }
 }
