@@ -2,6 +2,8 @@
 //!
 //! In: what was typed. Out: a tree that `shell` runs, or [`Fault::Incomplete`] when a quote, a heredoc or a
 //! loop is not closed yet. The part of `sh` that a learner's lines use; pure.
+//!
+//! One file because the rules of a grammar call each other: a word holds a script, a script holds words.
 
 use std::sync::Arc;
 

@@ -16,6 +16,8 @@
 //! | `{"choices": […], "start", "id"}` | an answer to Tab |
 //! | `{"edit": {"name", "text"}}` | a text to edit; null: no longer |
 //! | `{"taken": true}` | another page shows this tab now |
+//!
+//! One file because a tab is one task, and everything in it belongs to that task alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
