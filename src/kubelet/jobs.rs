@@ -14,6 +14,7 @@ use super::config;
 use super::environment::Sources;
 use super::pod::PodView;
 use super::probes::{Answer, ProbeKind};
+use super::pull_secrets;
 use super::run::Node;
 use super::runtime::{Dial, Exit, Image, RuntimeError};
 use super::state::{Exited, Failure, Running, Sandbox};
@@ -187,7 +188,15 @@ async fn image(node: &Node, pod: &PodView, sandbox: &Sandbox, spec: &Container) 
     }
     say(Type::Normal, "Pulling", format!("Pulling image \"{name}\""));
     let tick = node.clock.tick();
-    match node.runtime.pull_image(&sandbox.id, name, None).await {
+    let mut sources = Sources::new(&node.client, pod, &sandbox.ip, &node.config.address);
+    let who = pull_secrets::find(&mut sources, pod, name).await;
+    if !who.missing.is_empty() {
+        let secrets = who.missing.join(", ");
+        let why = "attempting to pull the image may not succeed.";
+        let words = format!("Unable to retrieve some image pull secrets ({secrets}); {why}");
+        tell(node, pod, "", Type::Warning, "FailedToRetrieveImagePullSecret", words);
+    }
+    match node.runtime.pull_image(&sandbox.id, name, who.credentials.as_ref()).await {
         Ok(image) => {
             let took = format!("{}ms", node.clock.since(tick).as_millis());
             let size = image.size_bytes;

@@ -15,6 +15,7 @@ mod jobs;
 pub mod node;
 pub mod pod;
 pub mod probes;
+mod pull_secrets;
 pub mod run;
 pub mod runtime;
 pub mod state;
