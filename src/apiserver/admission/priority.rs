@@ -22,10 +22,12 @@ impl Plugin for Priority {
     fn admit<'a>(&'a self, request: &'a mut Attributes<'_>) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
             if request.is_pod(Operation::Update) {
-                if let (Some(pod), Some(old)) = (&mut request.object, request.old)
-                    && !pod.has("spec.priority")
-                {
-                    copy(pod, old, "spec.priority");
+                if let (Some(pod), Some(old)) = (&mut request.object, request.old) {
+                    for path in ["spec.priority", "spec.preemptionPolicy"] {
+                        if !pod.has(path) && old.has(path) {
+                            copy(pod, old, path);
+                        }
+                    }
                 }
                 return Ok(());
             }

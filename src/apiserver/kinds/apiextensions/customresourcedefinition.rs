@@ -267,8 +267,11 @@ fn schema(version: &Value, path: &str) -> Vec<FieldError> {
     let is_structural = faults.is_empty();
     errors.extend(faults);
     errors.extend(openapi::check(schema, path));
-    if is_structural && !openapi::is_foreign(schema) {
-        errors.extend(rules::check(schema, path));
+    // Rules are compiled when the defaults are good, and each where nothing else is wrong below.
+    let bad_default = errors.iter().any(|error| error.field.contains(".default"));
+    if is_structural && !bad_default && !openapi::is_foreign(schema) {
+        let faulty: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
+        errors.extend(rules::check(schema, path, &faulty));
     }
     errors
 }

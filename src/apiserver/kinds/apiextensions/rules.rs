@@ -81,10 +81,11 @@ pub fn why_no_path(path: &str) -> String {
     "does not refer to a valid field".to_string()
 }
 
-/// Faults of the rules of a whole schema that can only be told by compiling them.
-pub fn check(schema: &Value, path: &str) -> Vec<FieldError> {
+/// Faults of the rules of a whole schema that can only be told by compiling them; those of a node with
+/// `faulty` places in it are not compiled.
+pub fn check(schema: &Value, path: &str, faulty: &[String]) -> Vec<FieldError> {
     let root = Node::read(schema);
-    let mut found = Found::default();
+    let mut found = Found { faulty: faulty.to_vec(), ..Found::default() };
     if root.has_rules {
         let here = Place { schema, path, times: 1, is_object: true, loose: None };
         node(&root, &here, &mut found);
@@ -102,6 +103,8 @@ pub fn check(schema: &Value, path: &str) -> Vec<FieldError> {
 
 #[derive(Default)]
 struct Found {
+    /// Where the schema is wrong by itself.
+    faulty: Vec<String>,
     errors: Vec<FieldError>,
     total: u64,
     costs: Vec<(String, u64)>,
@@ -121,7 +124,9 @@ struct Place<'a> {
 
 fn node(ruled: &Node, place: &Place, found: &mut Found) {
     let Place { schema, path, times, .. } = *place;
-    for (index, rule) in ruled.rules.iter().enumerate() {
+    let inside = |fault: &String| fault.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let rules = if found.faulty.iter().any(inside) { &[][..] } else { &ruled.rules[..] };
+    for (index, rule) in rules.iter().enumerate() {
         one(ruled, rule, index, place, found);
     }
     let atomic = schema["x-kubernetes-map-type"] == "atomic";

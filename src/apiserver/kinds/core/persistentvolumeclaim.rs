@@ -19,11 +19,12 @@ pub const STRATEGY: Strategy = Strategy {
     },
     prepare_create: |claim, _| {
         put(claim, "status", json!({"phase": "Pending"}));
-        same_source(claim, false);
+        same_source(claim, false, false);
     },
     prepare_update: |new, old, _: &Context| {
         copy(new, old, "status");
-        same_source(new, old.has("spec.dataSource") || old.has("spec.dataSourceRef"));
+        let reference = old.has("spec.dataSourceRef");
+        same_source(new, old.has("spec.dataSource") || reference, reference);
     },
     validate: |claim, _| validate_spec(claim.at("spec"), "spec"),
     validate_update: |new, old, _| validate_update(new, old),
@@ -51,7 +52,11 @@ pub fn spec_defaults(claim: &mut Value) {
 
 /// `dataSource` and `dataSourceRef` say the same, where both can. A `dataSource` that is neither a claim nor a
 /// snapshot is, as it always was, dropped without a word, unless the claim `had` a source before.
-fn same_source(claim: &mut Value, had: bool) {
+fn same_source(claim: &mut Value, had: bool, had_reference: bool) {
+    // Another namespace's source belongs to a feature that is off.
+    if !had_reference && !claim.text("spec.dataSourceRef.namespace").is_empty() {
+        drop_at(claim, "spec.dataSourceRef");
+    }
     let simple = |source: &Value| {
         source.text("apiGroup").is_empty() && source.text("kind") == "PersistentVolumeClaim"
             || source.text("apiGroup") == "snapshot.storage.k8s.io" && source.text("kind") == "VolumeSnapshot"
@@ -61,7 +66,7 @@ fn same_source(claim: &mut Value, had: bool) {
         drop_at(claim, "spec.dataSource");
     } else if !source.is_null() && reference.is_null() {
         put(claim, "spec.dataSourceRef", source);
-    } else if source.is_null() && !reference.is_null() && simple(&reference) && reference.text("namespace").is_empty() {
+    } else if source.is_null() && !reference.is_null() && reference.text("namespace").is_empty() {
         let mut plain = reference;
         drop_at(&mut plain, "namespace");
         put(claim, "spec.dataSource", plain);
