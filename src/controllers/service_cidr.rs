@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_range_that_is_wanted_is_ready_once() {
         let wanted = range("first", "10.96.0.0/16", false);
-        let plan = reconcile(&wanted, &[wanted.clone()], &[], Timestamp::UNIX_EPOCH);
+        let plan = reconcile(&wanted, std::slice::from_ref(&wanted), &[], Timestamp::UNIX_EPOCH);
         let condition = plan.actions()[0].body["status"]["conditions"][0].clone();
         assert_eq!(condition["status"], "True");
         let mut body = serde_json::to_value(&*wanted).unwrap();

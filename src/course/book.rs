@@ -160,11 +160,10 @@ fn copy_modules(pages: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write_sources(
-    dir: &'static Dir<'static>,
-    to: &Path,
-    change: &dyn Fn(&Path, &[u8]) -> Result<Vec<u8>>,
-) -> Result<()> {
+/// What becomes of a file of the book on its way, by its path.
+type Rewrite<'a> = &'a dyn Fn(&Path, &[u8]) -> Result<Vec<u8>>;
+
+fn write_sources(dir: &'static Dir<'static>, to: &Path, change: Rewrite<'_>) -> Result<()> {
     let mut done = Ok(());
     each_file(dir, &mut |file| {
         if done.is_ok() {

@@ -68,8 +68,8 @@ impl Quiz {
             other => return Err(format!("a quiz is predict or why, not {other}")),
         };
         let is_choice = |line: &&str| line.starts_with("- [");
-        let (asked, rest) = lines.split_at(lines.iter().position(|line| is_choice(&line)).unwrap_or(lines.len()));
-        let (choices, because) = rest.split_at(rest.iter().position(|line| !is_choice(&line)).unwrap_or(rest.len()));
+        let (asked, rest) = lines.split_at(lines.iter().position(is_choice).unwrap_or(lines.len()));
+        let (choices, because) = rest.split_at(rest.iter().position(|line| !is_choice(line)).unwrap_or(rest.len()));
         let right: Vec<usize> = (0..choices.len()).filter(|at| choices[*at].starts_with("- [x] ")).collect();
         let quiz = Quiz {
             id: id.trim().to_owned(),

@@ -210,7 +210,7 @@ impl Disk {
 
     fn try_commit(&self, work: &Work, acknowledged: i64, at: i64) -> Result<(), StoreError> {
         let mut log = self.log.lock();
-        let Some(log) = log.as_mut() else { return self.into_tree(work, acknowledged, at, None) };
+        let Some(log) = log.as_mut() else { return self.put_in_tree(work, acknowledged, at, None) };
         if matches!(self.state.read().tree, Tree::Closed) {
             return Err(StoreError::Stopped);
         }
@@ -221,7 +221,7 @@ impl Disk {
             self.merge(log, acknowledged)?;
         }
         if !log.fits(payload.len()) {
-            return self.into_tree(work, acknowledged, at, None);
+            return self.put_in_tree(work, acknowledged, at, None);
         }
         if !work.is_only_garbage() {
             log.append(&payload).map_err(disk_error)?;
@@ -235,7 +235,7 @@ impl Disk {
         let waiting = self.state.read().waiting.clone();
         let (work, at) = &*waiting.work.lock();
         if !work.is_empty() {
-            self.into_tree(work, acknowledged, *at, Some(log.sequence()))?;
+            self.put_in_tree(work, acknowledged, *at, Some(log.sequence()))?;
             self.state.write().waiting = Arc::default();
         }
         log.restart();
@@ -243,7 +243,7 @@ impl Disk {
     }
 
     /// One transaction of the tree; a tree that failed is opened anew before it and after it.
-    fn into_tree(&self, work: &Work, acknowledged: i64, at: i64, merged: Option<u64>) -> Result<(), StoreError> {
+    fn put_in_tree(&self, work: &Work, acknowledged: i64, at: i64, merged: Option<u64>) -> Result<(), StoreError> {
         let failed = matches!(self.state.read().tree, Tree::Failed(_));
         if failed {
             self.reopen(acknowledged)?;

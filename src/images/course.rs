@@ -21,8 +21,10 @@ use super::store::{Store, Stored};
 use crate::error::{Error, Result};
 use crate::registry::Written;
 
-/// The images: name, tags, what it starts, the ports it listens on.
-const IMAGES: [(&str, &[&str], &[&str], &[u16]); 7] = [
+/// An image: its name, its tags, what it starts, the ports it listens on.
+type Made = (&'static str, &'static [&'static str], &'static [&'static str], &'static [u16]);
+
+const IMAGES: [Made; 7] = [
     ("pause", &["1"], &["/bin/pause"], &[]),
     ("web", &["1", "2"], &["/bin/web"], &[80]),
     ("worker", &["1"], &["/bin/worker"], &[]),

@@ -115,7 +115,7 @@ fn content_goes_with_the_last_image_that_has_it() {
     store.unpack(&first).unwrap();
     store.remove(&first).unwrap();
     assert!(store.collect().unwrap() > 0);
-    assert_eq!(store.list().unwrap(), [second.clone()]);
+    assert_eq!(store.list().unwrap(), std::slice::from_ref(&second));
     assert!(fs::read_dir(dir.path().join("layers")).unwrap().next().is_none());
     assert!(store.unpack(&second).is_ok());
     let name = ImageName::parse("second").unwrap();

@@ -57,7 +57,7 @@ pub struct Limits {
 impl Limits {
     /// Those of a layer that is this long, packed.
     pub fn of_packed(packed_bytes: u64) -> Limits {
-        let bytes = packed_bytes.saturating_mul(MOST_RATIO).max(FREE_BYTES).min(MOST_BYTES);
+        let bytes = packed_bytes.saturating_mul(MOST_RATIO).clamp(FREE_BYTES, MOST_BYTES);
         Limits { bytes, entries: MOST_ENTRIES }
     }
 }

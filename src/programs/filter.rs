@@ -29,7 +29,7 @@ fn inputs(name: &str, paths: &[&String], status: &mut i32) -> Vec<(String, Box<d
 }
 
 /// A count given as `-n 5`, `-n5` or `-5`, other flags, the rest.
-fn counted<'a>(arguments: &'a [String], letter: char, default: usize) -> (usize, String, Vec<&'a String>) {
+fn counted(arguments: &[String], letter: char, default: usize) -> (usize, String, Vec<&String>) {
     let (mut count, mut flags, mut rest) = (default, String::new(), Vec::new());
     let mut words = arguments[1..].iter();
     while let Some(word) = words.next() {

@@ -6,7 +6,10 @@
 use crate::api::custom::format::is_valid;
 use crate::api::names::{self, Faults, NameRule};
 
-const FORMATS: &[(&str, fn(&str) -> Faults)] = &[
+/// A format's name, and what is wrong with a text that claims to have it.
+type Format = (&'static str, fn(&str) -> Faults);
+
+const FORMATS: &[Format] = &[
     ("dns1123Label", |text| NameRule::Label.check(text, false)),
     ("dns1123Subdomain", |text| NameRule::Subdomain.check(text, false)),
     ("dns1035Label", |text| names::dns_1035_label(text)),

@@ -82,7 +82,8 @@ impl Reader<'_> {
             let value = self.choice()?;
             return if self.take(")") { Ok(value) } else { Err("arithmetic syntax error: `)` is missing".to_owned()) };
         }
-        let signs: [(&str, fn(i64) -> i64); 4] = [
+        type Sign = (&'static str, fn(i64) -> i64);
+        let signs: [Sign; 4] = [
             ("-", i64::wrapping_neg),
             ("+", |value| value),
             ("!", |value| i64::from(value == 0)),

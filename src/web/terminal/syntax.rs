@@ -299,10 +299,10 @@ impl<'t> Reader<'t> {
             if self.rest.starts_with("||") || !self.take("|") {
                 return Ok(commands);
             }
-            if self.take("&") {
-                if let Some(last) = commands.last_mut() {
-                    last.redirects.push(Redirect::ErrorsToOutput);
-                }
+            if self.take("&")
+                && let Some(last) = commands.last_mut()
+            {
+                last.redirects.push(Redirect::ErrorsToOutput);
             }
             self.space();
             while self.take("\n") {

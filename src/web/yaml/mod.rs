@@ -203,8 +203,8 @@ async fn offer(site: &Site, text: &str, line: usize, column: usize) -> Value {
     // The document that the line is in.
     let lines: Vec<&str> = text.lines().collect();
     let is_end = |line: &&str| line.trim_end() == "---" || line.starts_with("--- ");
-    let first = lines.iter().take(line).rposition(|line| is_end(&line)).map_or(0, |at| at + 1);
-    let last = lines.iter().skip(line).position(|line| is_end(&line)).map_or(lines.len(), |at| line + at);
+    let first = lines.iter().take(line).rposition(&is_end).map_or(0, |at| at + 1);
+    let last = lines.iter().skip(line).position(is_end).map_or(lines.len(), |at| line + at);
     let document = lines[first..last.max(first)].join("\n");
     let root = |key: &str| {
         let all = places::places(&document);
