@@ -268,12 +268,21 @@ fn schema(version: &Value, path: &str) -> Vec<FieldError> {
     errors.extend(faults);
     errors.extend(openapi::check(schema, path));
     // Rules are compiled when the defaults are good, and each where nothing else is wrong below.
-    let bad_default = errors.iter().any(|error| error.field.contains(".default"));
+    let faulty: Vec<String> = errors.iter().map(found_at).collect();
+    let bad_default = faulty.iter().any(|place| place.contains(".default"));
     if is_structural && !bad_default && !openapi::is_foreign(schema) {
-        let faulty: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
         errors.extend(rules::check(schema, path, &faulty));
     }
     errors
+}
+
+/// Where a fault was found: what a list wants of its items is the list's fault, though it is said of
+/// the items.
+fn found_at(error: &FieldError) -> String {
+    match error.field.rsplit_once(".items.") {
+        Some((list, _)) if error.detail.contains("x-kubernetes-list-") => list.to_owned(),
+        _ => error.field.clone(),
+    }
 }
 
 /// At most so many fields of a version can be selected by.
