@@ -109,6 +109,7 @@ async fn what_a_cluster_contains_is_text_in_the_terminal() {
     let Some(browser) = Browser::start() else { return };
     let play = Paged::start().await;
     browser.open(&format!("{}start/first-contact.html", play.playground.book));
+    browser.wait("#tutor-terminal .toggle");
     browser.script("document.querySelector('#tutor-terminal .toggle').click()", "");
     browser.wait_for(OUTPUT, "help lists them");
     let hostile = "<img src=x onerror=document.title=1><script>document.title=2</script>";

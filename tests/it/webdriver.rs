@@ -82,8 +82,14 @@ impl Browser {
         found.as_str().unwrap_or_else(|| panic!("{selector} does not come: {found}")).to_owned()
     }
 
-    /// Presses the button with these words, as a reader with a mouse does.
+    /// Presses the button with these words once it can be pressed, as a reader with a mouse does.
+    #[track_caller]
     pub fn press(&self, words: &str) {
+        let look = "const [words, done] = arguments; (function look() {
+            const found = [...document.querySelectorAll('button')].find((button) => button.textContent === words && !button.disabled);
+            if (found) done(true); else setTimeout(look, 20);
+        })()";
+        assert_eq!(self.script_async(look, words), true, "there is no button {words:?} to press");
         let button = self.does(
             "POST",
             "element",
@@ -91,7 +97,8 @@ impl Browser {
         );
         let id = button.as_object().and_then(|id| id.values().next()).and_then(Value::as_str);
         let id = id.unwrap_or_else(|| panic!("there is no button {words:?} to press: {button}"));
-        self.does("POST", &format!("element/{id}/click"), &json!({}));
+        let pressed = self.does("POST", &format!("element/{id}/click"), &json!({}));
+        assert!(pressed.is_null(), "{words:?} cannot be pressed: {pressed}");
     }
 
     /// Presses and releases one key, as WebDriver names it (`\u{e004}` is Tab).
