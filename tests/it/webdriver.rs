@@ -87,7 +87,9 @@ impl Browser {
     pub fn press(&self, words: &str) {
         let look = "const [words, done] = arguments; (function look() {
             const found = [...document.querySelectorAll('button')].find((button) => button.textContent === words && !button.disabled);
-            if (found) done(true); else setTimeout(look, 20);
+            if (!found) return setTimeout(look, 20);
+            found.scrollIntoView({ block: 'center', behavior: 'instant' });
+            done(true);
         })()";
         assert_eq!(self.script_async(look, words), true, "there is no button {words:?} to press");
         let button = self.does(
