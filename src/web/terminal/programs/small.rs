@@ -109,6 +109,9 @@ pub async fn sleep(call: &Call) -> Ended {
     Ok(0)
 }
 
+/// Bytes that `seq` gathers before it writes them.
+const BUFFERED: usize = 8 * 1024;
+
 /// `seq`
 pub async fn seq(call: &Call) -> Ended {
     let numbers: Option<Vec<i64>> = call.arguments.iter().map(|text| text.parse().ok()).collect();
@@ -119,13 +122,19 @@ pub async fn seq(call: &Call) -> Ended {
         _ => return Err(Fault::Said("say up to where: seq 5".into())),
     };
     let mut at = first;
+    // Many numbers to a write: the page draws a few writes in a frame.
+    let mut text = String::new();
     for _ in 0..MOST_NUMBERS {
         if (step > 0 && at > last) || (step < 0 && at < last) {
             break;
         }
-        call.context.out.line(at.to_string().as_bytes()).await?;
+        text.push_str(&format!("{at}\n"));
+        if text.len() > BUFFERED {
+            call.context.out.write(std::mem::take(&mut text)).await?;
+        }
         at = at.saturating_add(step);
     }
+    call.context.out.write(text).await?;
     Ok(0)
 }
 
