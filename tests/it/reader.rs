@@ -86,10 +86,7 @@ async fn the_map_shows_who_owns_whom_and_what_is_inside() {
     assert!(inside.as_str().is_some_and(|text| text.contains("Scheduled") && text.contains("points")), "{inside}");
     browser.press("As a table");
     let rows = browser.script_async(UNTIL_TEXT, ".tutor-cluster tbody|ReplicaSet web-");
-    assert!(
-        rows.as_str().is_some_and(|text| text.contains("EndpointSlice") && text.contains("1/1") == false),
-        "{rows}"
-    );
+    assert!(rows.as_str().is_some_and(|text| text.contains("EndpointSlice") && !text.contains("1/1")), "{rows}");
     browser.press("As a table");
     browser.press("Pause");
     send(
