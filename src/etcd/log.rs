@@ -4,7 +4,8 @@
 //! one `fdatasync`. So each commit is appended here, and the tree takes over the whole log whenever
 //! it is full; then the log starts again at its beginning. etcd does the same with its WAL and bbolt.
 //!
-//! The file has a fixed length and is written over, so that a flush changes no metadata. A record
+//! The file has a fixed length and is written over, so that a flush changes no metadata. Its first
+//! sector says that it is a log and how long: 12 bytes name, 8 bytes length, 4 bytes CRC-32. A record
 //! begins at a sector, so that writing one never touches a sector of another: 4 bytes length of the
 //! payload, 4 bytes CRC-32 of what follows, 8 bytes sequence number, the payload. Sequence numbers
 //! only grow; a record counts when it is the next one. What an earlier round left behind is older.
@@ -16,6 +17,9 @@ use redb::StorageBackend;
 
 const SECTOR: usize = 512;
 const HEADER: usize = 16;
+const NAME: &[u8; 12] = b"tutor log 1\n";
+/// Where the first record is.
+const FIRST: u64 = SECTOR as u64;
 
 /// The open log. Used by the one who commits.
 pub(super) struct Log {
@@ -34,19 +38,24 @@ impl Log {
     /// the tree does not have yet. `length` is for a new file.
     ///
     /// # Errors
-    /// When the file cannot be used; [`ErrorKind::InvalidData`] when a record is damaged that was
-    /// acknowledged: others follow it.
+    /// When the file cannot be used; [`ErrorKind::InvalidData`] when it is no longer the log that was
+    /// written, or when a record is damaged that was acknowledged: others follow it.
     pub fn open(file: Box<dyn StorageBackend>, length: u64, merged: u64) -> Result<(Log, Vec<Bytes>)> {
-        let found = file.len()?;
-        if found < length {
-            file.set_len(length)?;
-            // Blocks that are written now need not be allotted while someone waits for a flush.
-            file.write(found, &vec![0; (length - found) as usize])?;
+        let mut whole = contents(file.as_ref())?;
+        // Its first sector is written last, so a new log has nothing or zeros.
+        if whole.iter().all(|byte| *byte == 0) {
+            if merged > 0 {
+                return Err(damaged("its log is empty, and was not"));
+            }
+            begin(file.as_ref(), length)?;
+            whole = contents(file.as_ref())?;
         }
-        let mut whole = vec![0; file.len()? as usize];
-        file.read(0, &mut whole)?;
+        let length = length_in(&whole).ok_or_else(|| damaged("its log does not begin as a log does"))?;
+        if (whole.len() as u64) < length {
+            return Err(damaged("the end of its log is missing"));
+        }
         let whole = Bytes::from(whole);
-        let mut log = Log { file, length: whole.len() as u64, tail: 0, sequence: merged, in_doubt: false };
+        let mut log = Log { file, length, tail: FIRST, sequence: merged, in_doubt: false };
         let mut payloads = Vec::new();
         while let Some((sequence, payload)) = record(&whole, log.tail as usize)
             && sequence == log.sequence + 1
@@ -58,8 +67,7 @@ impl Log {
         let later = (log.tail as usize..whole.len()).step_by(SECTOR);
         let newer = later.filter_map(|at| record(&whole, at)).any(|(sequence, _)| sequence > log.sequence + 1);
         if newer {
-            let why = format!("record {} of its log is not as it was written", log.sequence + 1);
-            return Err(Error::new(ErrorKind::InvalidData, why));
+            return Err(damaged(&format!("record {} of its log is not as it was written", log.sequence + 1)));
         }
         Ok((log, payloads))
     }
@@ -103,7 +111,7 @@ impl Log {
 
     /// Starts again at the beginning: the tree has every record now.
     pub fn restart(&mut self) {
-        self.tail = 0;
+        self.tail = FIRST;
     }
 
     /// Makes sure that the record at the tail, whatever there is of it, is none.
@@ -113,6 +121,38 @@ impl Log {
         self.in_doubt = false;
         Ok(())
     }
+}
+
+fn contents(file: &dyn StorageBackend) -> Result<Vec<u8>> {
+    let mut whole = vec![0; file.len()? as usize];
+    file.read(0, &mut whole)?;
+    Ok(whole)
+}
+
+/// Makes the file a log without records, `length` bytes long.
+fn begin(file: &dyn StorageBackend, length: u64) -> Result<()> {
+    file.set_len(length)?;
+    // Blocks that are written now need not be allotted while someone waits for a flush.
+    file.write(0, &vec![0; length as usize])?;
+    file.sync_data()?;
+    let mut first = NAME.to_vec();
+    first.extend_from_slice(&length.to_le_bytes());
+    let sum = checksum(&first);
+    first.extend_from_slice(&sum.to_le_bytes());
+    first.resize(SECTOR, 0);
+    file.write(0, &first)?;
+    file.sync_data()
+}
+
+/// The length that the first sector gives, if it is a log's.
+fn length_in(whole: &[u8]) -> Option<u64> {
+    let (first, sum) = (whole.get(..20)?, whole.get(20..24)?);
+    let known = first.starts_with(NAME) && checksum(first).to_le_bytes() == sum;
+    known.then(|| u64::from_le_bytes(first[12..].try_into().unwrap_or_default()))
+}
+
+fn damaged(why: &str) -> Error {
+    Error::new(ErrorKind::InvalidData, why.to_string())
 }
 
 /// Bytes that a record takes.

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -67,8 +68,16 @@ impl Drop for Serve {
     }
 }
 
+/// What a command says that must not start. One that starts all the same is ended.
 fn refused(command: &mut Command) -> String {
-    let done = command.output().unwrap();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let (tell, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
+    let Ok(done) = ended.recv_timeout(Duration::from_secs(60)) else {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        panic!("{command:?} started, and should have refused");
+    };
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(2), "{said}");
     assert!(done.stdout.is_empty());
@@ -125,13 +134,16 @@ fn a_corrupt_store_stops_the_start_and_is_left_alone() {
     let state = tempfile::tempdir().unwrap();
     assert!(Serve::start(state.path()).interrupt().success());
     let store = state.path().join("store");
-    let files = std::fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path());
-    let database = files.max_by_key(|file| std::fs::metadata(file).unwrap().len()).unwrap();
-    std::fs::write(&database, b"this is not a database, and long enough to look like one".repeat(400)).unwrap();
-    let before = std::fs::read(&database).unwrap();
-    let said = refused(&mut serve_command(state.path()));
-    assert!(said.contains("mv "), "it says how to move the store aside: {said}");
-    assert_eq!(std::fs::read(&database).unwrap(), before);
+    for file in std::fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path()) {
+        let whole = std::fs::read(&file).unwrap();
+        let damaged = b"this is no store, and long enough to look like one".repeat(400);
+        std::fs::write(&file, &damaged).unwrap();
+        let said = refused(&mut serve_command(state.path()));
+        assert!(said.contains("mv "), "it says how to move the store aside: {said}");
+        assert_eq!(std::fs::read(&file).unwrap(), damaged);
+        std::fs::write(&file, &whole).unwrap();
+    }
+    assert!(Serve::start(state.path()).interrupt().success(), "mended by hand, it is whole again");
 }
 
 #[test]

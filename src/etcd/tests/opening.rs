@@ -72,22 +72,50 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
     }
 }
 
-#[tokio::test]
-async fn a_log_that_is_damaged_before_its_end_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let etcd = Etcd::open(dir.path(), Clock::real(), &TaskGroup::new(), Options::default()).unwrap();
+/// A folder as a crash leaves it: three records are in its log alone.
+async fn crashed() -> tempfile::TempDir {
+    let (dir, left) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let tasks = TaskGroup::new();
+    let etcd = Etcd::open(dir.path(), Clock::real(), &tasks, Options::default()).unwrap();
     for number in 0..3 {
         let ops = vec![put(&format!("k{number}"), &"v".repeat(500), LeaseId(0))];
         etcd.txn(Txn { success: ops, ..Txn::default() }).await.unwrap();
     }
-    // Not closed: as after a crash.
-    drop(etcd);
+    for file in ["store.redb", "store.log"] {
+        fs::copy(dir.path().join(file), left.path().join(file)).unwrap();
+    }
+    assert!(tasks.shutdown(Clock::real(), Duration::from_secs(60)).await);
+    left
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_as_it_was_written_is_refused_and_left_as_it_is() {
+    let dir = crashed().await;
     let file = dir.path().join("store.log");
-    let mut bytes = fs::read(&file).unwrap();
-    let position = bytes.windows(100).position(|bytes| bytes == [b'v'; 100]).unwrap();
-    bytes[position] = b'w';
-    fs::write(&file, &bytes).unwrap();
-    let error = refusal(dir.path());
-    assert!(error.what.ends_with("is damaged"), "{error}");
-    assert!(error.why.ends_with("record 1 of its log is not as it was written"), "{error}");
+    let whole = fs::read(&file).unwrap();
+    let position = whole.windows(100).position(|bytes| bytes == [b'v'; 100]).unwrap();
+    let mut flipped = whole.clone();
+    flipped[position] = b'w';
+    for (damaged, why) in [
+        (flipped, "record 1 of its log is not as it was written"),
+        (b"this is no log at all".repeat(500), "its log does not begin as a log does"),
+        (whole[..whole.len() / 2].to_vec(), "the end of its log is missing"),
+    ] {
+        fs::write(&file, &damaged).unwrap();
+        let error = refusal(dir.path());
+        assert!(error.what.ends_with("is damaged"), "{error}");
+        assert!(error.why.ends_with(why), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), damaged);
+    }
+    fs::write(&file, whole).unwrap();
+    let etcd = Etcd::open(dir.path(), Clock::real(), &TaskGroup::new(), Options::default()).unwrap();
+    assert_eq!(etcd.revision(), Revision(4), "nothing was lost by the refusals");
+}
+
+#[tokio::test]
+async fn a_log_that_is_empty_though_it_was_not_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path()).await;
+    fs::write(dir.path().join("store.log"), b"").unwrap();
+    assert!(refusal(dir.path()).why.ends_with("its log is empty, and was not"));
 }
