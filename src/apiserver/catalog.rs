@@ -86,13 +86,14 @@ impl List {
 pub struct Catalog {
     current: RwLock<Arc<List>>,
     changes: watch::Sender<()>,
+    followed: watch::Sender<i64>,
 }
 
 impl Catalog {
     /// The built-in resources.
     pub fn builtin() -> Catalog {
         let list = List::new(resource::builtin().to_vec(), Arc::default());
-        Catalog { current: RwLock::new(Arc::new(list)), changes: watch::Sender::new(()) }
+        Catalog { current: RwLock::new(Arc::new(list)), changes: watch::Sender::new(()), followed: watch::Sender::new(0) }
     }
 
     /// The list as it is now.
@@ -122,5 +123,16 @@ impl Catalog {
     /// Wakes when the custom resources that are served change.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    /// Every definition written up to `revision` is in the list now.
+    pub fn follows(&self, revision: i64) {
+        self.followed.send_if_modified(|followed| std::mem::replace(followed, revision.max(*followed)) < revision);
+    }
+
+    /// Waits until every definition written up to `revision` is in the list.
+    pub async fn caught_up(&self, revision: i64) {
+        // The sender is our own: it cannot be gone.
+        let _ = self.followed.subscribe().wait_for(|followed| *followed >= revision).await;
     }
 }

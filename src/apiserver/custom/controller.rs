@@ -2,10 +2,12 @@
 //!
 //! It wakes with every change of a definition and looks at all of them: there are few, and a name
 //! that one gives back is one that another may wait for. What it decides it writes to `status`,
-//! guarded by the revision it read, so a lost race is only another turn.
+//! guarded by the revision it read, so a lost race is only another turn. Who changes a definition is
+//! answered when the change holds ([`settled`]): a request that follows is served by the new words.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -22,8 +24,12 @@ use crate::apiserver::verbs::create::second;
 
 /// The manager of what this loop writes.
 const MANAGER: &str = "kube-apiserver";
-/// Where definitions lie.
+/// The group of definitions.
 const GROUP: &str = "apiextensions.k8s.io";
+/// Where definitions lie.
+const PLURAL: &str = "customresourcedefinitions";
+/// The longest that an answer waits for this loop: a loop in trouble must not stop those who mend it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is served now, by the definition's name.
 #[derive(Default)]
@@ -44,7 +50,7 @@ struct Served {
 
 /// Serves every established definition, then keeps up with changes in the background.
 pub async fn start(engine: &Arc<Engine>) {
-    let Some(resource) = engine.catalog.now().stored(GROUP, "customresourcedefinitions").cloned() else { return };
+    let Some(resource) = engine.catalog.now().stored(GROUP, PLURAL).cloned() else { return };
     let Some(cache) = engine.cache(&resource) else { return };
     let mut custom = Custom::default();
     let mut changes = cache.subscribe();
@@ -58,10 +64,22 @@ pub async fn start(engine: &Arc<Engine>) {
     });
 }
 
+/// Waits until a change of a definition, written at `revision`, is what requests are served by. Of other
+/// kinds there is nothing to wait for.
+pub async fn settled(engine: &Engine, resource: &Resource, revision: i64) {
+    if &*resource.group == GROUP && &*resource.plural == PLURAL {
+        let caught_up = engine.catalog.caught_up(revision);
+        if engine.clock.timeout(PATIENCE, caught_up).await.is_err() {
+            tracing::warn!(revision, "a changed definition is not served yet");
+        }
+    }
+}
+
 impl Custom {
     async fn turn(&mut self, engine: &Arc<Engine>, resource: &Arc<Resource>) {
         let Some(cache) = engine.cache(resource) else { return };
-        let definitions: Vec<Value> = cache.snapshot("", "").objects.iter().map(|object| object.value()).collect();
+        let snapshot = cache.snapshot("", "");
+        let definitions: Vec<Value> = snapshot.objects.iter().map(|object| object.value()).collect();
         for (at, definition) in definitions.iter().enumerate() {
             let others = definitions.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, other)| other);
             let names = names::decide(definition, others);
@@ -77,6 +95,7 @@ impl Custom {
             engine.catalog.set_custom(&served.group, &served.plural, Vec::new());
             engine.caches.remove(&served.prefix);
         }
+        engine.catalog.follows(snapshot.revision);
     }
 
     /// One definition: decides, serves, tells.

@@ -15,6 +15,7 @@ use crate::api::status::{Reason, Status};
 use crate::apiserver::admission::Operation;
 use crate::apiserver::auth::{Action, Decision};
 use crate::apiserver::convert;
+use crate::apiserver::custom;
 use crate::apiserver::engine::{Call, bad_request, conflict, conflict_because};
 use crate::apiserver::kinds::{self, FieldError};
 use crate::apiserver::options::WriteOptions;
@@ -84,6 +85,7 @@ pub async fn write(
             Committed::Unchanged(object) => return Ok((object, false)),
             Committed::Done(object, revision) => {
                 call.note(verb, revision, &name, Some(&old), &object);
+                custom::controller::settled(&call.engine, &call.resource, revision).await;
                 return Ok((object, false));
             }
             Committed::Lost(_) if asked.is_some() => return Err(conflict(&call.resource, &name)),
