@@ -93,7 +93,11 @@ impl Catalog {
     /// The built-in resources.
     pub fn builtin() -> Catalog {
         let list = List::new(resource::builtin().to_vec(), Arc::default());
-        Catalog { current: RwLock::new(Arc::new(list)), changes: watch::Sender::new(()), followed: watch::Sender::new(0) }
+        Catalog {
+            current: RwLock::new(Arc::new(list)),
+            changes: watch::Sender::new(()),
+            followed: watch::Sender::new(0),
+        }
     }
 
     /// The list as it is now.
