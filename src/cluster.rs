@@ -188,6 +188,10 @@ impl Cluster {
             Scheduler::start(client, clock, &workers, switches.get(SCHEDULER))
         });
         let machine = machine::start(&options, &serving).await?;
+        if let Some(machine) = &machine {
+            let client = as_user("system:kube-proxy", &[], "kube-proxy");
+            machine::connect(machine, client, clock, &workers).await?;
+        }
         let parts = Parts {
             options,
             api,

@@ -3,15 +3,21 @@
 //! In: the cluster's options. Out: a [`Machine`] that gives each node its runtime; none where containers are
 //! not real. Never: a decision of the cluster's. Chapter: `book/src/inside/runtime.md`.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::sync::Arc;
 
+use kube::Api;
+
 use super::{Options, REGISTRY, Runtime, StoreIn};
+use crate::apiserver::SERVICE_CIDR;
+use crate::client::Informer;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::images;
 use crate::kubelet::runtime::native::{self, Host};
 use crate::kubelet::{self, NodeConfig};
+use crate::network::{proxy, server};
 use crate::tasks::TaskGroup;
 
 /// The computer behind all nodes: one kernel, one disk.
@@ -26,6 +32,24 @@ impl Machine {
         let place = native::host::Place { node: &config.name, pod_cidr: &config.pod_cidr, address: &config.address };
         self.host.node(&place, self.images.clone())
     }
+}
+
+/// Where Pods ask for names. As kubeadm's tenth address of the range; kubelets write it into `resolv.conf`.
+const DNS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10), 53);
+
+/// Makes Services and names work between the Pods of a machine: kube-proxy and the name server.
+pub(super) async fn connect(machine: &Machine, client: kube::Client, clock: Clock, tasks: &TaskGroup) -> Result<()> {
+    let wire = machine.host.wire(SERVICE_CIDR).await?;
+    let setup = proxy::Setup {
+        services: Informer::start(Api::all(client.clone()), clock, tasks),
+        slices: Informer::start(Api::all(client), clock, tasks),
+        wire,
+        clock,
+        tasks: tasks.clone(),
+    };
+    server::start(setup.clone(), DNS);
+    proxy::start(setup);
+    Ok(())
 }
 
 /// Where native containers keep what they have, inside the state folder.

@@ -1,6 +1,27 @@
-//! How Pods get addresses and how they are reached.
+//! How Pods get addresses, and how they reach each other by Service and by name.
 //!
-//! Out: addresses from each node's range. It starts nothing and knows no objects.
-//! Chapter: `book/src/control-plane/kubelet.md`.
+//! In: each node's range; Services and EndpointSlices; a [`Wire`] to the network of the nodes. Out:
+//! addresses, [`proxy`] (what kube-proxy is in other clusters) and [`server`] (what CoreDNS is). Knows no
+//! runtime: who has a network gives it a wire. Chapter: `book/src/inside/runtime.md`.
 
+pub mod dns;
 pub mod ipam;
+pub mod proxy;
+pub mod server;
+pub mod services;
+
+use std::io;
+use std::net::SocketAddrV4;
+
+use futures::future::BoxFuture;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+/// The network in which nodes and Pods are, for somebody who is not in it.
+pub trait Wire: Send + Sync {
+    /// Listens there.
+    fn listen(&self, at: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpListener>>;
+    /// Takes datagrams there.
+    fn receive(&self, at: SocketAddrV4) -> BoxFuture<'_, io::Result<UdpSocket>>;
+    /// Connects to somebody there.
+    fn connect(&self, to: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpStream>>;
+}

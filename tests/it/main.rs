@@ -17,6 +17,7 @@ mod kubectl_docs;
 mod learner;
 #[cfg(target_os = "linux")]
 mod native;
+mod native_services;
 mod nodes;
 mod page;
 mod process;

@@ -18,7 +18,7 @@ use tutor::kubelet::runtime::{ContainerConfig, LogOptions, Runtime, SandboxConfi
 use tutor::tasks::TaskGroup;
 
 /// tutor, which the runtime starts again; elsewhere than cargo put it when another user runs this.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("TUTOR_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_tutor").into(), PathBuf::from)
 }
 
@@ -31,10 +31,19 @@ struct Machine {
     next: AtomicU32,
 }
 
-/// `None`, with words, where user namespaces are refused.
-async fn machine() -> Option<Machine> {
-    if let Some((what, command)) = doctor::obstacles().first().filter(|_| !rustix::process::geteuid().is_root()) {
+/// Whether user namespaces are refused here; says so.
+pub fn is_refused() -> bool {
+    let obstacles = doctor::obstacles();
+    let refused = obstacles.first().filter(|_| !rustix::process::geteuid().is_root());
+    if let Some((what, command)) = refused {
         println!("skipped: needs user namespaces: {what}; {command}");
+    }
+    refused.is_some()
+}
+
+/// `None` where user namespaces are refused.
+async fn machine() -> Option<Machine> {
+    if is_refused() {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();

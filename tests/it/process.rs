@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// A `tutor serve --json` that is ready.
-struct Serve {
+pub struct Serve {
     child: Child,
     ready: Value,
 }
 
 fn tutor(state: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tutor"));
+    let mut command = Command::new(crate::native::program());
     command.env("TUTOR_STATE_DIR", state).env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
@@ -32,8 +32,15 @@ fn serve_command(state: &Path) -> Command {
 }
 
 impl Serve {
-    fn start(state: &Path) -> Serve {
-        let mut child = serve_command(state).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    /// With two nodes, on ports of its own.
+    pub fn start(state: &Path) -> Serve {
+        Self::with(state, &[])
+    }
+
+    /// With arguments besides.
+    pub fn with(state: &Path, arguments: &[&str]) -> Serve {
+        let mut child =
+            serve_command(state).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|_| {
@@ -49,12 +56,14 @@ impl Serve {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    fn interrupt(mut self) -> std::process::ExitStatus {
+    /// Ends it as Ctrl-C does.
+    pub fn interrupt(mut self) -> std::process::ExitStatus {
         self.signal(rustix::process::Signal::INT);
         self.child.wait().unwrap()
     }
 
-    async fn client(&self) -> Client {
+    /// A client over TLS.
+    pub async fn client(&self) -> Client {
         let kubeconfig = Path::new(self.ready["kubeconfig"].as_str().unwrap());
         tutor::client::from_kubeconfig(kubeconfig, None).await.unwrap()
     }

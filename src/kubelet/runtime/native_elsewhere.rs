@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Runtime;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::network::Wire;
 use crate::tasks::TaskGroup;
 
 /// Nothing is started again here.
@@ -91,6 +92,14 @@ impl Host {
     /// # Errors
     /// There is no host to ask.
     pub fn node(self: &Arc<Self>, _: &host::Place<'_>, _: Arc<dyn images::Images>) -> Result<Arc<dyn Runtime>> {
+        match **self {}
+    }
+
+    /// The nodes' network.
+    ///
+    /// # Errors
+    /// There is no host to ask.
+    pub async fn wire(self: &Arc<Self>, _: (std::net::Ipv4Addr, u8)) -> Result<Arc<dyn Wire>> {
         match **self {}
     }
 

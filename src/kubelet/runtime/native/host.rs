@@ -18,10 +18,12 @@ use super::ledger::Ledger;
 use super::limits::Groups;
 use super::machine::Machine;
 use super::messages::{Network, ToMachine};
+use super::wired::Wired;
 use super::{Native, volumes};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::kubelet::runtime::Runtime;
+use crate::network::Wire;
 use crate::tasks::TaskGroup;
 
 /// Where and with what.
@@ -113,6 +115,19 @@ impl Host {
         if let Some(native) = native {
             native.power_off();
         }
+    }
+
+    /// The nodes' network, in which the addresses of `services` are the machine's own.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn wire(self: &Arc<Self>, services: (Ipv4Addr, u8)) -> Result<Arc<dyn Wire>> {
+        let (network, prefix) = services;
+        self.machine.call(ToMachine::Own { network, prefix }, Vec::new()).await.map_err(|fault| {
+            Error::new("Services cannot have addresses", format!("the range {network}/{prefix}: {fault}"))
+                .hint("go on without processes: tutor serve --runtime simulated")
+        })?;
+        Ok(Arc::new(Wired(self.clone())))
     }
 
     /// Makes a node's switch if it is not there yet.

@@ -3,7 +3,7 @@
 //! Plain data, each sent with [`super::wire`]. Chapter: `book/src/inside/runtime.md`.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,12 @@ pub enum ToMachine {
     Sandbox(SandboxPlan),
     /// Opens a socket in the machine's own network, where the kubelets live. It comes with the answer.
     Socket,
+    /// Takes a range of addresses as its own: whatever is sent there comes to it.
+    Own { network: Ipv4Addr, prefix: u8 },
+    /// Opens a socket there that listens. It comes with the answer.
+    Listen(SocketAddrV4),
+    /// Opens a socket there for datagrams. It comes with the answer.
+    Receive(SocketAddrV4),
     /// Removes a Pod's cable, and with it its address.
     Unplug { cable: String },
     /// Cuts a node off, or joins it again.

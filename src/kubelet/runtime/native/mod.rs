@@ -58,6 +58,7 @@ mod terminal;
 mod usage;
 mod volumes;
 mod wire;
+mod wired;
 
 use container::Container;
 pub use host::Host;

@@ -15,7 +15,7 @@ use rustix::process::{Signal, WaitOptions};
 use super::super::messages::{FromInside, SandboxPlan, ToMachine};
 use super::super::wire;
 use super::namespaces::{ipc, mount, net, pid, user};
-use super::{children, pause};
+use super::{children, sockets};
 
 /// First process: makes the user namespace, and starts the one that will be number 1.
 ///
@@ -107,7 +107,10 @@ fn answer(request: ToMachine, file: Option<OwnedFd>) -> io::Result<Option<OwnedF
                 None => start_pause(&plan, socket)?,
             }
         }
-        ToMachine::Socket => return pause::tcp_socket().map(Some),
+        ToMachine::Socket => return sockets::stream().map(Some),
+        ToMachine::Own { network, prefix } => net::own(network, prefix)?,
+        ToMachine::Listen(at) => return sockets::listener(at).map(Some),
+        ToMachine::Receive(at) => return sockets::datagrams(at).map(Some),
         ToMachine::Unplug { cable } => net::unplug(&cable)?,
         ToMachine::Link { bridge, up } => net::set_link(&bridge, up)?,
     }

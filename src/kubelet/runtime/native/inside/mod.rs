@@ -18,6 +18,7 @@ mod pause;
 pub(super) mod privileges;
 mod rootfs;
 mod seccomp;
+mod sockets;
 mod users;
 
 /// The name of the machine's first process.

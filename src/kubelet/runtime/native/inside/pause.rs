@@ -15,13 +15,12 @@ use std::process::{Command, ExitCode, Stdio};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::mount::MountFlags;
-use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
 use super::super::messages::{FromInside, SandboxPlan, ToPause};
 use super::super::wire;
-use super::children;
 use super::namespaces::{ipc, mount, pid, uts};
+use super::{children, sockets};
 
 /// A process that was started here.
 struct Started {
@@ -102,7 +101,7 @@ impl Pause {
                 let child = pid::spawn_beside(&mut newborn(file.ok_or_else(missing)?), within.process.as_fd())?;
                 self.note(token, child.id())?;
             }
-            ToPause::Socket => return tcp_socket().map(Some),
+            ToPause::Socket => return sockets::stream().map(Some),
             ToPause::Memory { folder, size } => mount_memory(&folder, size)?,
         }
         Ok(None)
@@ -137,10 +136,4 @@ fn newborn(socket: OwnedFd) -> Command {
     let mut command = super::myself(super::CONTAINER);
     command.stdin(Stdio::from(socket)).stdout(Stdio::null());
     command
-}
-
-/// A socket belongs to the network it was opened in, wherever it is used afterwards.
-pub fn tcp_socket() -> io::Result<OwnedFd> {
-    let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
-    Ok(rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?)
 }

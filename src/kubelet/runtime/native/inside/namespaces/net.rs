@@ -39,6 +39,12 @@ pub fn add_node(bridge: &str, gateway: Ipv4Addr, prefix: u8, address: Option<Ipv
     network.set_up(bridge)
 }
 
+/// Makes a range of addresses the machine's own, as if each were a card's: Services' addresses, which no
+/// card has.
+pub fn own(network: Ipv4Addr, prefix: u8) -> io::Result<()> {
+    Netlink::open()?.add_local_range(network, prefix)
+}
+
 /// Runs `inside` in a new network that is plugged into a bridge of ours, then comes back. What `inside`
 /// starts stays there, and the network lives as long as it does.
 pub fn with_new<T>(plug: &Network, inside: impl FnOnce() -> io::Result<T>) -> io::Result<T> {

@@ -32,7 +32,11 @@ const LINK_NAMESPACE_FILE: u16 = 28;
 const CABLE_PEER: u16 = 1;
 const ADDRESS: u16 = 1;
 const ADDRESS_LOCAL: u16 = 2;
+const ROUTE_DESTINATION: u16 = 1;
+const ROUTE_CARD: u16 = 4;
 const ROUTE_GATEWAY: u16 = 5;
+/// Who made a route. The kernel's own word for that is 2.
+const BY_ADMINISTRATOR: u8 = 4;
 
 const INET: u8 = 2;
 const UP: u32 = 1;
@@ -161,10 +165,20 @@ impl Netlink {
         self.ask(Message::new(NEW_ADDRESS, CREATE_NEW, &fixed).with(ADDRESS_LOCAL, &octets).with(ADDRESS, &octets))
     }
 
+    /// Takes what is for a range as sent to this machine itself.
+    pub fn add_local_range(&mut self, network: Ipv4Addr, prefix: u8) -> io::Result<()> {
+        const LOCAL_TABLE: u8 = 255;
+        const ON_THIS_HOST: u8 = 254;
+        const LOCAL: u8 = 2;
+        let fixed = [INET, prefix, 0, 0, LOCAL_TABLE, BY_ADMINISTRATOR, ON_THIS_HOST, LOCAL, 0, 0, 0, 0];
+        let loopback = self.index("lo")?;
+        let route = Message::new(NEW_ROUTE, CREATE_NEW, &fixed).with(ROUTE_DESTINATION, &network.octets());
+        self.ask(route.with(ROUTE_CARD, &loopback.to_ne_bytes()))
+    }
+
     /// Sends what is for nobody near to `gateway`.
     pub fn add_default_route(&mut self, gateway: Ipv4Addr) -> io::Result<()> {
         const MAIN_TABLE: u8 = 254;
-        const BY_ADMINISTRATOR: u8 = 4;
         const UNICAST: u8 = 1;
         let fixed = [INET, 0, 0, 0, MAIN_TABLE, BY_ADMINISTRATOR, 0, UNICAST, 0, 0, 0, 0];
         self.ask(Message::new(NEW_ROUTE, CREATE_NEW, &fixed).with(ROUTE_GATEWAY, &gateway.octets()))
