@@ -381,6 +381,23 @@ impl Cluster {
 /// Where images are kept inside the state folder: the registry's folder, as their content is the same.
 pub const REGISTRY: &str = "registry";
 
+/// Builds an image from a Dockerfile; its RUNs are native containers, whatever a playground runs.
+///
+/// # Errors
+/// What is wrong, at which line of the Dockerfile, and what to do.
+pub async fn build_image(
+    registries: &crate::images::Registries,
+    request: &crate::images::build::Request,
+    state: &std::path::Path,
+    tasks: &TaskGroup,
+    report: crate::images::build::Report<'_>,
+) -> Result<crate::images::Stored> {
+    let workshop = native::build::Workshop::new(state.join("build"), crate::clock::Clock::real(), tasks);
+    let built = crate::images::build::build(registries, &workshop, request, report).await;
+    workshop.close().await;
+    built
+}
+
 /// What stands in the way of native containers on this machine: what it is, and the command that mends it.
 pub fn native_obstacles() -> Vec<(&'static str, &'static str)> {
     native::doctor::obstacles()

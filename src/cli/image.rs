@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use indicatif::HumanBytes;
 
-use super::{Outcome, closed_output};
+use super::{Outcome, closed_output, image_build as build};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::images::{self, Credentials, ImageName, Registries, Store, Stored};
@@ -21,6 +21,8 @@ pub struct Image {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    /// Make an image as a Dockerfile says
+    Build(build::Build),
     /// Fetch an image from its registry; tutor/… images are made on this machine
     Pull {
         name: String,
@@ -85,6 +87,7 @@ impl Image {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
         let store = Store::open(&state.join(crate::cluster::REGISTRY))?;
         match self.action {
+            Action::Build(build) => return build.run(&store, state, out).await,
             Action::Pull { name, login } => {
                 let name = parse(&name)?;
                 let pulled = registries(&store)?.pull(&name, login.credentials()?.as_ref()).await?;

@@ -23,6 +23,7 @@ mod doctor;
 mod etcd;
 mod hint;
 mod image;
+mod image_build;
 mod init;
 mod kubectl;
 mod list;

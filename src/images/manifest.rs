@@ -169,6 +169,12 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "String::is_empty")]
     pub stop_signal: String,
+    /// Docker's, as it stands: Kubernetes does not look at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<serde_json::Value>,
+    /// What reads a Dockerfile's lines. Docker's.
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
 }
 
 /// Docker writes null for what is not there.

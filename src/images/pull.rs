@@ -58,10 +58,18 @@ pub struct Registries {
     tasks: TaskGroup,
 }
 
+/// What a conversation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Pull,
+    Push,
+}
+
 /// One conversation with one registry.
 struct Session<'a> {
     registries: &'a Registries,
     name: &'a ImageName,
+    doing: Doing,
     credentials: Option<&'a Credentials>,
     /// `Bearer …` or `Basic …`, once the registry asked for it.
     authorization: Option<String>,
@@ -104,7 +112,7 @@ impl Registries {
             let made = self.tasks.blocking(move || course::image(&store, &wanted));
             return made.await?.ok_or_else(|| unresolved(name, &format!("{name}: not found")));
         }
-        let mut session = Session { registries: self, name, credentials, authorization: None };
+        let mut session = Session { registries: self, name, doing: Doing::Pull, credentials, authorization: None };
         let manifest = session.fetch_manifest(&name.reference(), name.digest.as_ref()).await?;
         let bytes =
             self.store.content.read(&manifest, MANIFEST_MAX).map_err(|error| unresolved(name, &error.to_string()))?;
@@ -120,7 +128,7 @@ impl Registries {
         for part in parsed.config.iter().chain(&parsed.layers) {
             let digest = part.digest().map_err(|why| unresolved(name, &why))?;
             if !self.store.content.holds(&digest) {
-                session.fetch_blob(&digest).await?;
+                session.fetch_blob(&digest, part.size).await?;
             }
         }
         let (store, wanted) = (self.store.clone(), name.clone());
@@ -132,14 +140,14 @@ impl Registries {
     /// # Errors
     /// Why the registry does not take it.
     pub async fn push(&self, image: &Stored, to: &ImageName, credentials: Option<&Credentials>) -> Result<Digest> {
-        let mut session = Session { registries: self, name: to, credentials, authorization: None };
+        let mut session = Session { registries: self, name: to, doing: Doing::Push, credentials, authorization: None };
         let parse =
-            |digest: &String| Digest::parse(digest).ok_or_else(|| failed(to, &format!("{digest:?} is no digest")));
+            |digest: &String| Digest::parse(digest).ok_or_else(|| unsent(to, &format!("{digest:?} is no digest")));
         for digest in [&image.config].into_iter().chain(&image.layers) {
             session.send_blob(&parse(digest)?).await?;
         }
         let manifest = parse(&image.manifest)?;
-        let bytes = self.store.content.read(&manifest, MANIFEST_MAX).map_err(|error| failed(to, &error.to_string()))?;
+        let bytes = self.store.content.read(&manifest, MANIFEST_MAX).map_err(|error| unsent(to, &error.to_string()))?;
         let media_type = if image.media_type.is_empty() { OCI_MANIFEST } else { &image.media_type };
         let path = format!("manifests/{}", to.reference());
         let sent =
@@ -150,6 +158,22 @@ impl Registries {
 }
 
 impl Session<'_> {
+    /// Why what was to be done was not, in containerd's words for a pull and Docker's for a push.
+    fn failed(&self, why: &str) -> Error {
+        match self.doing {
+            Doing::Pull => failed(self.name, why),
+            Doing::Push => unsent(self.name, why),
+        }
+    }
+
+    /// The registry gave no answer that can be used.
+    fn unanswered(&self, why: &str) -> Error {
+        match self.doing {
+            Doing::Pull => unresolved(self.name, why),
+            Doing::Push => unsent(self.name, why),
+        }
+    }
+
     /// A registry on this machine speaks plain HTTP, as every client takes for granted.
     fn base(&self) -> String {
         let host = if self.name.host == "docker.io" { "registry-1.docker.io" } else { &self.name.host };
@@ -171,25 +195,26 @@ impl Session<'_> {
             return Err(unresolved(self.name, why));
         }
         let answer = self.expect(answer).await?;
-        self.store(answer, expected.cloned(), Some(MANIFEST_MAX)).await
+        self.store(answer, expected.cloned(), MANIFEST_MAX).await
     }
 
-    async fn fetch_blob(&mut self, digest: &Digest) -> Result<Digest> {
+    /// Never more of it than the manifest says there is.
+    async fn fetch_blob(&mut self, digest: &Digest, size: u64) -> Result<Digest> {
         let answer = self.ask(Method::GET, &format!("blobs/{digest}"), &[], None).await?;
         let answer = self.expect(answer).await?;
-        self.store(answer, Some(digest.clone()), None).await
+        self.store(answer, Some(digest.clone()), size).await
     }
 
-    /// Writes an answer's body into the store as it comes.
-    async fn store(&self, answer: Response<Incoming>, expected: Option<Digest>, most: Option<u64>) -> Result<Digest> {
+    /// Writes an answer's body into the store as it comes; one that is longer than `most` bytes is refused.
+    async fn store(&self, answer: Response<Incoming>, expected: Option<Digest>, most: u64) -> Result<Digest> {
         let stream = answer.into_body().into_data_stream().map_err(io::Error::other);
         let content = self.registries.store.content.clone();
         let reader = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
-        let written = self.registries.tasks.blocking(move || {
-            let mut reader = io::Read::take(reader, most.unwrap_or(u64::MAX));
-            content.write(&mut reader, expected.as_ref())
-        });
-        written.await.map(|written| written.digest).map_err(|error| failed(self.name, &error.to_string()))
+        let written = self
+            .registries
+            .tasks
+            .blocking(move || content.write(AtMost { inner: reader, left: most, most }, expected.as_ref()));
+        written.await.map(|written| written.digest).map_err(|error| self.failed(&error.to_string()))
     }
 
     async fn send_blob(&mut self, digest: &Digest) -> Result<()> {
@@ -205,8 +230,8 @@ impl Session<'_> {
         let url = if location.starts_with('/') { format!("{origin}{location}") } else { location.to_owned() };
         let joint = if url.contains('?') { '&' } else { '?' };
         let path = self.registries.store.content.path(digest);
-        let file = tokio::fs::File::open(path).await.map_err(|error| failed(self.name, &error.to_string()))?;
-        let size = file.metadata().await.map_err(|error| failed(self.name, &error.to_string()))?.len();
+        let file = tokio::fs::File::open(path).await.map_err(|error| self.failed(&error.to_string()))?;
+        let size = file.metadata().await.map_err(|error| self.failed(&error.to_string()))?.len();
         let body = StreamBody::new(ReaderStream::with_capacity(file, 256 * 1024).map(|bytes| bytes.map(Frame::data)));
         let mut request = Request::builder()
             .method(Method::PUT)
@@ -216,7 +241,7 @@ impl Session<'_> {
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let request = request.body(BodyExt::boxed(body)).map_err(|error| failed(self.name, &error.to_string()))?;
+        let request = request.body(BodyExt::boxed(body)).map_err(|error| self.failed(&error.to_string()))?;
         let sent = self.send(request).await?;
         self.expect(sent).await.map(drop)
     }
@@ -241,7 +266,7 @@ impl Session<'_> {
                 request = request.header(header::AUTHORIZATION, authorization);
             }
             let body = Full::new(body.clone().unwrap_or_default()).map_err(|never| match never {});
-            let request = request.body(BodyExt::boxed(body)).map_err(|error| failed(self.name, &error.to_string()))?;
+            let request = request.body(BodyExt::boxed(body)).map_err(|error| self.failed(&error.to_string()))?;
             let answer = self.send(request).await?;
             if answer.status() == StatusCode::UNAUTHORIZED && self.authorization.is_none() {
                 let Some(challenge) = text(&answer, header::WWW_AUTHENTICATE) else { return Ok(answer) };
@@ -256,13 +281,14 @@ impl Session<'_> {
                 None => return Ok(answer),
             }
         }
-        Err(failed(self.name, "the registry sends us round in circles"))
+        Err(self.failed("the registry sends us round in circles"))
     }
 
     async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>> {
-        let url = request.uri().to_string();
+        let (url, method) = (request.uri().to_string(), request.method().to_string());
+        // Go's clients write it so: Get "http://…".
+        let method = format!("{}{}", &method[..1], method[1..].to_lowercase());
         let asked = self.registries.clock.timeout(PATIENCE, self.registries.http.request(request)).await;
-        let method = "Get";
         match asked {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -272,9 +298,9 @@ impl Session<'_> {
                     why = inner.to_string();
                     cause = inner.source();
                 }
-                Err(unresolved(self.name, &format!("failed to do request: {method} \"{url}\": {why}")))
+                Err(self.unanswered(&format!("failed to do request: {method} \"{url}\": {why}")))
             }
-            Err(_) => Err(unresolved(self.name, &format!("failed to do request: {method} \"{url}\": timed out"))),
+            Err(_) => Err(self.unanswered(&format!("failed to do request: {method} \"{url}\": timed out"))),
         }
     }
 
@@ -299,13 +325,13 @@ impl Session<'_> {
             request = request.header(header::AUTHORIZATION, basic);
         }
         let body = Full::new(Bytes::new()).map_err(|never| match never {});
-        let request = request.body(BodyExt::boxed(body)).map_err(|error| failed(self.name, &error.to_string()))?;
+        let request = request.body(BodyExt::boxed(body)).map_err(|error| self.failed(&error.to_string()))?;
         let answer = self.send(request).await?;
         if !answer.status().is_success() {
             return Ok(None);
         }
         let limited = http_body_util::Limited::new(answer.into_body(), MOST_WORDS_BYTES);
-        let bytes = limited.collect().await.map_err(|error| failed(self.name, &error.to_string()))?.to_bytes();
+        let bytes = limited.collect().await.map_err(|error| self.failed(&error.to_string()))?.to_bytes();
         let given: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let token = given["token"].as_str().or(given["access_token"].as_str());
         Ok(token.map(|token| format!("Bearer {token}")))
@@ -321,7 +347,7 @@ impl Session<'_> {
         let words = words.map(|words| String::from_utf8_lossy(&words.to_bytes()).into_owned()).unwrap_or_default();
         let parsed: Value = serde_json::from_str(&words).unwrap_or_default();
         let message = parsed["errors"][0]["message"].as_str().unwrap_or(&words).to_owned();
-        Err(failed(self.name, &format!("unexpected status {status}: {message}")))
+        Err(self.failed(&format!("unexpected status {status}: {message}")))
     }
 }
 
@@ -337,4 +363,28 @@ fn unresolved(name: &ImageName, why: &str) -> Error {
 
 fn failed(name: &ImageName, why: &str) -> Error {
     Error::new(format!("failed to pull and unpack image \"{name}\""), why)
+}
+
+fn unsent(name: &ImageName, why: &str) -> Error {
+    Error::new(format!("failed to push image \"{name}\""), why)
+}
+
+/// A reader that says no after so many bytes.
+struct AtMost<R> {
+    inner: R,
+    left: u64,
+    most: u64,
+}
+
+impl<R: io::Read> io::Read for AtMost<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("it is longer than the {} bytes that were promised", self.most),
+            )
+        })?;
+        Ok(read)
+    }
 }

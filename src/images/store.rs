@@ -194,17 +194,27 @@ impl Store {
             Error::new(format!("{} cannot be unpacked", image.name), error.to_string())
                 .hint("pull it again, or ask who built it")
         };
-        let mut layers = Vec::new();
-        for (layer, diff_id) in image.layers.iter().zip(&file.rootfs.diff_ids) {
-            let layer = Digest::parse(layer).ok_or_else(|| failed(io::Error::other("no digest")))?;
-            layers.push(self.layer(&layer, diff_id).map_err(failed)?);
-        }
-        let hides = layers.iter().skip(1).any(|(_, removals)| !removals.is_empty());
-        let layers = match hides {
-            true => vec![self.flat(image, &layers).map_err(failed)?],
-            false => layers.into_iter().map(|(root, _)| root).collect(),
-        };
+        let layers = self.lay_out(&image.layers, &file.rootfs.diff_ids).map_err(failed)?;
         Ok(Unpacked { layers, config: file.config })
+    }
+
+    /// Folders whose union is what these layers come to.
+    pub(super) fn lay_out(&self, digests: &[String], diff_ids: &[String]) -> io::Result<Vec<PathBuf>> {
+        let layers = self.unpack_each(digests, diff_ids)?;
+        let hides = layers.iter().skip(1).any(|(_, removals)| !removals.is_empty());
+        match hides {
+            true => self.flat(digests, &layers).map(|folder| vec![folder]),
+            false => Ok(layers.into_iter().map(|(root, _)| root).collect()),
+        }
+    }
+
+    /// Each layer in its folder, with what it hides of those below it.
+    pub(super) fn unpack_each(&self, digests: &[String], diff_ids: &[String]) -> io::Result<Vec<(PathBuf, Removals)>> {
+        let unpack = |(layer, diff_id): (&String, &String)| {
+            let layer = Digest::parse(layer).ok_or_else(|| io::Error::other("no digest"))?;
+            self.layer(&layer, diff_id)
+        };
+        digests.iter().zip(diff_ids).map(unpack).collect()
     }
 
     fn layer(&self, digest: &Digest, diff_id: &str) -> io::Result<(PathBuf, Removals)> {
@@ -232,8 +242,8 @@ impl Store {
     }
 
     /// All layers in one folder, with what they hide taken away.
-    fn flat(&self, image: &Stored, layers: &[(PathBuf, Removals)]) -> io::Result<PathBuf> {
-        let name = Digest::of(image.layers.join(" ").as_bytes());
+    fn flat(&self, digests: &[String], layers: &[(PathBuf, Removals)]) -> io::Result<PathBuf> {
+        let name = Digest::of(digests.join(" ").as_bytes());
         let target = self.folder("flat").join(name.hex());
         if !target.exists() {
             let unfinished = Scratch::new(&self.folder("flat"))?;
@@ -305,13 +315,19 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 /// A folder that is gone when dropped, unless it was given its name.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(beside: &Path) -> io::Result<Scratch> {
+    /// An empty one.
+    pub fn new(beside: &Path) -> io::Result<Scratch> {
         let path = beside.join(format!(".{}", Uuid::new_v4()));
         fs::create_dir(&path)?;
         Ok(Scratch(path))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Two may unpack the same at once: the first to end wins, both are right.

@@ -17,6 +17,8 @@ use tutor::kubelet::runtime::native::{Host, doctor};
 use tutor::kubelet::runtime::{ContainerConfig, LogOptions, Runtime, SandboxConfig, conformance};
 use tutor::tasks::TaskGroup;
 
+mod images;
+
 /// tutor, which the runtime starts again; elsewhere than cargo put it when another user runs this.
 pub fn program() -> PathBuf {
     std::env::var_os("TUTOR_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_tutor").into(), PathBuf::from)

@@ -49,6 +49,37 @@ pub mod stored {
     impl super::images::Images for Stored {}
 }
 
+/// Where a Dockerfile's RUNs would run.
+pub mod build {
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+
+    use super::{Clock, Error, PathBuf, Result, TaskGroup};
+    use crate::images::build::{Command, Runner};
+
+    /// It says that it cannot.
+    pub struct Workshop;
+
+    impl Workshop {
+        /// Nothing is started.
+        pub fn new(_: PathBuf, _: Clock, _: &TaskGroup) -> Workshop {
+            Workshop
+        }
+
+        /// Nothing was started.
+        pub async fn close(&self) {}
+    }
+
+    impl Runner for Workshop {
+        fn run<'a>(&'a self, _: Command, _: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<i32>> {
+            let error = Error::new("RUN needs containers", "and they need Linux")
+                .hint("build without RUN: COPY what it would make")
+                .hint("or build with docker, then: docker save NAME -o FILE && tutor image load FILE");
+            async { Err(error) }.boxed()
+        }
+    }
+}
+
 /// A host that cannot be.
 pub enum Host {}
 

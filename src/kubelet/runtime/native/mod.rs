@@ -35,6 +35,7 @@ use super::{
 };
 
 pub mod borrowed;
+pub mod build;
 mod connection;
 mod container;
 mod dial;

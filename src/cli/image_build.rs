@@ -1,0 +1,94 @@
+//! `tutor image build`: an image from a Dockerfile.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use owo_colors::{OwoColorize, Stream};
+
+use super::{Outcome, closed_output};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::images::build::{Cached, Progress, Request};
+use crate::images::{ImageName, Registries, Store};
+use crate::state::StateDir;
+use crate::tasks::TaskGroup;
+
+#[derive(Debug, clap::Args)]
+pub struct Build {
+    /// The image's name [default: the folder's]
+    #[arg(long = "tag", short, value_name = "NAME")]
+    name: Option<String>,
+    /// The Dockerfile [default: DIR/Dockerfile]
+    #[arg(long, short)]
+    file: Option<PathBuf>,
+    /// The stage to end with [default: the last]
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// A value for an ARG of the Dockerfile
+    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = pair)]
+    arguments: Vec<(String, String)>,
+    /// Do every step anew
+    #[arg(long)]
+    no_cache: bool,
+    /// The folder whose files can be copied
+    #[arg(value_name = "DIR")]
+    context: PathBuf,
+}
+
+/// `NAME=VALUE`; a name alone takes its value from the environment, as Docker has it.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => std::env::var(text)
+            .map(|value| (text.to_owned(), value))
+            .map_err(|_| format!("{text} has no value: write {text}=VALUE, or set it in the environment")),
+    }
+}
+
+impl Build {
+    pub async fn run(self, store: &Store, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
+        let tasks = TaskGroup::new();
+        let request = Request {
+            name: name(self.name.as_deref(), &self.context)?,
+            context: self.context,
+            file: self.file,
+            target: self.target,
+            arguments: self.arguments,
+            cache: if self.no_cache { Cached::Anew } else { Cached::Use },
+        };
+        let registries = Registries::new(store.clone(), Clock::real(), &tasks)?;
+        let built = crate::cluster::build_image(&registries, &request, state.path(), &tasks, &show).await?;
+        writeln!(out, "{}", built.id()).map_err(closed_output)?;
+        Ok(Outcome::Done)
+    }
+}
+
+fn name(given: Option<&str>, context: &Path) -> Result<ImageName> {
+    let folder =
+        context.canonicalize().ok().and_then(|path| path.file_name().map(|it| it.to_string_lossy().to_lowercase()));
+    let text = match (given, &folder) {
+        (Some(given), _) => given,
+        (None, Some(folder)) => folder,
+        (None, None) => "image",
+    };
+    ImageName::parse(text).map_err(|why| {
+        Error::new(format!("{text} is no image's name"), why).hint("give it one: tutor image build -t NAME:TAG DIR")
+    })
+}
+
+/// What happens goes to standard error: standard output is the image's id alone.
+fn show(progress: Progress<'_>) {
+    match progress {
+        Progress::Step { number, total, text, cached } => {
+            let text = text.lines().next().unwrap_or_default();
+            let mark = if cached { "  CACHED" } else { "" };
+            eprintln!(
+                "{} {text}{}",
+                format!("[{number}/{total}]").if_supports_color(Stream::Stderr, |it| it.bold()),
+                mark.if_supports_color(Stream::Stderr, |it| it.cyan())
+            );
+        }
+        Progress::Said(line) => eprintln!("  {line}"),
+        Progress::Warning(text) => eprintln!("warning: {text}"),
+    }
+}

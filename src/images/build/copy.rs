@@ -1,0 +1,225 @@
+//! COPY and ADD: which files come, and where they go.
+//!
+//! In: sources in a [`View`] (the context or a stage), a place in another. Out: a layer's [`Entries`]. A folder gives
+//! what is in it, not itself; many sources need a folder to go to; a path that leads out of the context is
+//! refused. Blocking. Source: the Dockerfile reference, "COPY".
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::ignore::{Ignore, fits, is_pattern};
+use super::layer::{Entries, Entry, Kind};
+use super::view::View;
+use crate::images::packed::plain;
+use crate::images::unpack::{Limits, unpack};
+
+/// Where files come from.
+pub struct Source<'a> {
+    /// The files.
+    pub view: &'a View,
+    /// Which of them count as not there.
+    pub ignore: &'a Ignore,
+    /// For messages: `the context`, `the stage build`.
+    pub called: String,
+}
+
+/// Where and how they go.
+pub struct Target<'a> {
+    /// What is there already.
+    pub view: &'a View,
+    /// An absolute path, as it was written: a slash at its end means a folder.
+    pub to: &'a str,
+    /// Whose they are.
+    pub owner: (u32, u32),
+    /// Their permissions, if not as they were.
+    pub mode: Option<u32>,
+    /// ADD: where archives are unpacked on the way.
+    pub scratch: Option<&'a Path>,
+}
+
+/// The entries of one COPY.
+///
+/// # Errors
+/// Why not: what is wrong, and what the reader can do.
+pub fn entries(
+    source: &Source<'_>,
+    paths: &[String],
+    texts: &[(String, String)],
+    target: &Target<'_>,
+) -> Result<Entries, (String, String)> {
+    let failed = |error: io::Error| (error.to_string(), String::new());
+    let mut found: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        found.extend(find(source, path)?);
+    }
+    let to = target.view.resolve(Path::new(target.to)).map_err(failed)?;
+    let is_folder = target.view.look(&to).is_some_and(|seen| seen.metadata.is_dir());
+    let into = is_folder || target.to.ends_with('/') || target.to.ends_with("/.");
+    if found.len() + texts.len() > 1 && !into {
+        let why = format!("several files go to {}, which is no folder", target.to);
+        return Err((why, format!("end it with a slash: {}/", target.to)));
+    }
+    let mut entries = Entries::default();
+    let place = |entries: &mut Entries, path: PathBuf, entry: Entry| {
+        entries.put_folders(path.parent().unwrap_or(Path::new("")), target.view, target.owner);
+        entries.put(path, entry);
+    };
+    let entry = |kind: Kind, mode: u32| Entry { kind, mode: target.mode.unwrap_or(mode), owner: target.owner };
+    for (name, text) in texts {
+        let path = if into { to.join(name) } else { to.clone() };
+        place(&mut entries, path, entry(Kind::Text(text.clone()), 0o644));
+    }
+    for path in found {
+        let seen = source.view.look(&path).ok_or_else(|| gone(source, &path))?;
+        if seen.metadata.is_dir() {
+            entries.put_folders(&to, target.view, target.owner);
+            let files = walk(source, &path).map_err(failed)?;
+            for file in files {
+                let seen = source.view.look(&file).ok_or_else(|| gone(source, &file))?;
+                let kind = kind(&seen.real, &seen.metadata).map_err(failed)?;
+                let inside = to.join(file.strip_prefix(&path).unwrap_or(&file));
+                let there = target.view.look(&inside);
+                if there.is_some_and(|it| it.metadata.is_dir() && seen.metadata.is_dir()) && target.mode.is_none() {
+                    continue;
+                }
+                place(&mut entries, inside, entry(kind, seen.metadata.permissions().mode() & 0o777));
+            }
+            continue;
+        }
+        if let Some(scratch) = target.scratch.filter(|_| is_archive(&seen.real)) {
+            let folder = scratch.join(uuid::Uuid::new_v4().to_string());
+            unpacked(&seen.real, &folder).map_err(failed)?;
+            let archive = View::of(&folder);
+            let inside = Source { view: &archive, ignore: &Ignore::default(), called: path.display().to_string() };
+            for file in walk(&inside, Path::new("")).map_err(failed)? {
+                let seen = archive.look(&file).ok_or_else(|| gone(&inside, &file))?;
+                let kind = kind(&seen.real, &seen.metadata).map_err(failed)?;
+                place(&mut entries, to.join(&file), entry(kind, seen.metadata.permissions().mode() & 0o777));
+            }
+            continue;
+        }
+        let path = if into { to.join(path.file_name().unwrap_or_default()) } else { to.clone() };
+        let kind = kind(&seen.real, &seen.metadata).map_err(failed)?;
+        place(&mut entries, path, entry(kind, seen.metadata.permissions().mode() & 0o777));
+    }
+    Ok(entries)
+}
+
+fn gone(source: &Source<'_>, path: &Path) -> (String, String) {
+    (format!("{} is not in {} any more", path.display(), source.called), String::new())
+}
+
+/// The paths that a source stands for, links followed.
+fn find(source: &Source<'_>, written: &str) -> Result<Vec<PathBuf>, (String, String)> {
+    let mut clean = PathBuf::new();
+    for part in Path::new(written).components() {
+        match part {
+            Component::Normal(part) => clean.push(part),
+            Component::ParentDir if !clean.pop() => {
+                let why = format!("{written} is outside of {}", source.called);
+                return Err((why, "copy it into the folder that you build, or build the folder above".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    let mut found = vec![PathBuf::new()];
+    for part in clean.components() {
+        let part = part.as_os_str().to_string_lossy().into_owned();
+        let mut next = Vec::new();
+        for path in found {
+            if !is_pattern(&part) {
+                next.push(path.join(&part));
+                continue;
+            }
+            let names = source.view.names(&path).map_err(|error| (error.to_string(), String::new()))?;
+            let names = names.iter().filter(|name| fits(&part, &name.to_string_lossy()));
+            next.extend(names.map(|name| path.join(name)));
+        }
+        found = next;
+    }
+    let mut there = Vec::new();
+    for path in found {
+        let resolved = source.view.resolve(&path).map_err(|error| (error.to_string(), String::new()))?;
+        let is_root = resolved.as_os_str().is_empty();
+        let is_there = is_root || source.view.look(&resolved).is_some();
+        if is_there && !source.ignore.overlooks(&path) {
+            there.push(if is_root { PathBuf::new() } else { resolved });
+        } else if is_there
+            && source.view.look(&resolved).is_some_and(|it| it.metadata.is_dir())
+            && !source.ignore.closes_folders()
+        {
+            there.push(resolved);
+        } else if is_there && !is_pattern(written) {
+            let why = format!("{written} is in {}, but .dockerignore hides it", source.called);
+            return Err((why, format!("add a line to .dockerignore: !{}", path.display())));
+        }
+    }
+    if there.is_empty() {
+        return Err((format!("{written} is not in {}", source.called), nearest(source, &clean)));
+    }
+    Ok(there)
+}
+
+/// What the reader may have meant.
+fn nearest(source: &Source<'_>, path: &Path) -> String {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let wanted = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names = source.view.names(folder).unwrap_or_default();
+    let names: Vec<String> = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    let near = |name: &&String| strsim::damerau_levenshtein(name, &wanted);
+    match names.iter().min_by_key(near).filter(|name| near(name) <= 2) {
+        Some(name) => format!("did you mean {}?", folder.join(name).display()),
+        None if names.is_empty() => String::new(),
+        None => format!("what is there: {}", names.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Everything in a folder that is not overlooked, folders before what is in them.
+fn walk(source: &Source<'_>, folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for name in source.view.names(folder)? {
+        let path = folder.join(name);
+        let is_folder = source.view.look(&path).is_some_and(|seen| seen.metadata.is_dir());
+        let overlooked = source.ignore.overlooks(&path);
+        if is_folder && !(overlooked && source.ignore.closes_folders()) {
+            let inside = walk(source, &path)?;
+            if !overlooked || !inside.is_empty() {
+                found.push(path);
+            }
+            found.extend(inside);
+        } else if !overlooked {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn kind(real: &Path, metadata: &fs::Metadata) -> io::Result<Kind> {
+    if metadata.is_dir() {
+        return Ok(Kind::Folder);
+    }
+    if metadata.is_symlink() {
+        return fs::read_link(real).map(Kind::Link);
+    }
+    if metadata.is_file() {
+        return Ok(Kind::File(real.to_owned()));
+    }
+    Err(io::Error::other(format!("{} is neither file, folder nor link", real.display())))
+}
+
+/// True for a tar archive, packed or not: it is when it begins like one.
+fn is_archive(path: &Path) -> bool {
+    let mut start = [0; 512];
+    let read = File::open(path).and_then(plain).and_then(|mut it| it.read_exact(&mut start));
+    read.is_ok() && &start[257..262] == b"ustar"
+}
+
+fn unpacked(archive: &Path, folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = File::open(archive)?;
+    let size = file.seek(io::SeekFrom::End(0))?;
+    file.rewind()?;
+    unpack(plain(file)?, folder, Limits::of_packed(size)).map(drop)
+}

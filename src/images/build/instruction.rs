@@ -1,0 +1,330 @@
+//! What a line of a Dockerfile says: one variant an instruction.
+//!
+//! In: a [`Line`]. Out: an [`Instruction`] with its words as they were written (variables go in later, when
+//! their values are known), or the mistake in it. Pure. Source: the Dockerfile reference.
+
+use super::fault::Fault;
+use super::reader::{Document, Line};
+use super::words::split;
+
+/// An instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the instructions' and their parts'")]
+pub enum Instruction {
+    From { image: String, name: Option<String>, platform: Option<String> },
+    Arg(Vec<(String, Option<String>)>),
+    Env(Vec<(String, String)>),
+    Label(Vec<(String, String)>),
+    Workdir(String),
+    User(String),
+    Copy(Copy),
+    Run(Words),
+    Cmd(Words),
+    Entrypoint(Words),
+    Expose(Vec<String>),
+    Volume(Vec<String>),
+    StopSignal(String),
+    Healthcheck(Option<Check>),
+    Shell(Vec<String>),
+}
+
+/// A command: words that are started as they are, or a line for the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Words {
+    Exec(Vec<String>),
+    Shell(String),
+}
+
+/// COPY or ADD.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copy {
+    /// ADD: archives are unpacked.
+    pub unpacks: bool,
+    /// A stage or an image; the context when absent.
+    pub from: Option<String>,
+    /// `user:group`
+    pub chown: Option<String>,
+    /// `755`
+    pub chmod: Option<String>,
+    /// Files, folders, patterns.
+    pub sources: Vec<String>,
+    /// Files whose content is in the Dockerfile.
+    pub documents: Vec<Document>,
+    /// Where to.
+    pub to: String,
+}
+
+/// HEALTHCHECK: its command and its flags, times as they were written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the flags")]
+pub struct Check {
+    pub command: Words,
+    pub flags: Vec<(String, String)>,
+}
+
+const KNOWN: [&str; 18] = [
+    "FROM",
+    "ARG",
+    "ENV",
+    "LABEL",
+    "WORKDIR",
+    "USER",
+    "COPY",
+    "ADD",
+    "RUN",
+    "CMD",
+    "ENTRYPOINT",
+    "EXPOSE",
+    "VOLUME",
+    "STOPSIGNAL",
+    "HEALTHCHECK",
+    "SHELL",
+    "ONBUILD",
+    "MAINTAINER",
+];
+
+/// Reads a line.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(line: &Line, escape: char) -> Result<Instruction, Fault> {
+    let (word, rest) = line.text.split_once(char::is_whitespace).unwrap_or((&line.text, ""));
+    let name = word.to_ascii_uppercase();
+    let (name, rest) = (name.as_str(), rest.trim());
+    if !KNOWN.contains(&name) {
+        return Err(unknown(line.number, word));
+    }
+    let wrong = |why: String| Fault::new(line.number, format!("{name} cannot be read"), why);
+    if rest.is_empty() {
+        return Err(wrong(format!("{name} needs an argument")));
+    }
+    let one = || match split(rest, escape).as_slice() {
+        [one] => Ok(one.clone()),
+        words => Err(wrong(format!("{name} takes one argument, not {}", words.len()))),
+    };
+    Ok(match name {
+        "FROM" => from(rest, escape).map_err(wrong)?,
+        "ARG" => Instruction::Arg(split(rest, escape).iter().map(|word| argument(word)).collect()),
+        "ENV" => Instruction::Env(pairs(rest, escape).map_err(wrong)?),
+        "LABEL" => Instruction::Label(pairs(rest, escape).map_err(wrong)?),
+        "WORKDIR" => Instruction::Workdir(rest.to_owned()),
+        "USER" => Instruction::User(one()?),
+        "COPY" | "ADD" => Instruction::Copy(copy(name, rest, line, escape).map_err(wrong)?),
+        "RUN" => Instruction::Run(run(rest, line).map_err(wrong)?),
+        "CMD" => Instruction::Cmd(command(rest)),
+        "ENTRYPOINT" => Instruction::Entrypoint(command(rest)),
+        "EXPOSE" => Instruction::Expose(split(rest, escape)),
+        "VOLUME" => Instruction::Volume(array(rest).unwrap_or_else(|| split(rest, escape))),
+        "STOPSIGNAL" => Instruction::StopSignal(one()?),
+        "HEALTHCHECK" => Instruction::Healthcheck(health(rest).map_err(wrong)?),
+        "SHELL" => Instruction::Shell(array(rest).filter(|words| !words.is_empty()).ok_or_else(|| {
+            wrong("it is a list of words in double quotes".to_owned()).hint("SHELL [\"/bin/sh\", \"-c\"]")
+        })?),
+        "MAINTAINER" => {
+            return Err(wrong("Docker has given it up".to_owned())
+                .hint(format!("LABEL org.opencontainers.image.authors=\"{}\"", rest.trim_matches('"'))));
+        }
+        _ => {
+            return Err(wrong("tutor builds no images that change how others are built".to_owned())
+                .hint("write the instruction into the Dockerfile that uses this image"));
+        }
+    })
+}
+
+fn unknown(number: usize, word: &str) -> Fault {
+    let fault = Fault::new(number, format!("there is no instruction {word}"), "a line begins with an instruction");
+    let near = |known: &&&str| strsim::damerau_levenshtein(known, &word.to_ascii_uppercase());
+    match KNOWN.iter().min_by_key(near).filter(|known| near(known) <= 2) {
+        Some(known) => fault.hint(format!("did you mean {known}?")),
+        None => fault.hint("end the line before it with \\ if it goes on here"),
+    }
+}
+
+fn from(rest: &str, escape: char) -> Result<Instruction, String> {
+    let (flags, rest) = flags(rest, &["platform"])?;
+    let platform = value(&flags, "platform");
+    match split(rest, escape).as_slice() {
+        [image] => Ok(Instruction::From { image: image.clone(), name: None, platform }),
+        [image, word, name] if word.eq_ignore_ascii_case("as") => {
+            let mut letters = name.chars();
+            let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic());
+            if !first || !letters.all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
+                return Err(format!("{name} is no stage's name: letters, digits, `_`, `-` and `.`, a letter first"));
+            }
+            Ok(Instruction::From { image: image.clone(), name: Some(name.to_ascii_lowercase()), platform })
+        }
+        _ => Err("it is FROM IMAGE or FROM IMAGE AS NAME".to_owned()),
+    }
+}
+
+fn argument(word: &str) -> (String, Option<String>) {
+    match word.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (word.to_owned(), None),
+    }
+}
+
+/// `a=1 b=2`, or of old `a 1`.
+fn pairs(rest: &str, escape: char) -> Result<Vec<(String, String)>, String> {
+    let words = split(rest, escape);
+    if !words[0].contains('=') {
+        let (name, value) = rest.split_once(char::is_whitespace).ok_or(format!("{rest} has no value: NAME=value"))?;
+        return Ok(vec![(name.to_owned(), value.trim().to_owned())]);
+    }
+    let pair = |word: &String| match word.split_once('=') {
+        Some(("", _)) | None => Err(format!("{word} is not NAME=value: a value with spaces needs quotes")),
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+    };
+    words.iter().map(pair).collect()
+}
+
+type Flags = Vec<(String, String)>;
+
+/// The flags in front of the arguments.
+fn flags<'a>(mut rest: &'a str, known: &[&str]) -> Result<(Flags, &'a str), String> {
+    let mut found = Vec::new();
+    while let Some(flag) = rest.strip_prefix("--") {
+        let (flag, after) = flag.split_once(char::is_whitespace).unwrap_or((flag, ""));
+        let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
+        if !known.contains(&name) {
+            let known: Vec<String> = known.iter().map(|known| format!("--{known}")).collect();
+            let known = if known.is_empty() { "no flag".to_owned() } else { known.join(", ") };
+            return Err(format!("--{name} is not known here: tutor knows {known}"));
+        }
+        if value.is_empty() {
+            return Err(format!("--{name} needs a value: --{name}=…"));
+        }
+        found.push((name.to_owned(), value.to_owned()));
+        rest = after.trim_start();
+    }
+    Ok((found, rest))
+}
+
+fn value(flags: &Flags, name: &str) -> Option<String> {
+    flags.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+}
+
+fn copy(name: &str, rest: &str, line: &Line, escape: char) -> Result<Copy, String> {
+    let known: &[&str] = if name == "COPY" { &["from", "chown", "chmod"] } else { &["chown", "chmod"] };
+    let (flags, rest) = flags(rest, known)?;
+    let mut words = array(rest).unwrap_or_else(|| split(rest, escape));
+    words.retain(|word| !(word.starts_with("<<") && !line.documents.is_empty()));
+    let to = words.pop().unwrap_or_default();
+    if to.is_empty() || (words.is_empty() && line.documents.is_empty()) {
+        return Err(format!("it is {name} SOURCE… TO"));
+    }
+    if let Some(url) = words.iter().find(|word| ["http://", "https://", "git@"].iter().any(|it| word.starts_with(it))) {
+        return Err(format!("{url} is not on this machine: fetch it into the context, then COPY it"));
+    }
+    Ok(Copy {
+        unpacks: name == "ADD",
+        from: value(&flags, "from"),
+        chown: value(&flags, "chown"),
+        chmod: value(&flags, "chmod"),
+        sources: words,
+        documents: line.documents.clone(),
+        to,
+    })
+}
+
+/// A here-document alone is the script; beside a command it goes to the command.
+fn run(rest: &str, line: &Line) -> Result<Words, String> {
+    let (_, rest) = flags(rest, &[])?;
+    if line.documents.is_empty() {
+        return Ok(command(rest));
+    }
+    let alone = rest.split_whitespace().count() == 1 && rest.starts_with("<<");
+    if alone {
+        let body = &line.documents[0].body;
+        if body.starts_with("#!") {
+            return Err("a script with its own interpreter: COPY it, then RUN it".to_owned());
+        }
+        return Ok(Words::Shell(body.clone()));
+    }
+    let documents: String = line.documents.iter().map(|it| format!("\n{}{}", it.body, it.name)).collect();
+    Ok(Words::Shell(format!("{rest}{documents}\n")))
+}
+
+fn command(rest: &str) -> Words {
+    array(rest).map_or_else(|| Words::Shell(rest.to_owned()), Words::Exec)
+}
+
+/// A JSON list of texts; anything else is a line for the shell, as Docker has it.
+fn array(rest: &str) -> Option<Vec<String>> {
+    rest.starts_with('[').then(|| serde_json::from_str(rest).ok()).flatten()
+}
+
+fn health(rest: &str) -> Result<Option<Check>, String> {
+    if rest.eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
+    let (flags, rest) = flags(rest, &["interval", "timeout", "start-period", "start-interval", "retries"])?;
+    let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    if !word.eq_ignore_ascii_case("cmd") || rest.trim().is_empty() {
+        return Err("it is HEALTHCHECK CMD COMMAND or HEALTHCHECK NONE".to_owned());
+    }
+    Ok(Some(Check { command: command(rest.trim()), flags }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader;
+    use super::*;
+
+    fn parse(text: &str) -> Result<Instruction, Fault> {
+        read(&reader::read(text).unwrap().lines[0], '\\')
+    }
+
+    #[test]
+    fn instructions_are_read() {
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        for (text, expected) in [
+            ("from a as Build", Instruction::From { image: "a".into(), name: Some("build".into()), platform: None }),
+            ("ARG A B=1", Instruction::Arg(vec![("A".into(), None), ("B".into(), Some("1".into()))])),
+            ("ENV A=1 B=\"2 3\"", Instruction::Env(vec![("A".into(), "1".into()), ("B".into(), "\"2 3\"".into())])),
+            ("ENV A 1 2", Instruction::Env(vec![("A".into(), "1 2".into())])),
+            ("CMD [\"a\", \"b\"]", Instruction::Cmd(Words::Exec(words(&["a", "b"])))),
+            ("CMD ['a']", Instruction::Cmd(Words::Shell("['a']".into()))),
+            ("RUN <<E\na\nb\nE", Instruction::Run(Words::Shell("a\nb\n".into()))),
+            ("RUN cat <<E\na\nE", Instruction::Run(Words::Shell("cat <<E\na\nE\n".into()))),
+            ("VOLUME [\"/a\", \"/b\"]", Instruction::Volume(words(&["/a", "/b"]))),
+            ("HEALTHCHECK NONE", Instruction::Healthcheck(None)),
+            (
+                "COPY --from=build --chown=1:2 a b /to/",
+                Instruction::Copy(Copy {
+                    from: Some("build".into()),
+                    chown: Some("1:2".into()),
+                    sources: words(&["a", "b"]),
+                    to: "/to/".into(),
+                    ..Copy::default()
+                }),
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, words) in [
+            ("COPPY a b", "did you mean COPY?"),
+            ("install curl", "end the line before it"),
+            ("COPY a", "COPY SOURCE… TO"),
+            ("COPY --link a b", "--link is not known here"),
+            ("ADD https://x/y /y", "not on this machine"),
+            ("ENV A", "has no value"),
+            ("ENV A=1 B", "not NAME=value"),
+            ("FROM a b", "FROM IMAGE AS NAME"),
+            ("RUN --mount=type=cache,target=/x y", "--mount is not known here"),
+            ("MAINTAINER me", "authors=\"me\""),
+            ("ONBUILD RUN x", "into the Dockerfile that uses"),
+            ("SHELL sh", "list of words"),
+            ("CMD", "needs an argument"),
+        ] {
+            let error = parse(text).unwrap_err().in_file("Dockerfile");
+            let said = format!("{error} {}", error.hints.join(" "));
+            assert!(said.contains(words) && said.contains("Dockerfile:1:"), "{text}: {said}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Builds as their users meet them: what is in the image, what is done again, what is told when it fails.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures::FutureExt;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::clock::Clock;
+use crate::images::Store;
+use crate::tasks::TaskGroup;
+
+/// A machine that can do one thing: write `made` with what it was told.
+#[derive(Default)]
+struct Fake {
+    ran: AtomicU32,
+    told: Mutex<Vec<Command>>,
+}
+
+impl Runner for Fake {
+    fn run<'a>(&'a self, command: Command, said: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<i32>> {
+        self.ran.fetch_add(1, Ordering::SeqCst);
+        said("working");
+        fs::create_dir_all(command.changes.join("etc")).unwrap();
+        fs::write(command.changes.join("etc/resolv.conf"), "the runtime's").unwrap();
+        fs::write(command.changes.join("made"), command.args.join(" ")).unwrap();
+        let code = i32::from(command.args.last().is_some_and(|word| word.contains("fail")));
+        self.told.lock().push(command);
+        async move { Ok(code) }.boxed()
+    }
+}
+
+/// A folder to build, and a store.
+struct Shop {
+    context: tempfile::TempDir,
+    _folder: tempfile::TempDir,
+    registries: Registries,
+    runner: Fake,
+    request: Request,
+}
+
+impl Shop {
+    fn of(files: &[(&str, &str)]) -> Shop {
+        let (context, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Store::open(folder.path()).unwrap();
+        let registries = Registries::new(store, Clock::real(), &TaskGroup::new()).unwrap();
+        let request = Request {
+            context: context.path().to_owned(),
+            file: None,
+            name: ImageName::parse("app:1").unwrap(),
+            target: None,
+            arguments: Vec::new(),
+            cache: Cached::Use,
+        };
+        let shop = Shop { context, _folder: folder, registries, runner: Fake::default(), request };
+        files.iter().for_each(|(path, text)| shop.write(path, text));
+        shop
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.context.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Builds; the image, and the steps that were taken from the cache.
+    async fn build(&self) -> Result<(Stored, Vec<usize>)> {
+        let cached = Mutex::new(Vec::new());
+        let report = |progress: Progress<'_>| {
+            if let Progress::Step { number, cached: true, .. } = progress {
+                cached.lock().push(number);
+            }
+        };
+        let built = build(&self.registries, &self.runner, &self.request, &report).await?;
+        Ok((built, cached.into_inner()))
+    }
+
+    async fn fault(&self) -> String {
+        let error = self.build().await.unwrap_err();
+        format!("{error} | {}", error.hints.join(" | ")).replace(&format!("{}/", self.context.path().display()), "")
+    }
+
+    /// A file of the image.
+    fn file(&self, image: &Stored, path: &str) -> Option<String> {
+        let unpacked = self.registries.store().unpack(image).unwrap();
+        let found = unpacked.layers.iter().rev().map(|layer| layer.join(path)).find(|path| path.exists());
+        found.map(|path| fs::read_to_string(path).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_what_its_dockerfile_says() {
+    let shop = Shop::of(&[
+        ("app/main.sh", "echo hi"),
+        ("app/notes.log", "x"),
+        (".dockerignore", "*.log\n**/*.log\n"),
+        (
+            "Dockerfile",
+            "ARG KIND=web\nFROM scratch AS web\nCOPY app /from/\nFROM scratch\nARG KIND VERSION=1\n\
+             ENV NAME=${KIND}-$VERSION PATH=/bin\nWORKDIR /srv\nCOPY --from=web --chmod=755 /from/main.sh run\n\
+             COPY <<hello.txt /srv/\nhello $NAME\nhello.txt\n\
+             LABEL a=\"b c\"\nEXPOSE 80\nUSER 7\nVOLUME /data\nSTOPSIGNAL SIGQUIT\n\
+             HEALTHCHECK --interval=30s CMD true\nENTRYPOINT [\"/srv/run\"]\nCMD serve",
+        ),
+    ]);
+    let (image, _) = shop.build().await.unwrap();
+    let file = shop.registries.store().config(&image).unwrap();
+    let config = file.config;
+    assert_eq!(config.env, ["NAME=web-1", "PATH=/bin"]);
+    assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/srv", "7"));
+    assert_eq!((config.entrypoint, config.cmd.len()), (vec!["/srv/run".to_owned()], 3));
+    assert_eq!(config.labels["a"], "b c");
+    assert!(config.exposed_ports.contains_key("80/tcp") && config.volumes.contains_key("/data"));
+    assert_eq!(config.healthcheck.unwrap()["Interval"], 30_000_000_000_u64);
+    assert_eq!((image.layers.len(), file.history.iter().filter(|it| !it.empty_layer).count()), (3, 3));
+    assert_eq!(shop.file(&image, "srv/run").as_deref(), Some("echo hi"));
+    assert_eq!(shop.file(&image, "srv/hello.txt").as_deref(), Some("hello web-1\n"));
+    use std::os::unix::fs::PermissionsExt;
+    let root = &shop.registries.store().unpack(&image).unwrap().layers[1];
+    assert_eq!(fs::metadata(root.join("srv/run")).unwrap().permissions().mode() & 0o777, 0o755);
+}
+
+#[tokio::test]
+async fn what_is_overlooked_and_what_a_stage_does_not_need_is_left_out() {
+    let shop = Shop::of(&[
+        ("a.txt", "a"),
+        ("b.log", "b"),
+        ("deep/c.log", "c"),
+        (".dockerignore", "*.log\ndeep\n!deep/keep\n"),
+        ("deep/keep", "k"),
+        ("Dockerfile", "FROM scratch AS unused\nRUN fail\nFROM scratch AS used\nCOPY . /\n"),
+    ]);
+    let (image, _) = shop.build().await.unwrap();
+    for (path, there) in [("a.txt", true), ("b.log", false), ("deep/c.log", false), ("deep/keep", true)] {
+        assert_eq!(shop.file(&image, path).is_some(), there, "{path}");
+    }
+    let unused = Shop { request: Request { target: Some("unused".into()), ..shop.request.clone() }, ..shop };
+    assert!(unused.fault().await.starts_with("Dockerfile:2: nothing can run"));
+}
+
+#[tokio::test]
+async fn only_what_a_change_reaches_is_done_again() {
+    let dockerfile = "FROM scratch\nCOPY needs /needs\nRUN install\nCOPY app /app\nCMD [\"/app\"]\n";
+    let shop = Shop::of(&[("needs", "1"), ("app", "1"), ("Dockerfile", dockerfile)]);
+    let (first, cached) = shop.build().await.unwrap();
+    assert!(cached.is_empty());
+    let (again, cached) = shop.build().await.unwrap();
+    assert_eq!((again, cached, shop.runner.ran.load(Ordering::SeqCst)), (first.clone(), vec![2, 3, 4], 1));
+    shop.write("app", "2");
+    let (second, cached) = shop.build().await.unwrap();
+    assert_eq!((cached, shop.runner.ran.load(Ordering::SeqCst)), (vec![2, 3], 1));
+    assert_eq!((&second.layers[..2], second.layers[2] == first.layers[2]), (&first.layers[..2], false));
+    shop.write("needs", "2");
+    let (_, cached) = shop.build().await.unwrap();
+    assert_eq!((cached, shop.runner.ran.load(Ordering::SeqCst)), (vec![], 2));
+    let anew = Shop { request: Request { cache: Cached::Anew, ..shop.request.clone() }, ..shop };
+    let (same, cached) = anew.build().await.unwrap();
+    assert_eq!((cached.len(), anew.runner.ran.load(Ordering::SeqCst)), (0, 3));
+    assert_eq!(anew.build().await.unwrap().0, same, "the same input gives the same image");
+}
+
+#[tokio::test]
+async fn a_run_sees_its_arguments_and_leaves_what_it_wrote() {
+    let dockerfile = "FROM scratch\nCOPY Dockerfile /\nARG SECRET=none\nENV A=1\nWORKDIR /w\nRUN make it\n";
+    let mut shop = Shop::of(&[("Dockerfile", dockerfile)]);
+    shop.request.arguments = vec![("SECRET".into(), "given".into())];
+    let (image, _) = shop.build().await.unwrap();
+    let told = shop.runner.told.lock()[0].clone();
+    assert_eq!((told.args, told.working_dir.as_str()), (vec!["/bin/sh".into(), "-c".into(), "make it".into()], "/w"));
+    for pair in [("SECRET", "given"), ("A", "1")] {
+        assert!(told.env.contains(&(pair.0.into(), pair.1.into())), "{pair:?}");
+    }
+    assert_eq!(shop.file(&image, "made").as_deref(), Some("/bin/sh -c make it"));
+    assert!(shop.file(&image, "etc/resolv.conf").is_none());
+    assert!(!Path::new(&told.changes).exists());
+    shop.request.arguments = vec![("SECRET".into(), "another".into())];
+    shop.build().await.unwrap();
+    assert_eq!(shop.runner.ran.load(Ordering::SeqCst), 2, "another argument is another RUN");
+}
+
+#[tokio::test]
+async fn mistakes_are_told_with_their_line_and_what_to_do() {
+    for (dockerfile, expected) in [
+        (
+            "FROM scratch\n\nCOPPY a b",
+            "Dockerfile:3: there is no instruction COPPY: a line begins with an instruction | did you mean COPY?",
+        ),
+        ("RUN x", "Dockerfile:1: the first instruction is not FROM"),
+        ("", "Dockerfile:1: the file has no FROM"),
+        (
+            "FROM scratch\nCOPY man.sh /",
+            "Dockerfile:2: the files cannot be copied: man.sh is not in the context | did you mean main.sh?",
+        ),
+        ("FROM scratch\nCOPY ../x /", "../x is outside of the context | copy it into"),
+        ("FROM scratch\nCOPY hidden /", ".dockerignore hides it | add a line to .dockerignore: !hidden"),
+        (
+            "FROM scratch\nCOPY main.sh Dockerfile /to",
+            "several files go to /to, which is no folder | end it with a slash",
+        ),
+        ("FROM scratch\nCOPY --from=later a /\nFROM scratch AS later", "there is no stage"),
+        ("FROM scratch AS a\nFROM scratch AS b\nCOPY --from=c:x:y a /", "c:x:y is no image's name"),
+        ("FROM scratch\nENV A=\"x", "Dockerfile:2: a variable cannot be put in"),
+        ("FROM scratch\nEXPOSE web", "web is no port"),
+        ("FROM scratch\nRUN x", "Dockerfile:2: nothing can run"),
+        ("FROM scratch\nCOPY main.sh /\nRUN fail", "Dockerfile:3: the command ended with exit code 1: /bin/sh -c fail"),
+        ("FROM $NONE", "FROM names no image"),
+        ("FROM tutor/none:1", "tutor/none:1: not found"),
+        ("FROM --platform=linux/s390x scratch", "an image for linux/s390x cannot be built here"),
+    ] {
+        let files = [("Dockerfile", dockerfile), ("main.sh", ""), ("hidden", ""), (".dockerignore", "hidden")];
+        let mut shop = Shop::of(&files);
+        if dockerfile.contains("later") {
+            shop.request.target = Some("0".into());
+        }
+        let said = shop.fault().await;
+        assert!(said.contains(expected), "{dockerfile}: {said}");
+    }
+}

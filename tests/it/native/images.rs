@@ -1,0 +1,112 @@
+//! An image's whole way, as a learner goes it: built, pushed, pulled by a node, run, its log read.
+//!
+//! Everything is the program itself, started as a learner starts it; every wait has a limit.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tutor::clock::Clock;
+
+/// No step takes longer, also on a slow machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+const DOCKERFILE: &str = r#"FROM tutor/shell:1
+WORKDIR /app
+ARG WORD=good
+COPY greet.sh .
+RUN echo "$WORD morning" > greeting && rm /etc/os-release && mkdir -p /data && chmod 755 /data
+RUN test ! -e /etc/os-release && test -s greeting
+ENV WHO=reader
+CMD ["sh", "/app/greet.sh"]
+"#;
+const GREET: &str = "cat /app/greeting; test -e /etc/os-release || echo removed; echo \"for $WHO\"; sleep 3600\n";
+
+fn command(state: &Path) -> Command {
+    let mut command = Command::new(super::program());
+    command.env("TUTOR_STATE_DIR", state).env("NO_COLOR", "1").stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs tutor to its end; what it said on both streams.
+async fn tutor(state: &Path, words: &[&str]) -> (String, String) {
+    let done = Clock::real().timeout(LIMIT, command(state).args(words).output()).await;
+    let done = done.unwrap_or_else(|_| panic!("{words:?} takes too long")).unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{words:?}: {out}{err}");
+    (out.into_owned(), err.into_owned())
+}
+
+/// A playground with native containers: its process, and what it said when it was ready.
+async fn serve(state: &Path) -> (Child, Value) {
+    let words = ["serve", "--json", "--runtime", "native", "--nodes", "1", "--listen", "127.0.0.1:0"];
+    let mut child = command(state)
+        .args(words)
+        .args(["--api-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = Clock::real().timeout(LIMIT, lines.next_line()).await.expect("tutor serve is not ready in time");
+    let line = line.unwrap().expect("tutor serve ended");
+    (child, serde_json::from_str(&line).unwrap())
+}
+
+fn context() -> tempfile::TempDir {
+    let context = tempfile::tempdir().unwrap();
+    fs::write(context.path().join("Dockerfile"), DOCKERFILE).unwrap();
+    fs::write(context.path().join("greet.sh"), GREET).unwrap();
+    context
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_built_pushed_pulled_and_run() {
+    if super::is_refused() {
+        return;
+    }
+    let (state, context) = (tempfile::tempdir().unwrap(), context());
+    let (mut playground, ready) = serve(state.path()).await;
+    let image = format!("{}/team/greeter:1", ready["registry"].as_str().unwrap().trim_start_matches("http://"));
+    let folder = context.path().to_str().unwrap();
+    let (id, steps) = tutor(state.path(), &["image", "build", "-t", &image, folder]).await;
+    assert!(id.contains("@sha256:") && steps.contains("[8/8] CMD") && !steps.contains("CACHED"), "{id}{steps}");
+    let (_, steps) = tutor(state.path(), &["image", "build", "-t", &image, folder]).await;
+    assert_eq!(steps.matches("CACHED").count(), 4, "{steps}");
+    let (history, _) = tutor(state.path(), &["image", "history", &image]).await;
+    assert!(history.contains("COPY greet.sh .") && history.contains("RUN test"), "{history}");
+    tutor(state.path(), &["image", "push", &image]).await;
+    tutor(state.path(), &["image", "rm", &image]).await;
+    tutor(state.path(), &["kubectl", "run", "greeter", "--image", &image]).await;
+    let ready = ["kubectl", "wait", "pod/greeter", "--for=condition=Ready", "--timeout=90s"];
+    tutor(state.path(), &ready).await;
+    let follow = ["kubectl", "exec", "greeter", "--", "sh", "-c", "echo inside $WHO; ls -d /data"];
+    assert_eq!(tutor(state.path(), &follow).await.0, "inside reader\n/data\n");
+    let (said, _) = tutor(state.path(), &["kubectl", "logs", "greeter"]).await;
+    assert_eq!(said, "good morning\nremoved\nfor reader\n");
+    let pid = rustix::process::Pid::from_raw(playground.id().unwrap() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ended = Clock::real().timeout(LIMIT, playground.wait()).await.expect("tutor serve does not end");
+    assert!(ended.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_fails_is_told_with_its_line_and_leaves_nothing() {
+    if super::is_refused() {
+        return;
+    }
+    let (state, context) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(context.path().join("Dockerfile"), "FROM tutor/shell:1\n\nRUN echo before && exit 7\n").unwrap();
+    let build = ["image", "build", "-t", "broken", context.path().to_str().unwrap()];
+    let done = Clock::real().timeout(LIMIT, command(state.path()).args(build).output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains("  before\n") && said.contains("Dockerfile:3: the command ended with exit code 7"), "{said}");
+    let left: Vec<_> = fs::read_dir(state.path().join("build/machine")).into_iter().flatten().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let uploads = fs::read_dir(state.path().join("registry/uploads")).unwrap().count();
+    assert_eq!(uploads, 0);
+}
