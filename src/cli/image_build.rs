@@ -16,7 +16,7 @@ use crate::tasks::TaskGroup;
 #[derive(Debug, clap::Args)]
 pub struct Build {
     /// The image's name [default: the folder's]
-    #[arg(long = "tag", short, value_name = "NAME")]
+    #[arg(long = "tag", short = 't', value_name = "NAME")]
     name: Option<String>,
     /// The Dockerfile [default: DIR/Dockerfile]
     #[arg(long, short)]
