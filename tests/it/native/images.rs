@@ -22,7 +22,7 @@ COPY greet.sh .
 RUN echo "$WORD morning" > greeting && rm /etc/os-release && mkdir -p /data && chmod 755 /data
 RUN test ! -e /etc/os-release && test -s greeting
 ENV WHO=reader
-CMD ["sh", "/app/greet.sh"]
+ENTRYPOINT ["sh", "/app/greet.sh"]
 "#;
 const GREET: &str = "cat /app/greeting; test -e /etc/os-release || echo removed; echo \"for $WHO\"; sleep 3600\n";
 
@@ -73,7 +73,7 @@ async fn an_image_is_built_pushed_pulled_and_run() {
     let image = format!("{}/team/greeter:1", ready["registry"].as_str().unwrap().trim_start_matches("http://"));
     let folder = context.path().to_str().unwrap();
     let (id, steps) = tutor(state.path(), &["image", "build", "-t", &image, folder]).await;
-    assert!(id.contains("@sha256:") && steps.contains("[8/8] CMD") && !steps.contains("CACHED"), "{id}{steps}");
+    assert!(id.contains("@sha256:") && steps.contains("[8/8] ENTRYPOINT") && !steps.contains("CACHED"), "{id}{steps}");
     let (_, steps) = tutor(state.path(), &["image", "build", "-t", &image, folder]).await;
     assert_eq!(steps.matches("CACHED").count(), 4, "{steps}");
     let (history, _) = tutor(state.path(), &["image", "history", &image]).await;
