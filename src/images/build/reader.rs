@@ -124,12 +124,12 @@ fn marks(text: &str) -> Vec<(String, bool, bool)> {
     if !["RUN", "COPY", "ADD"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
         return Vec::new();
     }
+    // A number in front says which stream of the command it is.
     let mark = |word: &str| {
-        let after = &word[word.find("<<")? + 2..];
+        let after = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
         let (dash, after) = after.strip_prefix('-').map_or((false, after), |rest| (true, rest));
         let bare = after.trim_matches(['"', '\'']);
-        let name = !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || c == '_');
-        name.then(|| (bare.to_owned(), dash, bare.len() == after.len()))
+        (!bare.is_empty() && !bare.contains('<')).then(|| (bare.to_owned(), dash, bare.len() == after.len()))
     };
     rest.split_whitespace().filter_map(mark).collect()
 }
@@ -160,11 +160,12 @@ mod tests {
 
     #[test]
     fn documents_belong_to_their_instruction() {
-        let text = read("COPY <<a.txt <<-\"B\" /to/\nRUN <<E\nCMD y\nE\n").map(|text| text.lines);
-        assert!(text.is_ok_and(|lines| lines.is_empty()) || read("RUN <<E\nx").is_err());
-        let lines = read("COPY <<A <<-\"B\" /to/\none $x\nA\n\ttwo\n\tB\nRUN <<E\n# kept\nE\nCMD y").unwrap().lines;
+        assert!(read("RUN <<E\nx").unwrap_err().to_string().contains("<<E has no end"));
+        assert_eq!(lines("RUN echo $((1<<2)) <<<x"), [(1, "RUN echo $((1<<2)) <<<x".to_owned())]);
+        let lines =
+            read("COPY <<a.txt <<-\"B\" /to/\none $x\na.txt\n\ttwo\n\tB\nRUN <<E\n# kept\nE\nCMD y").unwrap().lines;
         let document = |line: usize, at: usize| lines[line].documents[at].clone();
-        assert_eq!(document(0, 0), Document { name: "A".into(), body: "one $x\n".into(), expands: true });
+        assert_eq!(document(0, 0), Document { name: "a.txt".into(), body: "one $x\n".into(), expands: true });
         assert_eq!(document(0, 1), Document { name: "B".into(), body: "two\n".into(), expands: false });
         assert_eq!((document(1, 0).body.as_str(), lines[2].text.as_str()), ("# kept\n", "CMD y"));
         assert_eq!(lines[2].number, 9);
