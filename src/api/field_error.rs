@@ -121,6 +121,11 @@ impl FieldError {
         Self::of(ErrorType::TooLong, field, String::new(), format!("may not be more than {max_bytes} {bytes}"))
     }
 
+    /// `Too long: may not be more than N characters`: how types that declare their own limits say it.
+    pub fn too_long_text(field: impl Into<String>, max: usize) -> FieldError {
+        Self::of(ErrorType::TooLong, field, String::new(), format!("may not be more than {max} characters"))
+    }
+
     /// `Too many: N: must have at most M items`
     pub fn too_many(field: impl Into<String>, actual: usize, max: usize) -> FieldError {
         let items = if max == 1 { "item" } else { "items" };

@@ -66,13 +66,40 @@ pub fn syntax_error(bytes: &[u8], error: &serde_json::Error) -> String {
     Scanner { bytes, at: 0 }.document().err().unwrap_or_else(|| "unexpected end of JSON input".into())
 }
 
-/// Go's message for text that is no base64: the place is counted in quanta, as Go does.
-pub fn base64_error(text: &str, error: &base64::DecodeError) -> String {
-    let at = match error {
-        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
-        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len(),
-    };
-    format!("illegal base64 data at input byte {at}")
+/// Go's message for text that is no base64; `None` if it is. Four letters make three bytes: text that ends
+/// among four is wrong where the four began.
+pub fn base64_error(text: &str) -> Option<String> {
+    let wrong = |at: usize| Some(format!("illegal base64 data at input byte {at}"));
+    let bytes = text.as_bytes();
+    let break_at = |at: usize| matches!(bytes.get(at), Some(b'\r' | b'\n'));
+    let (mut at, mut letters) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'\r' | b'\n' => continue,
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => {
+                letters = (letters + 1) % 4;
+                continue;
+            }
+            b'=' if letters >= 2 => {}
+            _ => return wrong(at - 1),
+        }
+        if letters == 2 {
+            while break_at(at) {
+                at += 1;
+            }
+            match bytes.get(at) {
+                None => return wrong(bytes.len()),
+                Some(b'=') => at += 1,
+                Some(_) => return wrong(at - 1),
+            }
+        }
+        while break_at(at) {
+            at += 1;
+        }
+        return if at < bytes.len() { wrong(at) } else { None };
+    }
+    if letters == 0 { None } else { wrong(bytes.len() - letters) }
 }
 
 /// Go's message for text that is no RFC 3339 time; `None` if it is one.

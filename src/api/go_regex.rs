@@ -8,8 +8,11 @@ use regex::Regex;
 /// Compiles a Go expression.
 ///
 /// # Errors
-/// The engine's words for what cannot be read.
+/// Go's words for what Go cannot read; the engine's for what only the engine cannot.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
+    if let Some(fault) = super::go_regex_error::find(pattern) {
+        return Err(format!("error parsing regexp: {fault}"));
+    }
     Regex::new(&translate(pattern)).map_err(|error| error.to_string())
 }
 

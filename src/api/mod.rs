@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod field_error;
 pub mod go_json;
 pub mod go_regex;
+mod go_regex_error;
 pub mod go_values;
 pub mod jsonpath;
 pub mod line_diff;

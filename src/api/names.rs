@@ -7,6 +7,7 @@ use super::field_error::FieldError;
 
 const LABEL_TEXT: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN_TEXT: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const CASELESS_TEXT: &str = r"an RFC 1123 subdomain must consist of alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'Example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const WILDCARD_TEXT: &str = r"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const UNDERSCORES_TEXT: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
 const LABEL_1035_TEXT: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
@@ -67,6 +68,12 @@ pub fn dns_subdomain(text: &str) -> Faults {
         faults.push(SUBDOMAIN_TEXT.to_string());
     }
     faults
+}
+
+/// A DNS-1123 subdomain in any case, as the types that declare their own rules tell of it.
+pub fn dns_subdomain_caseless(text: &str) -> Faults {
+    let faults = dns_subdomain(&text.to_lowercase()).into_iter();
+    faults.map(|fault| if fault == SUBDOMAIN_TEXT { CASELESS_TEXT.to_string() } else { fault }).collect()
 }
 
 /// A DNS-1123 subdomain that may have underscores, as DNS service records do.
@@ -220,7 +227,7 @@ pub fn in_range(number: i64, low: i64, high: i64) -> Faults {
 pub fn port_name(text: &str) -> Faults {
     let mut faults = Vec::new();
     if text.len() > 15 {
-        faults.push("must be no more than 15 bytes".to_string());
+        faults.push(max_length(15));
     }
     let plain = !text.is_empty() && text.bytes().all(|c| is_lower(c) || c == b'-');
     if !plain {

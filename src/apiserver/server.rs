@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -108,12 +109,14 @@ where
 
 /// Who a certificate names: the user is the common name, the groups are the organizations.
 fn peer(certificate: &CertificateDer<'_>) -> Peer {
+    let fingerprint = Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect();
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Peer::None };
     let subject = certificate.subject();
     let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().ok().map(str::to_string);
     match subject.iter_common_name().next().and_then(text) {
         Some(common_name) => {
-            Peer::Certificate { common_name, organizations: subject.iter_organization().filter_map(text).collect() }
+            let organizations = subject.iter_organization().filter_map(text).collect();
+            Peer::Certificate { common_name, organizations, fingerprint }
         }
         None => Peer::None,
     }

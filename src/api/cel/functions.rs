@@ -100,7 +100,11 @@ const FUNCTIONS: &[(&str, Function)] = &[
         Ok(Cel::Bool(!other))
     }),
     ("isCIDR", |this, _| Ok(Cel::Bool(cidr(text(this)?).is_ok()))),
-    ("cidr", |this, _| cidr(text(this)?).map(|(ip, bits)| wrap(Own::Cidr(ip, bits)))),
+    ("cidr", |this, _| match cidr(text(this)?) {
+        Ok((ip, bits)) => Ok(wrap(Own::Cidr(ip, bits))),
+        // Kubernetes says it twice, once for each layer.
+        Err(why) => Err(format!("network address parse error during conversion from string: {why}")),
+    }),
     ("containsIP", |this, rest| {
         let ip = match one(rest)? {
             Cel::String(text) => address(text)?,

@@ -5,7 +5,6 @@ use super::super::go_json;
 use super::super::projection::Projection;
 use super::super::quantity::Quantity;
 use super::super::schema::{Schema, Type};
-use base64::Engine as _;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::RefCell;
@@ -188,17 +187,18 @@ impl Node<'_> {
         };
         let error = match self.kind() {
             Type::Quantity => Quantity::parse(&text).err().map(|error| error.to_string()),
-            Type::Bytes => base64::engine::general_purpose::STANDARD
-                .decode(text.replace(['\r', '\n'], ""))
-                .err()
-                .map(|error| go_json::base64_error(&text, &error)),
+            Type::Bytes => go_json::base64_error(&text),
             kind @ (Type::Time | Type::MicroTime) => go_json::time_error(&text, kind),
             _ => None,
         };
         if let Some(error) = error {
             self.walk.fail(error);
         }
-        value
+        match (self.kind(), value) {
+            // Go reads bytes and writes them anew: on one line.
+            (Type::Bytes, Value::String(text)) if text.contains(['\r', '\n']) => text.replace(['\r', '\n'], "").into(),
+            (_, value) => value,
+        }
     }
 }
 

@@ -77,6 +77,11 @@ fn errors_have_kubernetes_words() {
         ),
         (
             "secrets",
+            r#"{"data":{"a":"web"}}"#,
+            r#"Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 0"#,
+        ),
+        (
+            "secrets",
             r#"{"data":{"a":"not base64!"}}"#,
             r#"Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 3"#,
         ),

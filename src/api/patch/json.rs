@@ -6,7 +6,7 @@
 use super::{go_type, unprocessable, wrong_type};
 use crate::api::depth;
 use crate::api::status::{Reason, Status};
-use json_patch::PatchOperation;
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::Value;
 
 /// Operations that one patch may hold.
@@ -36,7 +36,11 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
     let (mut patched, mut copied) = (target.clone(), 0);
     for operation in patch {
         check_growth(&patched, &operation, &mut copied)?;
+        if names_no_member(&operation) {
+            return Err(unprocessable());
+        }
         if !is_test_of_nothing(&operation, &patched) {
+            let operation = or_added(operation, &patched);
             json_patch::patch_unsafe(&mut patched, &[operation]).map_err(|_| unprocessable())?;
         }
     }
@@ -44,11 +48,41 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
     Ok(())
 }
 
+/// The whole object can be tested and replaced; whatever else is done, is done to a member of something.
+fn names_no_member(operation: &PatchOperation) -> bool {
+    match operation {
+        PatchOperation::Add(add) => add.path.is_root(),
+        PatchOperation::Remove(remove) => remove.path.is_root(),
+        PatchOperation::Move(moved) => moved.path.is_root() || moved.from.is_root(),
+        PatchOperation::Copy(copy) => copy.path.is_root() || copy.from.is_root(),
+        PatchOperation::Replace(_) | PatchOperation::Test(_) => false,
+    }
+}
+
+/// Whether `path` names a field that an object could have and has not.
+fn is_free(path: &str, target: &Value) -> bool {
+    let parent = path.rsplit_once('/').and_then(|(parent, _)| target.pointer(parent));
+    parent.is_some_and(Value::is_object) && target.pointer(path).is_none()
+}
+
 /// What is not there passes the test for `null`.
 fn is_test_of_nothing(operation: &PatchOperation, target: &Value) -> bool {
     match operation {
-        PatchOperation::Test(test) => test.value.is_null() && target.pointer(test.path.as_str()).is_none(),
+        PatchOperation::Test(test) => test.value.is_null() && is_free(test.path.as_str(), target),
         _ => false,
+    }
+}
+
+/// The library that Kubernetes uses replaces a field that is not there, and copies it as `null`, unlike RFC 6902.
+fn or_added(operation: PatchOperation, target: &Value) -> PatchOperation {
+    match operation {
+        PatchOperation::Replace(replace) if is_free(replace.path.as_str(), target) => {
+            PatchOperation::Add(AddOperation { path: replace.path, value: replace.value })
+        }
+        PatchOperation::Copy(copy) if is_free(copy.from.as_str(), target) => {
+            PatchOperation::Add(AddOperation { path: copy.path, value: Value::Null })
+        }
+        other => other,
     }
 }
 
@@ -108,11 +142,19 @@ mod tests {
             json!([{"op": "remove", "path": "/data/none"}]),
             json!([{"op": "test", "path": "/data/a", "value": "2"}]),
             json!([{"op": "add", "path": "/nothing/x", "value": 1}]),
+            json!([{"op": "replace", "path": "/nothing/x", "value": 1}]),
+            json!([{"op": "replace", "path": "/list/5", "value": 1}]),
+            json!([{"op": "test", "path": "/nothing/x", "value": null}]),
+            json!([{"op": "add", "path": "", "value": {}}]),
+            json!([{"op": "copy", "from": "", "path": "/data/b"}]),
         ] {
             assert_eq!(patched(bad).unwrap_err().code, 422);
         }
-        let twice = |times| patched(Value::Array(vec![json!({"op": "copy", "from": "", "path": "/data/b"}); times]));
-        assert_eq!(twice(1).unwrap()["data"]["b"]["list"], json!([1, 2]));
+        let replace = json!([{"op": "replace", "path": "/data/none", "value": "1"}]);
+        assert_eq!(patched(replace).unwrap()["data"]["none"], "1", "as the official server does");
+        let twice =
+            |times| patched(Value::Array(vec![json!({"op": "copy", "from": "/data", "path": "/data/b"}); times]));
+        assert_eq!(twice(1).unwrap()["data"]["b"], json!({"a": "1"}));
         assert!(matches!(twice(200).unwrap_err().code, 413 | 422), "doubling ends");
         assert_eq!(
             patched(json!({})).unwrap_err().message,

@@ -36,7 +36,7 @@ pub fn qualified_name_errors(key: &str) -> Vec<String> {
         }
         _ => {
             let suffix = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
-            return vec![format!("a qualified name {} {suffix}", name_hint())];
+            return vec![format!("a valid label key {} {suffix}", name_hint())];
         }
     };
     if name.is_empty() {

@@ -27,6 +27,22 @@ struct Level {
     version: String,
 }
 
+impl Level {
+    /// The version's second number; `latest` is above all.
+    fn minor(&self) -> u32 {
+        self.version.strip_prefix("v1.").and_then(|minor| minor.parse().ok()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What a check is read in: a rule counts from the version on that brought it.
+#[derive(Clone, Copy)]
+pub(super) struct Standard {
+    /// The stricter level.
+    pub restricted: bool,
+    /// `31` for `v1.31`.
+    pub minor: u32,
+}
+
 impl Plugin for PodSecurity {
     fn name(&self) -> &'static str {
         "PodSecurity"
@@ -71,14 +87,14 @@ fn check(request: &mut Attributes<'_>) -> Result<(), Status> {
     }
     if is_pod {
         let enforced = level(&namespace, "enforce");
-        let found = violations(pod, &enforced.name);
+        let found = violations(pod, &enforced);
         if !found.is_empty() {
             let text = format!("violates PodSecurity \"{}:{}\": {}", enforced.name, enforced.version, found.join(", "));
             return Err(request.forbidden(&text));
         }
     }
     let warned = warn_level(&namespace);
-    let found = violations(pod, &warned.name);
+    let found = violations(pod, &warned);
     if !found.is_empty() {
         let text = format!("would violate PodSecurity \"{}:{}\": {}", warned.name, warned.version, found.join(", "));
         request.warnings.push(text);
@@ -148,7 +164,7 @@ fn warn_of_existing(request: &mut Attributes<'_>) {
     let pods = request.objects.list(collection("", "pods"), meta::name(new));
     let mut lines: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for pod in &pods {
-        let found: Vec<String> = violations(pod, &enforced.name).into_iter().map(|text| short(&text)).collect();
+        let found: Vec<String> = violations(pod, &enforced).into_iter().map(|text| short(&text)).collect();
         if found.is_empty() {
             continue;
         }
@@ -184,8 +200,8 @@ fn short(violation: &str) -> String {
 }
 
 /// What a Pod does that the level forbids, each with its details, in the order of the checks.
-fn violations(pod: &Value, level: &str) -> Vec<String> {
-    type Check = fn(&Value, bool) -> Option<String>;
+fn violations(pod: &Value, level: &Level) -> Vec<String> {
+    type Check = fn(&Value, Standard) -> Option<String>;
     let baseline: &[Check] = &[
         pod_security_baseline::app_armor,
         capabilities,
@@ -196,18 +212,19 @@ fn violations(pod: &Value, level: &str) -> Vec<String> {
         privileged,
         proc_mount,
         pod_security_baseline::se_linux,
-        |pod, restricted| if restricted { None } else { seccomp(pod, false) },
-        sysctls,
+        |pod, standard| if standard.restricted { None } else { seccomp(pod, standard) },
+        pod_security_baseline::sysctls,
         windows,
     ];
     let strict: &[Check] =
         &[privilege_escalation, restricted_capabilities, restricted_volumes, run_as_non_root, run_as_user, seccomp];
-    let checks = match level {
+    let checks = match level.name.as_str() {
         "privileged" => return Vec::new(),
         "restricted" => [baseline, strict].concat(),
         _ => baseline.to_vec(),
     };
-    checks.iter().filter_map(|check| check(pod, level == "restricted")).collect()
+    let standard = Standard { restricted: level.name == "restricted", minor: level.minor() };
+    checks.iter().filter_map(|check| check(pod, standard)).collect()
 }
 
 /// The containers of all kinds.
@@ -234,12 +251,12 @@ pub(super) fn plural(word: &str, names: &[String]) -> Option<String> {
     }
 }
 
-fn privileged(pod: &Value, _: bool) -> Option<String> {
+fn privileged(pod: &Value, _: Standard) -> Option<String> {
     let who = named(pod, |one| one.flag("securityContext.privileged"))?;
     Some(format!("privileged ({who} must not set securityContext.privileged=true)"))
 }
 
-fn host_namespaces(pod: &Value, _: bool) -> Option<String> {
+fn host_namespaces(pod: &Value, _: Standard) -> Option<String> {
     let set: Vec<String> = ["hostNetwork", "hostPID", "hostIPC"]
         .iter()
         .filter(|field| pod.at("spec").flag(field))
@@ -249,8 +266,8 @@ fn host_namespaces(pod: &Value, _: bool) -> Option<String> {
 }
 
 /// Under `restricted` the stricter check on volumes says it all.
-fn host_path(pod: &Value, restricted: bool) -> Option<String> {
-    if restricted {
+fn host_path(pod: &Value, standard: Standard) -> Option<String> {
+    if standard.restricted {
         return None;
     }
     let names: Vec<String> = pod
@@ -262,7 +279,7 @@ fn host_path(pod: &Value, restricted: bool) -> Option<String> {
     Some(format!("hostPath volumes ({})", plural("volume", &names)?))
 }
 
-fn host_ports(pod: &Value, _: bool) -> Option<String> {
+fn host_ports(pod: &Value, _: Standard) -> Option<String> {
     let mut ports: Vec<i64> = containers(pod)
         .iter()
         .flat_map(|one| one.items("ports"))
@@ -313,15 +330,15 @@ fn adds(pod: &Value, allowed: &[&str]) -> Option<String> {
 }
 
 /// Under `restricted` the stricter check on capabilities says it all.
-fn capabilities(pod: &Value, restricted: bool) -> Option<String> {
-    if restricted {
+fn capabilities(pod: &Value, standard: Standard) -> Option<String> {
+    if standard.restricted && standard.minor >= 22 {
         return None;
     }
     Some(format!("non-default capabilities ({})", adds(pod, DEFAULT_CAPABILITIES)?))
 }
 
-fn restricted_capabilities(pod: &Value, restricted: bool) -> Option<String> {
-    if !restricted {
+fn restricted_capabilities(pod: &Value, standard: Standard) -> Option<String> {
+    if !standard.restricted || standard.minor < 22 || is_windows(pod, standard) {
         return None;
     }
     let drops_all = |one: &Value| one.items("securityContext.capabilities.drop").iter().any(|name| name == "ALL");
@@ -331,29 +348,34 @@ fn restricted_capabilities(pod: &Value, restricted: bool) -> Option<String> {
     (!parts.is_empty()).then(|| format!("unrestricted capabilities ({})", parts.join("; ")))
 }
 
-fn privilege_escalation(pod: &Value, restricted: bool) -> Option<String> {
-    if !restricted || pod.text("spec.os.name") == "windows" {
+fn privilege_escalation(pod: &Value, standard: Standard) -> Option<String> {
+    if !standard.restricted || standard.minor < 8 || is_windows(pod, standard) {
         return None;
     }
     let who = named(pod, |one| one.at("securityContext.allowPrivilegeEscalation") != &Value::Bool(false))?;
     Some(format!("allowPrivilegeEscalation != false ({who} must set securityContext.allowPrivilegeEscalation=false)"))
 }
 
-/// Whether root in the Pod is nobody on the node: then less is forbidden.
-fn has_own_users(pod: &Value) -> bool {
-    pod.at("spec.hostUsers") == &Value::Bool(false)
+/// Whether root in the Pod is nobody on the node: then less is forbidden, since 1.35.
+fn has_own_users(pod: &Value, standard: Standard) -> bool {
+    standard.minor >= 35 && pod.at("spec.hostUsers") == &Value::Bool(false)
 }
 
-fn proc_mount(pod: &Value, restricted: bool) -> Option<String> {
-    if !restricted && has_own_users(pod) {
+/// Of a Pod for Windows nothing is asked that only Linux has, since 1.25.
+fn is_windows(pod: &Value, standard: Standard) -> bool {
+    standard.minor >= 25 && pod.text("spec.os.name") == "windows"
+}
+
+fn proc_mount(pod: &Value, standard: Standard) -> Option<String> {
+    if !standard.restricted && has_own_users(pod, standard) {
         return None;
     }
     let who = named(pod, |one| !["", "Default"].contains(&one.text("securityContext.procMount")))?;
     Some(format!("procMount ({who} must not set securityContext.procMount to \"Unmasked\")"))
 }
 
-fn restricted_volumes(pod: &Value, restricted: bool) -> Option<String> {
-    if !restricted {
+fn restricted_volumes(pod: &Value, standard: Standard) -> Option<String> {
+    if !standard.restricted {
         return None;
     }
     let allowed = [
@@ -388,8 +410,8 @@ fn restricted_volumes(pod: &Value, restricted: bool) -> Option<String> {
     ))
 }
 
-fn run_as_non_root(pod: &Value, restricted: bool) -> Option<String> {
-    if !restricted || has_own_users(pod) {
+fn run_as_non_root(pod: &Value, standard: Standard) -> Option<String> {
+    if !standard.restricted || has_own_users(pod, standard) {
         return None;
     }
     let own = |one: &Value| one.at("securityContext.runAsNonRoot").as_bool();
@@ -408,8 +430,8 @@ fn run_as_non_root(pod: &Value, restricted: bool) -> Option<String> {
     Some(format!("runAsNonRoot != true (pod or {who} must set securityContext.runAsNonRoot=true)"))
 }
 
-fn run_as_user(pod: &Value, restricted: bool) -> Option<String> {
-    if !restricted || has_own_users(pod) {
+fn run_as_user(pod: &Value, standard: Standard) -> Option<String> {
+    if !standard.restricted || standard.minor < 23 || has_own_users(pod, standard) {
         return None;
     }
     let mut parts = Vec::new();
@@ -420,10 +442,13 @@ fn run_as_user(pod: &Value, restricted: bool) -> Option<String> {
     (!parts.is_empty()).then(|| format!("runAsUser=0 ({} must not set runAsUser=0)", parts.join(" and ")))
 }
 
-fn seccomp(pod: &Value, restricted: bool) -> Option<String> {
+fn seccomp(pod: &Value, standard: Standard) -> Option<String> {
+    if standard.minor < 19 {
+        return None;
+    }
     let kind = |one: &Value| one.text("securityContext.seccompProfile.type").to_string();
     let pod_kind = pod.text("spec.securityContext.seccompProfile.type");
-    if !restricted {
+    if !standard.restricted {
         let mut parts = Vec::new();
         if pod_kind == "Unconfined" {
             parts.push("pod".to_string());
@@ -434,7 +459,7 @@ fn seccomp(pod: &Value, restricted: bool) -> Option<String> {
             format!("seccompProfile ({who} must not set securityContext.seccompProfile.type to \"Unconfined\")")
         });
     }
-    if pod.text("spec.os.name") == "windows" {
+    if is_windows(pod, standard) {
         return None;
     }
     let good = |text: &str| ["RuntimeDefault", "Localhost"].contains(&text);
@@ -458,32 +483,7 @@ fn seccomp(pod: &Value, restricted: bool) -> Option<String> {
     ))
 }
 
-const SAFE_SYSCTLS: &[&str] = &[
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_wmem",
-];
-
-fn sysctls(pod: &Value, _: bool) -> Option<String> {
-    let names: Vec<&str> = pod
-        .items("spec.securityContext.sysctls")
-        .iter()
-        .map(|sysctl| sysctl.text("name"))
-        .filter(|name| !SAFE_SYSCTLS.contains(name))
-        .collect();
-    (!names.is_empty()).then(|| format!("forbidden sysctls ({})", names.join(", ")))
-}
-
-fn windows(pod: &Value, _: bool) -> Option<String> {
+fn windows(pod: &Value, _: Standard) -> Option<String> {
     let mut parts = Vec::new();
     if pod.flag("spec.securityContext.windowsOptions.hostProcess") {
         parts.push("pod".to_string());

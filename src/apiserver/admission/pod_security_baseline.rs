@@ -1,4 +1,4 @@
-//! Three checks of the Pod Security Standards' `baseline` level: AppArmor, SELinux, hosts of probes.
+//! Four checks of the Pod Security Standards' `baseline` level: AppArmor, SELinux, hosts of probes, sysctls.
 //!
 //! Source: `k8s.io/pod-security-admission/policy`.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::pod_security::{containers, named, plural};
+use super::pod_security::{Standard, containers, named, plural};
 use crate::apiserver::kinds::json::Json;
 
 const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -16,7 +16,7 @@ fn quoted(texts: &BTreeSet<String>) -> Vec<String> {
 }
 
 /// Only the runtime's profile or one of the node's.
-pub(super) fn app_armor(pod: &Value, _: bool) -> Option<String> {
+pub(super) fn app_armor(pod: &Value, _: Standard) -> Option<String> {
     let kind = |one: &Value| one.text("securityContext.appArmorProfile.type").to_string();
     let bad = |one: &Value| {
         one.has("securityContext.appArmorProfile") && !["RuntimeDefault", "Localhost"].contains(&kind(one).as_str())
@@ -53,7 +53,10 @@ pub(super) fn app_armor(pod: &Value, _: bool) -> Option<String> {
 }
 
 /// Probes and hooks go to the Pod itself.
-pub(super) fn hosts_of_probes(pod: &Value, _: bool) -> Option<String> {
+pub(super) fn hosts_of_probes(pod: &Value, standard: Standard) -> Option<String> {
+    if standard.minor < 34 {
+        return None;
+    }
     let handlers = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"];
     let hosts = |one: &Value| -> Vec<String> {
         let all = handlers
@@ -75,8 +78,9 @@ pub(super) fn hosts_of_probes(pod: &Value, _: bool) -> Option<String> {
 }
 
 /// Only the types made for containers.
-pub(super) fn se_linux(pod: &Value, _: bool) -> Option<String> {
-    let types = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+pub(super) fn se_linux(pod: &Value, standard: Standard) -> Option<String> {
+    let all = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+    let types = if standard.minor < 31 { &all[..4] } else { &all[..] };
     let at = |one: &Value, field: &str| one.text(&format!("securityContext.seLinuxOptions.{field}")).to_string();
     let bad = |one: &Value| {
         !types.contains(&at(one, "type").as_str()) || !at(one, "user").is_empty() || !at(one, "role").is_empty()
@@ -99,4 +103,30 @@ pub(super) fn se_linux(pod: &Value, _: bool) -> Option<String> {
         let (who, what) = (who.join(" and "), what.join("; "));
         format!("seLinuxOptions ({who} set forbidden securityContext.seLinuxOptions: {what})")
     })
+}
+
+/// Settings of the kernel that harm nobody else, with the version of the standard that took them in.
+const SAFE_SYSCTLS: &[(&str, u32)] = &[
+    ("kernel.shm_rmid_forced", 0),
+    ("net.ipv4.ip_local_port_range", 0),
+    ("net.ipv4.ip_local_reserved_ports", 27),
+    ("net.ipv4.ip_unprivileged_port_start", 0),
+    ("net.ipv4.ping_group_range", 0),
+    ("net.ipv4.tcp_fin_timeout", 29),
+    ("net.ipv4.tcp_keepalive_intvl", 29),
+    ("net.ipv4.tcp_keepalive_probes", 29),
+    ("net.ipv4.tcp_keepalive_time", 29),
+    ("net.ipv4.tcp_notsent_lowat", 37),
+    ("net.ipv4.tcp_rmem", 32),
+    ("net.ipv4.tcp_slow_start_after_idle", 37),
+    ("net.ipv4.tcp_syncookies", 0),
+    ("net.ipv4.tcp_wmem", 32),
+];
+
+/// Only settings of the kernel that harm nobody else.
+pub(super) fn sysctls(pod: &Value, standard: Standard) -> Option<String> {
+    let safe = |name: &str| SAFE_SYSCTLS.iter().any(|(safe, since)| *safe == name && *since <= standard.minor);
+    let set = pod.items("spec.securityContext.sysctls").iter().map(|sysctl| sysctl.text("name"));
+    let names: Vec<&str> = set.filter(|name| !safe(name)).collect();
+    (!names.is_empty()).then(|| format!("forbidden sysctls ({})", names.join(", ")))
 }

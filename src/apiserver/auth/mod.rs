@@ -63,6 +63,8 @@ pub enum Peer {
         common_name: String,
         /// The user's groups.
         organizations: Vec<String>,
+        /// The certificate's SHA-256, in hexadecimal digits.
+        fingerprint: String,
     },
     /// A part of this process.
     InProcess {
@@ -152,7 +154,12 @@ impl Auth {
             ..User::default()
         };
         match peer {
-            Peer::Certificate { common_name, organizations } => Ok(known(common_name, organizations)),
+            Peer::Certificate { common_name, organizations, fingerprint } => {
+                let mut user = known(common_name, organizations);
+                let id = vec![format!("X509SHA256={fingerprint}")];
+                user.extra.insert("authentication.kubernetes.io/credential-id".to_string(), id);
+                Ok(user)
+            }
             Peer::InProcess { user, groups } => Ok(known(user, groups)),
             Peer::None => match bearer(headers) {
                 Some(token) if Some(token) == self.admin_token.as_deref() => {

@@ -45,6 +45,7 @@ pub fn answer(auth: &Auth, asked: &Asked<'_>, mut review: Value) -> Result<Value
         }
         "SelfSubjectAccessReview" => {
             let mut errors: Vec<FieldError> = attribute_errors(&spec).into_iter().collect();
+            errors.extend(selector_errors(&spec));
             errors.extend(metadata_errors(&review, ""));
             check(&errors)?;
             access(auth, asked.user, &spec, asked.objects)
@@ -52,6 +53,7 @@ pub fn answer(auth: &Auth, asked: &Asked<'_>, mut review: Value) -> Result<Value
         kind => {
             let mut errors: Vec<FieldError> = attribute_errors(&spec).into_iter().collect();
             errors.extend(subject_errors(&spec));
+            errors.extend(selector_errors(&spec));
             let namespace = if kind == "LocalSubjectAccessReview" { asked.namespace } else { "" };
             errors.extend(metadata_errors(&review, namespace));
             if kind == "LocalSubjectAccessReview" {
@@ -93,6 +95,27 @@ fn attribute_errors(spec: &Value) -> Option<FieldError> {
         (true, true) => Some(FieldError::invalid("spec", path_shown(spec), why)),
         _ => None,
     }
+}
+
+/// A selector that is there says what it selects, in one of two ways.
+fn selector_errors(spec: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for field in ["fieldSelector", "labelSelector"] {
+        let selector = &spec["resourceAttributes"][field];
+        if selector.is_null() {
+            continue;
+        }
+        let path = format!("spec.resourceAttributes.{field}");
+        let (raw, none) = (text(selector, "rawSelector"), is_empty(&selector["requirements"]));
+        if raw.is_empty() && none {
+            let why = format!("when {path} is specified, requirements or rawSelector is required");
+            errors.push(FieldError::required(format!("{path}.requirements"), why));
+        } else if !raw.is_empty() && !none {
+            let why = "may not specified at the same time as requirements";
+            errors.push(FieldError::invalid(format!("{path}.rawSelector"), raw, why));
+        }
+    }
+    errors
 }
 
 /// The path that is asked about, as Go writes it.

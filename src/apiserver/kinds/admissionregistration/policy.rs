@@ -105,7 +105,7 @@ fn validate(policy: &Value) -> Vec<FieldError> {
             errors.extend(expression(message, "string", &format!("{path}.messageExpression"), &defined));
         }
         let reason = validation.text("reason");
-        let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+        let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
         if !reason.is_empty() && !reasons.contains(&reason) {
             errors.push(FieldError::not_supported(format!("{path}.reason"), reason, &reasons));
         }

@@ -61,17 +61,22 @@ fn defaults(autoscaler: &mut Value, context: &Context) {
 
 fn validate(autoscaler: &Value) -> Vec<FieldError> {
     let spec = autoscaler.at("spec");
-    let mut errors = reference(spec.at("scaleTargetRef"), "spec.scaleTargetRef");
+    let mut errors = reference(
+        spec.at("scaleTargetRef"),
+        "spec.scaleTargetRef",
+        spec.text("scaleTargetRef.kind") == "ReplicationController",
+    );
     let min = spec.int("minReplicas").unwrap_or(1);
     let max = spec.int("maxReplicas").unwrap_or(0);
     errors.extend(non_negative(min, "spec.minReplicas"));
+    if max < min {
+        errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than or equal to `minReplicas`"));
+    }
+    // What the type itself declares is told last.
     if max == 0 {
         errors.push(FieldError::required("spec.maxReplicas", ""));
     } else if max < 0 {
         errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than or equal to 1"));
-    }
-    if max < min {
-        errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than or equal to `minReplicas`"));
     }
     let metrics = spec.items("metrics");
     for (index, metric) in metrics.iter().enumerate() {
@@ -91,7 +96,7 @@ fn validate(autoscaler: &Value) -> Vec<FieldError> {
 }
 
 /// What is wrong with a reference to an object of another version.
-pub fn reference(reference: &Value, path: &str) -> Vec<FieldError> {
+pub fn reference(reference: &Value, path: &str, of_core: bool) -> Vec<FieldError> {
     let mut errors = check::required(reference, &["kind", "name"], path);
     for field in ["kind", "name"] {
         let text = reference.text(field);
@@ -101,10 +106,11 @@ pub fn reference(reference: &Value, path: &str) -> Vec<FieldError> {
     let at = format!("{path}.apiVersion");
     match version.matches('/').count() {
         1 => {
-            if version.starts_with('/') {
+            if version.starts_with('/') && !of_core {
                 errors.push(FieldError::invalid(at, version, "apiVersion must specify API group"));
             }
         }
+        0 if of_core => {}
         0 => errors.push(FieldError::invalid(at, version, "apiVersion must specify API group")),
         _ => {
             let detail = format!("unexpected GroupVersion string: {version}");

@@ -53,7 +53,7 @@ fn source(kind: &str, source: &Value, path: &str) -> Vec<FieldError> {
     let at = |field: &str| format!("{path}.target.{field}");
     let mut errors = validate_target(target, &format!("{path}.target"));
     match kind {
-        "object" => errors.extend(reference(source.at("describedObject"), &format!("{path}.describedObject"))),
+        "object" => errors.extend(reference(source.at("describedObject"), &format!("{path}.describedObject"), true)),
         "resource" | "containerResource" => errors.extend(resource(kind, source, path)),
         _ => {}
     }

@@ -271,7 +271,11 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     for field in ["volumeMode", "nodeAffinity"] {
         let path = format!("spec.{field}");
         if new.at(&path) != old.at(&path) && (field == "volumeMode" || old.has(&path)) {
-            errors.push(FieldError::invalid(field, new.at(&path).clone(), "field is immutable"));
+            let detail = match field {
+                "nodeAffinity" => "field is immutable, except for updating from beta label to GA",
+                _ => "field is immutable",
+            };
+            errors.push(FieldError::invalid(field, new.at(&path).clone(), detail));
         }
     }
     if old.has("spec.volumeAttributesClassName") && !new.has("spec.volumeAttributesClassName") {

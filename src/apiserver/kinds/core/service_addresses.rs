@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::service_rules;
 use crate::api::meta;
 use crate::apiserver::kinds::json::{Json, items_mut, put};
 use crate::apiserver::kinds::{Context, FieldError};
@@ -44,7 +45,7 @@ impl Addresses {
         if service.text("spec.type") == "ExternalName" {
             return Ok(());
         }
-        families(service);
+        families(service, old)?;
         let owner = format!("{}/{}", meta::namespace(service), meta::name(service));
         let mut taken = HashSet::new();
         for other in context.objects.list(collection("", "services"), "") {
@@ -88,6 +89,7 @@ impl Addresses {
             return Ok(());
         }
         if !asked.is_empty() {
+            // Families and words have been looked at: what is no address of ours is kept from before.
             let Ok(ip) = asked.parse::<Ipv4Addr>() else { return Ok(()) };
             let problem = if taken.contains(&asked) {
                 "provided IP is already allocated".to_string()
@@ -132,18 +134,89 @@ impl Addresses {
     }
 }
 
-/// This cluster speaks IPv4; a headless Service without selector claims both families.
-fn families(service: &mut Value) {
-    let headless = service.text("spec.clusterIP") == "None";
-    let free = headless && service.entries("spec.selector").is_empty();
-    if service.items("spec.ipFamilies").is_empty() {
-        let both = free && !service.has("spec.ipFamilyPolicy");
-        put(service, "spec.ipFamilies", if both { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) });
+/// This cluster speaks IPv4 alone; a headless Service without selector claims both families all the same.
+fn families(service: &mut Value, old: Option<&Value>) -> Result<(), Vec<FieldError>> {
+    const POLICY: &str = "spec.ipFamilyPolicy";
+    if old.is_some_and(|old| keeps_its_preference(service, old)) {
+        return Ok(());
     }
-    if !service.has("spec.ipFamilyPolicy") {
-        let two = service.items("spec.ipFamilies").len() > 1;
-        put(service, "spec.ipFamilyPolicy", if two { "RequireDualStack" } else { "SingleStack" });
+    let free = service.text("spec.clusterIP") == "None" && service.entries("spec.selector").is_empty();
+    if !service.has(POLICY) {
+        put(service, POLICY, if free { "RequireDualStack" } else { "SingleStack" });
     }
+    let single = service.text(POLICY) == "SingleStack";
+    refuse(service_rules::cluster_ips(service))?;
+    let policy = service.at(POLICY).clone();
+    let wrong = |detail: &str| FieldError::invalid(POLICY, policy.clone(), detail);
+    let mut errors = Vec::new();
+    for (list, one, more) in [("clusterIPs", "cluster IP", "cluster IPs"), ("ipFamilies", "IP family", "IP families")] {
+        let at = format!("spec.{list}");
+        let (now, was) = (service.items(&at).to_vec(), old.map(|old| old.items(&at)).unwrap_or_default());
+        if single && now.len() > 1 && now == was {
+            put(service, &at, json!([now[0]]));
+        } else if single && now.len() == 2 {
+            let two = format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {more} are specified");
+            errors.push(wrong(&two));
+        } else if !single && !now.is_empty() && now.len() < was.len() {
+            errors.push(wrong(&format!("must be 'SingleStack' to release the secondary {one}")));
+        }
+    }
+    errors.extend(families_of_addresses(service));
+    refuse(errors)?;
+    let mut list = service.items("spec.ipFamilies").to_vec();
+    if free {
+        if list.is_empty() {
+            list.push("IPv4".into());
+        }
+        if list.len() < 2 && !single {
+            list.push(if list[0] == "IPv4" { "IPv6" } else { "IPv4" }.into());
+        }
+        put(service, "spec.ipFamilies", list);
+        return Ok(());
+    }
+    let mut errors = Vec::new();
+    if service.text(POLICY) == "RequireDualStack" {
+        errors.push(wrong("this cluster is not configured for dual-stack services"));
+    }
+    for (index, family) in list.iter().enumerate().filter(|(_, family)| *family != "IPv4") {
+        let at = format!("spec.ipFamilies[{index}]");
+        errors.push(FieldError::invalid(at, family.clone(), "not configured on this cluster"));
+    }
+    refuse(errors)?;
+    if list.is_empty() {
+        put(service, "spec.ipFamilies", json!(["IPv4"]));
+    }
+    Ok(())
+}
+
+fn refuse(errors: Vec<FieldError>) -> Result<(), Vec<FieldError>> {
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// A Service that takes a second address where there is one is not moved by what the cluster has become.
+fn keeps_its_preference(new: &Value, old: &Value) -> bool {
+    let same = |field: &str| new.at(field) == old.at(field);
+    let prefers = |service: &Value| service.text("spec.ipFamilyPolicy") == "PreferDualStack";
+    same("spec.type") && prefers(new) && prefers(old) && same("spec.clusterIPs") && same("spec.ipFamilies")
+}
+
+/// Addresses say of which family they are, where the Service does not.
+fn families_of_addresses(service: &mut Value) -> Vec<FieldError> {
+    let ips = service.items("spec.clusterIPs").to_vec();
+    let mut families = service.items("spec.ipFamilies").to_vec();
+    let mut errors = Vec::new();
+    for (index, ip) in ips.iter().enumerate().take_while(|(_, ip)| *ip != "None").skip(families.len()) {
+        if ip.as_str().is_some_and(|ip| ip.contains(':')) {
+            let detail = "IPv6 is not configured on this cluster";
+            errors.push(FieldError::invalid(format!("spec.clusterIPs[{index}]"), json!(ips), detail));
+        } else {
+            families.push("IPv4".into());
+        }
+    }
+    if !families.is_empty() {
+        put(service, "spec.ipFamilies", families);
+    }
+    errors
 }
 
 fn node_ports(

@@ -151,7 +151,8 @@ fn affinity(spec: &Value) -> Vec<FieldError> {
     }
 }
 
-fn cluster_ips(service: &Value) -> Vec<FieldError> {
+/// What is wrong with the addresses and families of a Service that has some.
+pub fn cluster_ips(service: &Value) -> Vec<FieldError> {
     let spec = service.at("spec");
     let (list, families) = (spec.items("clusterIPs"), spec.items("ipFamilies"));
     if spec.text("type") == "ExternalName" {

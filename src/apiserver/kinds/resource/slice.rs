@@ -16,7 +16,26 @@ const ONE_PLACE: &str = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, 
 pub fn validate_class(class: &Value) -> Vec<FieldError> {
     let mut errors = selectors(class.items("spec.selectors"), "spec.selectors");
     errors.extend(configs(class.items("spec.config"), "spec.config"));
+    if class.has("spec.extendedResourceName") {
+        errors.extend(extended_name(class.text("spec.extendedResourceName"), "spec.extendedResourceName"));
+    }
     errors
+}
+
+/// What is wrong with the name under which Pods may ask for a class as they ask for memory.
+fn extended_name(name: &str, path: &str) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    if !name.contains('/') {
+        faults.push("a name must be a domain-prefixed path, such as 'example.com/my-prop'".to_string());
+    } else if name.contains("kubernetes.io/") {
+        faults.push("must not have \"kubernetes.io/\" domain".to_string());
+    }
+    if name.starts_with("requests.") {
+        faults.push("must not have \"requests.\" prefix".to_string());
+    }
+    // A quota counts it under this name.
+    faults.extend(names::qualified_name(&format!("requests.{name}")));
+    check::faults(path, name, faults).collect()
 }
 
 /// Expressions that choose devices.

@@ -130,8 +130,10 @@ const CSI_DRIVER: Strategy = Strategy {
             meta::set_generation(new, meta::generation(old) + 1);
         }
     },
-    warnings: |driver, _| {
-        let unset = !driver.items("spec.tokenRequests").is_empty() && !driver.has("spec.serviceAccountTokenInSecrets");
+    warnings: |driver, old| {
+        let same = old.is_some_and(|old| old.at("spec.tokenRequests") == driver.at("spec.tokenRequests"));
+        let unset =
+            !same && !driver.items("spec.tokenRequests").is_empty() && !driver.has("spec.serviceAccountTokenInSecrets");
         let text = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent \
                     possible logging of tokens in volume attributes";
         unset.then(|| text.to_owned()).into_iter().collect()
@@ -292,7 +294,15 @@ const ATTACHMENT: Strategy = Strategy {
 
 fn validate_attachment(attachment: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    errors.extend(csi_driver_name(attachment.text("spec.attacher"), "spec.attacher"));
+    let attacher = attachment.text("spec.attacher");
+    if attacher.is_empty() {
+        errors.push(FieldError::required("spec.attacher", ""));
+    } else if attacher.len() > 63 {
+        errors.push(FieldError::too_long_text("spec.attacher", 63));
+    }
+    if !attacher.is_empty() {
+        errors.extend(check::faults("spec.attacher", attacher, names::dns_subdomain_caseless(attacher)));
+    }
     let node = attachment.text("spec.nodeName");
     errors.extend(check::faults("spec.nodeName", node, names::dns_subdomain(node)));
     let volume = "spec.source.persistentVolumeName";

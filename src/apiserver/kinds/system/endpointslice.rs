@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::api::meta;
 use crate::apiserver::kinds::core::service_rules::endpoint_ip;
 use crate::apiserver::kinds::json::Fill::{Choice, Empty, Text};
-use crate::apiserver::kinds::json::{Json, fill};
+use crate::apiserver::kinds::json::{Json, fill, items_mut};
 use crate::apiserver::kinds::metadata::declared_immutable;
 use crate::apiserver::kinds::{FieldError, Strategy, check, lifecycle, metadata, names};
 
@@ -17,7 +17,12 @@ pub const STRATEGY: Strategy = Strategy {
             &[("ports[].name", Text("")), ("ports[].protocol", Choice("TCP")), ("endpoints[].conditions", Empty)],
         );
     },
+    prepare_create: |slice, context| {
+        lifecycle::only_generation(slice, context);
+        drop_topology(slice, None);
+    },
     prepare_update: |new, old, context| {
+        drop_topology(new, Some(old));
         lifecycle::count_generation(new, old, context);
         if new.at("metadata.labels") != old.at("metadata.labels") {
             meta::set_generation(new, meta::generation(old) + 1);
@@ -29,9 +34,31 @@ pub const STRATEGY: Strategy = Strategy {
         errors.extend(declared_immutable(new, old, "addressType"));
         errors
     },
+    warnings: |slice, old| match slice.text("addressType") {
+        "FQDN" if old.is_none() => vec!["spec.addressType: FQDN endpoints are deprecated".to_string()],
+        _ => Vec::new(),
+    },
     whole_again: true,
     ..Strategy::WITH_GENERATION
 };
+
+/// `v1` writes no topology; an endpoint whose topology named its node before keeps the node.
+fn drop_topology(slice: &mut Value, old: Option<&Value>) {
+    let host = |endpoint: &Value| endpoint["deprecatedTopology"]["kubernetes.io/hostname"].as_str().map(str::to_owned);
+    let before = old.map(|old| old.items("endpoints")).unwrap_or_default();
+    if old.is_some() && before == slice.items("endpoints") {
+        return;
+    }
+    let known: Vec<String> = before.iter().filter_map(host).filter(|node| !node.is_empty()).collect();
+    for endpoint in items_mut(slice, "endpoints") {
+        let node = host(endpoint).filter(|node| known.contains(node));
+        let Some(fields) = endpoint.as_object_mut() else { continue };
+        fields.shift_remove("deprecatedTopology");
+        if let Some(node) = node.filter(|node| names::dns_subdomain(node).is_empty()) {
+            fields.entry("nodeName").or_insert(node.into());
+        }
+    }
+}
 
 fn validate(slice: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();

@@ -32,36 +32,47 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
 }
 
 const RUNTIME_CLASS: Strategy = Strategy {
-    validate: |class, _| {
-        let handler = class.text("handler");
-        let mut errors = Vec::new();
-        if handler.is_empty() {
-            errors.push(FieldError::required("handler", ""));
-        } else {
-            errors.extend(check::faults("handler", handler, names::dns_label(handler)));
-        }
-        for (name, amount) in class.entries("overhead.podFixed") {
-            errors.extend(resources::container_amount(name, amount, &format!("overhead.limits[{name}]")));
-        }
-        errors.extend(metadata::labels(class.at("scheduling.nodeSelector"), "scheduling.nodeSelector"));
-        let tolerations = class.items("scheduling.tolerations");
-        let path = "scheduling.tolerations";
-        errors.extend(scheduling::tolerations(tolerations, path));
-        let same = |one: &Value, other: &Value| {
-            ["key", "operator", "value", "effect"].iter().all(|field| one.text(field) == other.text(field))
-        };
-        for (index, toleration) in tolerations.iter().enumerate() {
-            if tolerations[..index].iter().any(|other| same(other, toleration)) {
-                let fields = ["Key", "Operator", "Value", "Effect", "TolerationSeconds"];
-                let mut error = FieldError::duplicate(format!("{path}[{index}]"), "");
-                error.value = check::go_struct(toleration, &fields);
-                errors.push(error);
-            }
-        }
+    validate: |class, _| runtime_class(class),
+    validate_update: |new, old, _| {
+        let mut errors = runtime_class(new);
+        errors.extend(declared_immutable(new, old, "handler"));
         errors
     },
-    validate_update: |new, old, _| declared_immutable(new, old, "handler").into_iter().collect(),
+    create_on_update: true,
     unconditional_update: false,
     whole_again: true,
     ..Strategy::PLAIN
 };
+
+fn runtime_class(class: &Value) -> Vec<FieldError> {
+    let handler = class.text("handler");
+    let mut errors = Vec::new();
+    if handler.is_empty() {
+        errors.push(FieldError::required("handler", ""));
+    } else {
+        errors.extend(check::faults("handler", handler, names::dns_label(handler)));
+    }
+    for (name, amount) in class.entries("overhead.podFixed") {
+        errors.extend(resources::container_amount(name, amount, &format!("overhead.limits[{name}]")));
+    }
+    errors.extend(metadata::labels(class.at("scheduling.nodeSelector"), "scheduling.nodeSelector"));
+    let tolerations = class.items("scheduling.tolerations");
+    let path = "scheduling.tolerations";
+    errors.extend(scheduling::tolerations(tolerations, path));
+    let same = |one: &Value, other: &Value| {
+        ["key", "operator", "value", "effect"].iter().all(|field| one.text(field) == other.text(field))
+    };
+    for (index, toleration) in tolerations.iter().enumerate() {
+        if tolerations[..index].iter().any(|other| same(other, toleration)) {
+            let fields = ["Key", "Operator", "Value", "Effect", "TolerationSeconds"];
+            let mut error = FieldError::duplicate(format!("{path}[{index}]"), "");
+            let mut shown = toleration.clone();
+            for text in ["key", "operator", "value", "effect"].into_iter().filter(|text| !toleration.has(text)) {
+                shown[text] = "".into();
+            }
+            error.value = check::go_struct(&shown, &fields);
+            errors.push(error);
+        }
+    }
+    errors
+}
