@@ -1,7 +1,6 @@
 //! The layer cache: what a step came to the last time, under a key of all that it depends on.
 //!
-//! In: a key. Out: the layer, if it is still there; `None` in a record is a step that changed nothing. Records
-//! whose layer is gone count as none. Blocking.
+//! In: a key. Out: an [`Outcome`]. A record whose layer is gone counts as none. Blocking.
 
 use std::fs;
 use std::io;
@@ -15,6 +14,13 @@ use crate::registry::{Digest, Written};
 /// The records of a store.
 pub struct Cache<'a> {
     store: &'a Store,
+}
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its layer; none when it changed nothing.
+    pub layer: Option<Written>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,12 +44,12 @@ impl<'a> Cache<'a> {
         self.store.folder("cache").join(key.hex())
     }
 
-    /// What is known of a step: its layer, or that it made none.
-    pub fn find(&self, key: &Digest) -> Option<Option<Written>> {
+    /// What is known of a step.
+    pub fn find(&self, key: &Digest) -> Option<Outcome> {
         let record: Record = serde_json::from_slice(&fs::read(self.path(key)).ok()?).ok()?;
-        let Some((digest, size)) = record.layer else { return Some(None) };
+        let Some((digest, size)) = record.layer else { return Some(Outcome { layer: None }) };
         let digest = Digest::parse(&digest)?;
-        self.store.content.holds(&digest).then_some(Some(Written { digest, size }))
+        self.store.content.holds(&digest).then_some(Outcome { layer: Some(Written { digest, size }) })
     }
 
     /// Writes down what a step came to.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::cache::{Cache, key};
+use super::cache::{Cache, Outcome, key};
 use super::copy::{self, Source, Target};
 use super::fault::Fault;
 use super::ignore::Ignore;
@@ -304,7 +304,7 @@ impl<'a> Builder<'a> {
         }
         let digest = entries.digest().map_err(failed)?;
         let key = key(&[&state.key.to_string(), "files", &digest.to_string()]);
-        let known = self.known(&key).flatten();
+        let known = self.known(&key).and_then(|outcome| outcome.layer);
         self.begin(&line.text, known.is_some());
         let written = match known {
             Some(written) => written,
@@ -319,7 +319,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn known(&self, key: &Digest) -> Option<Option<Written>> {
+    fn known(&self, key: &Digest) -> Option<Outcome> {
         Cache::of(self.store).find(key).filter(|_| self.request.cache == Cached::Use)
     }
 
@@ -375,7 +375,7 @@ impl<'a> Builder<'a> {
         let known = self.known(&key);
         self.begin(&line.text, known.is_some());
         let layer = match known {
-            Some(layer) => layer,
+            Some(outcome) => outcome.layer,
             None => {
                 let view = self.view(state, line.number)?;
                 let digests: Vec<String> = state.layers.iter().map(|layer| layer.digest.clone()).collect();
