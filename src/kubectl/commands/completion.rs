@@ -51,20 +51,7 @@ async fn kustomize(call: &Invocation) -> Result {
         [folder] => folder,
         _ => return Err(Failure::new("specify one path to kustomization.yaml")),
     };
-    let mut objects = manifests::kustomize(call.session.files.as_ref(), Path::new(folder))?;
-    let rank = |kind: &str| match kind {
-        "Namespace" => 0,
-        "CustomResourceDefinition"
-        | "ServiceAccount"
-        | "Role"
-        | "ClusterRole"
-        | "RoleBinding"
-        | "ClusterRoleBinding" => 1,
-        "ConfigMap" | "Secret" => 2,
-        "Service" => 3,
-        _ => 4,
-    };
-    objects.sort_by_key(|object| rank(crate::api::meta::kind(object)));
+    let objects = manifests::kustomize(call.session.files.as_ref(), Path::new(folder))?;
     let texts: Vec<String> = objects.iter().map(yaml::to_string).collect();
     call.out(texts.join("---\n"));
     Ok(())

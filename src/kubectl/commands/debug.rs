@@ -1,16 +1,24 @@
-//! `kubectl debug`: one more container in a Pod that runs, to look into it from inside.
+//! `kubectl debug`: look into a Pod or a node from inside.
+//!
+//! In: a Pod or a node, and an image. Out: one more container in the Pod that runs, a copy of the Pod with
+//! something changed (`--copy-to`), or a Pod that sees its node as the node sees itself. What each may do is
+//! the profile's ([`profile`]).
 
 use serde_json::{Value, json};
 
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
-use super::super::failure::{Failure, Result};
+use super::super::failure::{Failure, Result, quote};
 use super::super::flags::{Flag, Kind, long, short};
 use super::super::http::Call;
-use super::super::selection;
+use super::super::selection::{self, Info};
 use super::super::write::STRATEGIC;
 use super::create::random_ending;
 use super::{attach, exec, logs};
 use crate::api::meta;
+
+mod profile;
+
+use profile::{Profile, Style};
 
 const FLAGS: &[Flag] = &[
     long("image", Kind::Text(""), "The image of the new container"),
@@ -20,119 +28,295 @@ const FLAGS: &[Flag] = &[
     short("tty", 't', Kind::Bool(false), "With a terminal"),
     short("quiet", 'q', Kind::Bool(false), "Only the container's own output"),
     long("attach", Kind::Bool(false), "Wait and attach; true with -i"),
-    long("env", Kind::Array, "A variable: KEY=VALUE"),
+    long("env", Kind::Pairs, "A variable: KEY=VALUE"),
     long("arguments-only", Kind::Bool(false), "What follows -- are arguments of the image's own command"),
     long("image-pull-policy", Kind::Text(""), "Always, IfNotPresent or Never"),
-    long("copy-to", Kind::Text(""), "Not built in: copy the Pod instead"),
+    long("profile", Kind::Text("general"), "general, baseline, restricted, netadmin or sysadmin"),
+];
+const COPY: &[Flag] = &[
+    long("copy-to", Kind::Text(""), "Make a copy of the Pod, of this name"),
+    long("replace", Kind::Bool(false), "With --copy-to: delete the original"),
+    long("same-node", Kind::Bool(false), "With --copy-to: on the same node"),
+    long("set-image", Kind::Pairs, "With --copy-to: CONTAINER=IMAGE, or *=IMAGE"),
+    long("share-processes", Kind::Bool(true), "With --copy-to: containers see each other's processes"),
+    long("keep-labels", Kind::Bool(false), "With --copy-to: keep the labels"),
+    long("keep-annotations", Kind::Bool(false), "With --copy-to: keep the annotations"),
+    long("keep-liveness", Kind::Bool(false), "With --copy-to: keep the liveness probes"),
+    long("keep-readiness", Kind::Bool(false), "With --copy-to: keep the readiness probes"),
+    long("keep-startup", Kind::Bool(false), "With --copy-to: keep the startup probes"),
+    long("keep-init-containers", Kind::Bool(true), "With --copy-to: keep the init containers"),
 ];
 
 /// `debug`
 pub const COMMAND: Command = Command {
     name: "debug",
-    usage: "POD --image=IMAGE [-it] [--target=CONTAINER] [-- COMMAND [ARGS...]]",
-    about: "Add a container to a Pod that runs, to look into it",
-    flags: &[FLAGS, selection::FILES],
+    usage: "(POD | TYPE/NAME) --image=IMAGE [-it] [--target=CONTAINER | --copy-to=NAME] [-- COMMAND [ARGS...]]",
+    about: "Look into a Pod or a node from inside",
+    flags: &[FLAGS, COPY, selection::FILES],
     run: run!(debug),
     ..BASE
 };
 
 async fn debug(call: &Invocation) -> Result {
-    let flags = &call.flags;
-    let at = flags.before_dash.unwrap_or(call.arguments().len());
+    let at = call.flags.before_dash.unwrap_or(call.arguments().len());
     let (names, command) = call.arguments().split_at(at);
-    let [word] = names else {
-        return Err(call.usage(if names.is_empty() {
-            "NAME or filename is required for debug"
-        } else {
-            "only one Pod can be named: give the command behind --"
-        }));
-    };
-    if !flags.text("copy-to").is_empty() || word.starts_with("node/") || word.starts_with("nodes/") {
-        return Err(Failure::new(
-            "this kubectl adds a container to a Pod that runs; it copies no Pods and debugs no nodes",
-        ));
-    }
-    if flags.text("image").is_empty() {
-        return Err(call.usage("you must specify --image when not using --copy-to."));
-    }
-    if flags.is("tty") && !flags.is("stdin") {
-        return Err(call.usage("-i/--stdin is required for containers with -t/--tty=true"));
-    }
-    let info = logs::named(call, word).await?;
-    if info.mapping.kind != "Pod" {
-        return Err(Failure::new(format!("\"{}\" not supported by debug", info.mapping.kind)));
-    }
-    let name = if flags.text("container").is_empty() {
-        let name = format!("debugger-{}", random_ending());
-        if !flags.is("quiet") {
-            call.out(format!("Defaulting debug container name to {name}.\n"));
+    let profile = check(call, names, command)?;
+    for name in names {
+        let info = logs::found(call, name).await?;
+        let copies = !call.flags.text("copy-to").is_empty();
+        let started = match info.mapping.kind.as_str() {
+            "Node" => on_node(call, &info, profile, command).await?,
+            "Pod" if copies => by_copy(call, &info, profile, command).await?,
+            "Pod" => in_pod(call, &info, profile, command).await?,
+            _ => {
+                let mapping = &info.mapping;
+                let group = if mapping.group.is_empty() { "/" } else { &format!("{}/", mapping.group) };
+                let shown = format!("{group}{}, Kind={}", mapping.version, mapping.kind);
+                return Err(Failure::new(format!("{} not supported by debug", quote(&shown))));
+            }
+        };
+        let attaches = if call.flags.given("attach") { call.flags.is("attach") } else { call.flags.is("stdin") };
+        if let Some(place) = started.filter(|_| attaches) {
+            look(call, &place).await?;
         }
-        name
-    } else {
-        flags.text("container").to_owned()
-    };
-    let target = flags.text("target");
-    if !target.is_empty() && !flags.is("quiet") {
-        call.out(format!(
-            "Targeting container {target:?}. If you don't see processes from this container it may be because the container runtime doesn't support this feature.\n"
-        ));
     }
-    let patch = json!({"spec": {"ephemeralContainers": [container(call, &name, command)?]}});
-    let request = Call::new(http::Method::PATCH, info.subpath("ephemeralcontainers"));
-    let cluster = call.cluster().await?;
-    cluster.api.json(request.body(STRATEGIC, patch.to_string().into_bytes())).await?;
-    let attach = if flags.given("attach") { flags.is("attach") } else { flags.is("stdin") };
-    if !attach {
-        return Ok(());
-    }
-    call.console().flush().await?;
-    let state = |pod: &Value, state: &str| {
-        meta::list(pod, &["status", "ephemeralContainerStatuses"])
-            .iter()
-            .any(|one| meta::text(one, &["name"]) == name && meta::get(one, &["state", state]).is_some())
-    };
-    let pod = super::wait::until(call, &info, |pod| Ok(state(pod, "running") || state(pod, "terminated"))).await?;
-    if state(&pod, "terminated") {
-        // It has ended already: its log is what attaching would have shown.
-        let log = Call::get(info.subpath("log")).query("container", &name);
-        call.console().out(cluster.api.bytes(log).await?);
-        return Ok(());
-    }
-    let place = exec::Place { namespace: info.namespace.clone(), pod: info.name.clone(), container: name.clone() };
-    attach::to(call, &place).await
+    Ok(())
 }
 
-/// The container, as the profile `general` makes it.
-fn container(call: &Invocation, name: &str, command: &[String]) -> Result<Value> {
+/// The rules for the flags, in the order in which kubectl has them.
+fn check(call: &Invocation, names: &[String], command: &[String]) -> Result<Profile> {
     let flags = &call.flags;
-    let mut container = json!({
-        "name": name,
-        "image": flags.text("image"),
-        "resources": {},
-        "securityContext": {"capabilities": {"add": ["SYS_PTRACE"]}},
-        "terminationMessagePolicy": "File",
+    let profile = Profile::of(flags.text("profile"))?;
+    let has = |flag: &str| !flags.text(flag).is_empty();
+    let wrong = |words: &str| Err(Failure::new(words));
+    if flags.given("attach") && flags.is("attach") && !has("image") && !has("container") {
+        return wrong("you must specify --container or create a new container using --image in order to attach.");
+    }
+    if has("copy-to") {
+        if !has("image") && flags.all("set-image").is_empty() && command.is_empty() {
+            return wrong("you must specify --image, --set-image or command arguments.");
+        }
+        if !command.is_empty() && !has("container") && !has("image") {
+            return wrong("you must specify an existing container or a new image when specifying args.");
+        }
+    } else if flags.is("replace") {
+        return wrong("--replace may only be used with --copy-to.");
+    } else if flags.is("same-node") {
+        return wrong("--same-node may only be used with --copy-to.");
+    } else if !flags.all("set-image").is_empty() {
+        return wrong("--set-image may only be used with --copy-to.");
+    } else if !has("image") {
+        return wrong("you must specify --image when not using --copy-to.");
+    }
+    if names.is_empty() {
+        return wrong("NAME or filename is required for debug");
+    }
+    if !["", "Always", "IfNotPresent", "Never"].contains(&flags.text("image-pull-policy")) {
+        return Err(Failure::new(format!("invalid image pull policy: {}", flags.text("image-pull-policy"))));
+    }
+    if has("target") {
+        if has("copy-to") {
+            return wrong("--target is incompatible with --copy-to. Use --share-processes instead.");
+        }
+        if !flags.is("quiet") {
+            let target = quote(flags.text("target"));
+            call.out(format!("Targeting container {target}. If you don't see processes from this container it may be because the container runtime doesn't support this feature.\n"));
+        }
+    }
+    if flags.is("tty") && !flags.is("stdin") {
+        return wrong("-i/--stdin is required for containers with -t/--tty=true");
+    }
+    if profile == Profile::Legacy {
+        call.err("--profile=legacy is deprecated and planned to be removed in v1.39. It is recommended to specify other profile, for example \"--profile=general\".\n");
+    }
+    Ok(profile)
+}
+
+/// One more container in a Pod that runs.
+async fn in_pod(call: &Invocation, info: &Info, profile: Profile, command: &[String]) -> Result<Option<exec::Place>> {
+    let name = container_name(call, &info.object);
+    let mut container = container(call, &name, command);
+    if !call.flags.text("target").is_empty() {
+        container["targetContainerName"] = call.flags.text("target").into();
+    }
+    let mut pod = json!({"spec": {"ephemeralContainers": [container]}});
+    profile.apply(&mut pod, &name, Style::Ephemeral, &call.flags);
+    // Without the order the server would put the new container first.
+    let known = meta::list(&info.object, &["spec", "ephemeralContainers"]).iter();
+    let order = known.map(|one| meta::text(one, &["name"]).to_owned()).chain([name.clone()]);
+    let order: Vec<Value> = order.map(|name| json!({"name": name})).collect();
+    pod["spec"]["$setElementOrder/ephemeralContainers"] = order.into();
+    let request = Call::new(http::Method::PATCH, info.subpath("ephemeralcontainers"));
+    call.cluster().await?.api.json(request.body(STRATEGIC, pod.to_string().into_bytes())).await?;
+    Ok(Some(exec::Place { namespace: info.namespace.clone(), pod: info.name.clone(), container: name }))
+}
+
+/// A copy of the Pod in which something differs.
+async fn by_copy(call: &Invocation, info: &Info, profile: Profile, command: &[String]) -> Result<Option<exec::Place>> {
+    let flags = &call.flags;
+    let mut copy = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": flags.text("copy-to"), "namespace": info.namespace},
+        "spec": info.object.get("spec").cloned().unwrap_or_default(),
     });
+    for field in ["labels", "annotations"] {
+        if let Some(kept) = meta::map(&info.object, &["metadata", field]) {
+            copy["metadata"][field] = kept.clone().into();
+        }
+    }
+    meta::remove(&mut copy, &["spec", "ephemeralContainers"]);
+    if flags.given("share-processes") {
+        meta::set(&mut copy, &["spec", "shareProcessNamespace"], flags.is("share-processes").into());
+    }
+    if !flags.is("same-node") {
+        meta::remove(&mut copy, &["spec", "nodeName"]);
+    }
+    let images: Vec<(String, String)> = flags
+        .all("set-image")
+        .iter()
+        .filter_map(|pair| pair.split_once('=').map(|(name, image)| (name.to_owned(), image.to_owned())))
+        .collect();
+    let containers = copy["spec"]["containers"].as_array_mut().into_iter().flatten();
+    for container in containers {
+        let named = |wanted: &str| images.iter().find(|(name, _)| name == wanted).map(|(_, image)| image.clone());
+        if let Some(image) = named(meta::text(container, &["name"])).or_else(|| named("*")) {
+            container["image"] = image.into();
+        }
+    }
+    let wanted = flags.text("container").to_owned();
+    let known = |pod: &Value, name: &str| {
+        let lists = ["containers", "initContainers"];
+        lists.into_iter().any(|list| meta::list(pod, &["spec", list]).iter().any(|c| meta::text(c, &["name"]) == name))
+    };
+    let name = if known(&copy, &wanted) {
+        wanted
+    } else if flags.text("image").is_empty() {
+        if images.is_empty() {
+            return Err(Failure::new("you must specify image when creating new container"));
+        }
+        String::new()
+    } else {
+        let name = container_name(call, &copy);
+        if let Some(containers) = copy["spec"]["containers"].as_array_mut() {
+            containers.push(json!({"name": name, "resources": {}, "terminationMessagePolicy": "File"}));
+        }
+        name
+    };
+    if !name.is_empty() {
+        profile::container(&mut copy, &name, |container| change(call, container, command));
+        profile.apply(&mut copy, &name, Style::Copy, flags);
+    }
+    let cluster = call.cluster().await?;
+    let pods = format!("/api/v1/namespaces/{}/pods", info.namespace);
+    cluster.api.json(Call::new(http::Method::POST, pods).json(&copy)).await?;
+    if flags.is("replace") {
+        let now = json!({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0});
+        cluster.api.json(Call::new(http::Method::DELETE, info.path()).json(&now)).await?;
+    }
+    let place = exec::Place { namespace: info.namespace.clone(), pod: flags.text("copy-to").to_owned(), container: name };
+    Ok(Some(place).filter(|place| !place.container.is_empty()))
+}
+
+/// A Pod on the node that sees what the node sees.
+async fn on_node(call: &Invocation, info: &Info, profile: Profile, command: &[String]) -> Result<Option<exec::Place>> {
+    let flags = &call.flags;
+    let name = if flags.text("container").is_empty() { "debugger" } else { flags.text("container") };
+    let pod = format!("node-debugger-{}-{}", info.name, random_ending());
+    if !flags.is("quiet") {
+        call.out(format!("Creating debugging pod {pod} with container {name} on node {}.\n", info.name));
+    }
+    let mut object = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": pod, "labels": {"app.kubernetes.io/managed-by": "kubectl-debug"}},
+        "spec": {
+            "containers": [container(call, name, command)],
+            "nodeName": info.name,
+            "restartPolicy": "Never",
+            "tolerations": [{"operator": "Exists"}],
+        },
+    });
+    profile.apply(&mut object, name, Style::Node, flags);
+    let namespace = call.namespace()?;
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    call.cluster().await?.api.json(Call::new(http::Method::POST, pods).json(&object)).await?;
+    Ok(Some(exec::Place { namespace, pod, container: name.to_owned() }))
+}
+
+/// The name given, or a new one.
+fn container_name(call: &Invocation, pod: &Value) -> String {
+    let given = call.flags.text("container");
+    if !given.is_empty() {
+        return given.to_owned();
+    }
+    let taken = |name: &str| {
+        ["containers", "initContainers", "ephemeralContainers"]
+            .into_iter()
+            .any(|list| meta::list(pod, &["spec", list]).iter().any(|one| meta::text(one, &["name"]) == name))
+    };
+    let mut name = format!("debugger-{}", random_ending());
+    while taken(&name) {
+        name = format!("debugger-{}", random_ending());
+    }
+    if !call.flags.is("quiet") {
+        call.out(format!("Defaulting debug container name to {name}.\n"));
+    }
+    name
+}
+
+/// A new container, before its profile.
+fn container(call: &Invocation, name: &str, command: &[String]) -> Value {
+    let mut container = json!({"name": name, "resources": {}, "terminationMessagePolicy": "File"});
+    change(call, &mut container, command);
+    container
+}
+
+/// What the flags say of a container.
+fn change(call: &Invocation, container: &mut Value, command: &[String]) {
+    let flags = &call.flags;
     if !command.is_empty() {
-        container[if flags.is("arguments-only") { "args" } else { "command" }] = json!(command);
+        if flags.is("arguments-only") {
+            container["args"] = json!(command);
+        } else {
+            container["command"] = json!(command);
+            meta::remove(container, &["args"]);
+        }
     }
-    let mut variables = Vec::new();
-    for variable in flags.all("env") {
-        let (key, value) =
-            variable.split_once('=').ok_or_else(|| Failure::new(format!("invalid argument {variable:?} for --env")))?;
-        variables.push(json!({"name": key, "value": value}));
-    }
+    let variables = flags.all("env");
+    let variables = variables.iter().filter_map(|pair| pair.split_once('='));
+    let variables: Vec<Value> = variables.map(|(name, value)| json!({"name": name, "value": value})).collect();
     if !variables.is_empty() {
         container["env"] = variables.into();
     }
-    for (flag, field) in [("stdin", "stdin"), ("tty", "tty")] {
-        if flags.is(flag) {
-            container[field] = true.into();
-        }
-    }
-    for (flag, field) in [("target", "targetContainerName"), ("image-pull-policy", "imagePullPolicy")] {
+    for (flag, field) in [("image", "image"), ("image-pull-policy", "imagePullPolicy")] {
         if !flags.text(flag).is_empty() {
             container[field] = flags.text(flag).into();
         }
     }
-    Ok(container)
+    for field in ["stdin", "tty"] {
+        meta::remove(container, &[field]);
+        if flags.is(field) {
+            container[field] = true.into();
+        }
+    }
+}
+
+/// Waits for the container and attaches to it; of one that has ended already, its log.
+async fn look(call: &Invocation, place: &exec::Place) -> Result {
+    call.console().flush().await?;
+    let info = logs::found(call, &format!("pods/{}", place.pod)).await?;
+    let state = |pod: &Value, state: &str| {
+        ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"].into_iter().any(|list| {
+            let mut found = meta::list(pod, &["status", list]).iter();
+            found.any(|one| meta::text(one, &["name"]) == place.container && meta::get(one, &["state", state]).is_some())
+        })
+    };
+    let pod = super::wait::until(call, &info, |pod| Ok(state(pod, "running") || state(pod, "terminated"))).await?;
+    if state(&pod, "terminated") {
+        let log = Call::get(info.subpath("log")).query("container", &place.container);
+        call.console().out(call.cluster().await?.api.bytes(log).await?);
+        return Ok(());
+    }
+    attach::to(call, place).await
 }

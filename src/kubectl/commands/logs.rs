@@ -139,24 +139,30 @@ fn flat(lists: Vec<Vec<Source>>) -> Vec<Source> {
     lists.into_iter().flatten().collect()
 }
 
-/// A Pod by its name, or another object as `TYPE/NAME`.
+/// A Pod by its name, or another object as `TYPE/NAME`; that it is not there is told with its namespace.
 ///
 /// # Errors
 /// When it is not there.
 pub async fn named(call: &Invocation, word: &str) -> Result<Info> {
+    match found(call, word).await {
+        Err(failure) if failure.is_not_found() => {
+            let namespace = quote(&call.namespace()?);
+            Err(Failure::new(format!("error from server (NotFound): {} in namespace {namespace}", failure.words())))
+        }
+        found => found,
+    }
+}
+
+/// A Pod by its name, or another object as `TYPE/NAME`.
+///
+/// # Errors
+/// When it is not there.
+pub async fn found(call: &Invocation, word: &str) -> Result<Info> {
     let words = if word.contains('/') { vec![word.to_owned()] } else { vec!["pods".to_owned(), word.to_owned()] };
     let mut selection = Selection::with(call, &words);
     (selection.labels, selection.all) = (None, false);
     let mut found = selection.read().await?;
     if let Some(failure) = found.failures.pop() {
-        if failure.is_not_found() {
-            let namespace = call.namespace()?;
-            return Err(Failure::new(format!(
-                "error from server (NotFound): {} in namespace {}",
-                failure.words(),
-                quote(&namespace)
-            )));
-        }
         return Err(failure);
     }
     found.infos.pop().ok_or_else(|| Failure::new("expected a resource"))

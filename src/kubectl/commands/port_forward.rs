@@ -34,7 +34,7 @@ async fn port_forward(call: &Invocation) -> Result {
     if ports.is_empty() {
         return Err(call.usage("TYPE/NAME and list of ports are required for port-forward"));
     }
-    let info = logs::named(call, name).await?;
+    let info = logs::found(call, name).await?;
     let pod = pod(call, &info).await?;
     let phase = meta::text(&pod, &["status", "phase"]);
     if phase != "Running" {

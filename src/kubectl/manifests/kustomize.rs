@@ -37,11 +37,53 @@ const FIELDS: [&str; 18] = [
     "patchesStrategicMerge",
 ];
 
-/// Builds the kustomization in a folder.
+/// The kinds that come first, in this order; those named in [`LAST`] come last. Source: kustomize, `legacy` order.
+const FIRST: [&str; 21] = [
+    "Namespace",
+    "ResourceQuota",
+    "StorageClass",
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Secret",
+    "Endpoints",
+    "Service",
+    "LimitRange",
+    "PriorityClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Deployment",
+    "StatefulSet",
+    "CronJob",
+    "PodDisruptionBudget",
+];
+const LAST: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+
+/// Builds the kustomization in a folder: what others need comes before what needs it.
 ///
 /// # Errors
 /// When it cannot be read, or uses a field that is not built in.
 pub fn build(files: &dyn Files, folder: &Path) -> Result<Vec<Value>> {
+    let mut objects = accumulate(files, folder)?;
+    objects.sort_by_cached_key(|object| {
+        let kind = meta::kind(object);
+        let first = FIRST.iter().position(|known| *known == kind);
+        let last = LAST.iter().position(|known| *known == kind).map(|at| FIRST.len() + 1 + at);
+        let or = |text: &str, none: &str| if text.is_empty() { none.to_owned() } else { text.to_owned() };
+        let (group, version) = meta::group_version(object);
+        let kinds = format!("{}_{}_{kind}", or(group, "~G"), or(version, "~V"));
+        let name = format!("{}|{}", or(meta::namespace(object), "~X"), or(meta::name(object), "~N"));
+        (first.or(last).unwrap_or(FIRST.len()), kinds, name)
+    });
+    Ok(objects)
+}
+
+/// What a folder stands for, in the order in which it says so.
+fn accumulate(files: &dyn Files, folder: &Path) -> Result<Vec<Value>> {
     let Some(path) = NAMES.iter().map(|name| folder.join(name)).find(|path| files.kind(path).is_some()) else {
         let shown = folder.to_string_lossy();
         return Err(Failure::new(format!(
@@ -61,7 +103,7 @@ pub fn build(files: &dyn Files, folder: &Path) -> Result<Vec<Value>> {
     for entry in texts(&plan, "resources").into_iter().chain(texts(&plan, "bases")) {
         let path = joined(folder, entry);
         match files.kind(&path) {
-            Some(FileKind::Folder) => objects.extend(build(files, &path)?),
+            Some(FileKind::Folder) => objects.extend(accumulate(files, &path)?),
             Some(FileKind::File) => objects.extend(read(files, &path)?),
             None => return Err(Failure::new(format!("accumulating resources: {} does not exist", quote(entry)))),
         }
@@ -173,7 +215,9 @@ fn is_hashed(generator: &Value, plan: &Value) -> bool {
 
 /// The ten letters behind a generated name: a hash of what the object holds. Source: kustomize, `hasher`.
 fn hash(object: &Value) -> String {
-    let mut shown = json!({"kind": meta::kind(object), "name": meta::name(object), "data": object.get("data").cloned().unwrap_or_else(|| "".into())});
+    // The name is part of it, and always empty there: kustomize looks it up under a path that leads nowhere.
+    let data = object.get("data").cloned().unwrap_or_else(|| "".into());
+    let mut shown = json!({"kind": meta::kind(object), "name": "", "data": data});
     for field in ["type", "binaryData", "stringData"] {
         if let Some(value) = object.get(field) {
             shown[field] = value.clone();
@@ -282,6 +326,12 @@ fn transform(plan: &Value, objects: &mut [Value]) {
         labels(plan, object);
         for (key, value) in meta::map(plan, &["commonAnnotations"]).into_iter().flatten() {
             meta::set_annotation(object, key, value.as_str().unwrap_or_default());
+            for template in [&["spec", "template"][..], &["spec", "jobTemplate"], &["spec", "jobTemplate", "spec", "template"]] {
+                if meta::get(object, template).is_some() {
+                    let path: Vec<&str> = template.iter().copied().chain(["metadata", "annotations", key]).collect();
+                    meta::set(object, &path, value.clone());
+                }
+            }
         }
         images(plan, object);
         for entry in meta::list(plan, &["replicas"]) {
