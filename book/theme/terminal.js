@@ -5,10 +5,9 @@
 import { page } from "./call.js";
 import { element } from "./element.js";
 import { Line } from "./terminal-line.js";
+import { Output } from "./terminal-output.js";
 import { Screen } from "./terminal-screen.js";
 
-/** The most text of one tab that stays in the page; older text goes first. */
-const MOST_CHARACTERS = 400_000;
 const RETRY = [200, 500, 1000, 2000, 3000];
 
 let dock;
@@ -143,8 +142,8 @@ function newName() {
 
 class Tab {
   constructor(dock, name) {
-    Object.assign(this, { dock, name, running: false, characters: 0, attempts: 0, waiting: [], after: [] });
-    this.output = element("div", { class: "output", role: "log", "aria-label": "Output", tabindex: "0" });
+    Object.assign(this, { dock, name, running: false, attempts: 0, waiting: [], after: [] });
+    this.output = new Output((number) => this.send({ seen: number }));
     this.status = element("p", { class: "status", role: "status" });
     this.line = new Line({
       enter: (text) => this.enter(text),
@@ -156,7 +155,7 @@ class Tab {
     });
     this.screen = new Screen((keys) => this.send({ keys }));
     this.panel = element("div", { class: "panel", role: "tabpanel", onclick: (event) => this.clicked(event) },
-      this.output, this.screen.root, this.line.root, this.status);
+      this.output.root, this.screen.root, this.line.root, this.status);
   }
 
   head(number) {
@@ -226,28 +225,28 @@ class Tab {
   }
 
   told(message) {
-    if (message.text) this.append(...message.text);
+    if (message.text) this.output.append(...message.text);
     else if (message.screen !== undefined) this.draw(message.screen);
-    else if (message.frame !== undefined) this.showFrame(message.frame);
+    else if (message.frame !== undefined) this.output.frame(message.frame);
     else if (message.ready) this.becomeReady(message.ready);
     else if (message.running) this.setRunning(true);
     else if (message.choices) this.line.choose(message);
     else if (message.hello) this.greeted(message.hello);
-    else if (message.clear) this.empty();
+    else if (message.clear) this.output.empty();
     else if (message.edit !== undefined) this.edit(message.edit);
     else if (message.taken) this.leftToAnother();
-    if (message.n) this.send({ seen: message.n });
+    if (message.n) this.output.came(message.n);
   }
 
   greeted({ fresh, running, lines }) {
     this.attempts = 0;
     this.status.textContent = "";
-    if (fresh && this.characters > 0) {
-      this.append("note", "— the playground was started again; what ran here has ended —\n");
+    if (fresh && !this.output.isEmpty) {
+      this.output.append("note", "— the playground was started again; what ran here has ended —\n");
     } else {
-      this.empty();
-      for (const [kind, text] of lines) this.append(kind, text);
-      if (fresh) this.append("note", "tutor's own commands run here; help lists them.\n");
+      this.output.empty();
+      for (const [kind, text] of lines) this.output.append(kind, text);
+      if (fresh) this.output.append("note", "tutor's own commands run here; help lists them.\n");
     }
     this.draw(null);
     this.setRunning(running);
@@ -310,46 +309,8 @@ class Tab {
 
   // What is shown.
 
-  append(kind, text) {
-    const atEnd = this.isAtEnd();
-    const last = this.output.lastElementChild;
-    if (last?.className === kind && last.textContent.length < 8192) last.append(text);
-    else this.output.append(element("span", { class: kind }, text));
-    this.characters += text.length;
-    while (this.characters > MOST_CHARACTERS && this.output.childElementCount > 1) {
-      this.characters -= this.output.firstElementChild.textContent.length;
-      this.output.firstElementChild.remove();
-    }
-    if (atEnd) this.scroll();
-  }
-
-  isAtEnd() {
-    return this.panel.scrollHeight - this.panel.scrollTop - this.panel.clientHeight < 40;
-  }
-
   scroll() {
     this.panel.scrollTop = this.panel.scrollHeight;
-  }
-
-  showFrame(text) {
-    if (text === null) {
-      this.frame = undefined;
-      return;
-    }
-    const atEnd = this.isAtEnd();
-    if (!this.frame) {
-      this.frame = element("span", { class: "out frame" });
-      this.output.append(this.frame);
-    }
-    this.characters += text.length + 1 - this.frame.textContent.length;
-    this.frame.textContent = `${text}\n`;
-    if (atEnd) this.scroll();
-  }
-
-  empty() {
-    this.output.replaceChildren();
-    this.characters = 0;
-    this.frame = undefined;
   }
 
   clear() {

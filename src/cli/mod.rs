@@ -21,6 +21,7 @@ mod course;
 mod dev;
 mod doctor;
 mod etcd;
+mod filter;
 mod hint;
 mod image;
 mod image_build;
@@ -107,6 +108,9 @@ pub fn main() -> ExitCode {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     if let Some(words) = kubectl::words(&words) {
         return kubectl::main(&words, None);
+    }
+    if filter::is_asked(&words) {
+        return filter::main();
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

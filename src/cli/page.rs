@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
@@ -26,14 +27,15 @@ const ELSEWHERE: [&str; 4] = ["serve", "init", "dev", "completions"];
 /// Commands whose argument is an exercise.
 const OF_EXERCISES: [&str; 5] = ["start", "check", "hint", "solution", "reset"];
 
-/// tutor's commands on this state folder.
-pub fn commands(state: StateDir, tasks: &TaskGroup) -> Arc<dyn Commands> {
-    Arc::new(Here { state, tasks: tasks.clone() })
+/// tutor's commands on this state folder; `program` is tutor's executable.
+pub fn commands(state: StateDir, tasks: &TaskGroup, program: PathBuf) -> Arc<dyn Commands> {
+    Arc::new(Here { state, tasks: tasks.clone(), program })
 }
 
 struct Here {
     state: StateDir,
     tasks: TaskGroup,
+    program: PathBuf,
 }
 
 impl Commands for Here {
@@ -55,6 +57,10 @@ impl Commands for Here {
             let _ = messages.write(text).await;
             code
         })
+    }
+
+    fn program(&self) -> &Path {
+        &self.program
     }
 
     fn after(&self, words: &[String]) -> Vec<String> {
@@ -170,7 +176,7 @@ mod tests {
     fn offered(line: &str) -> Vec<String> {
         let folder = StateDir::resolve(Some(std::path::Path::new("/nowhere"))).unwrap();
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        commands(folder, &TaskGroup::new()).after(&words)
+        commands(folder, &TaskGroup::new(), "tutor".into()).after(&words)
     }
 
     #[test]

@@ -80,7 +80,9 @@ impl Serve {
             version: VERSION.to_owned(),
             start_ms: 0,
         };
-        let commands = super::page::commands(state.clone(), &tasks);
+        // Where the system does not say what runs, the PATH may know it.
+        let program = std::env::current_exe().unwrap_or_else(|_| "tutor".into());
+        let commands = super::page::commands(state.clone(), &tasks, program);
         let site = web::Site::new(cluster.clone(), &playground, clock, &tasks, commands);
         web::serve(book, &site);
         playground.start_ms = clock.since(started).as_millis().try_into().unwrap_or(u64::MAX);

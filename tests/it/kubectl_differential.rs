@@ -7,10 +7,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use regex::Regex;
 
 use crate::served::{Printed, Served, with_kubectl};
+
+/// The longest that a command may take, on a busy machine.
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq)]
@@ -128,7 +133,18 @@ impl Pair<'_> {
             .unwrap();
         // A command that reads no input may have ended already.
         let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), &input);
+        let (ended, end) = std::sync::mpsc::channel::<()>();
+        let process = rustix::process::Pid::from_child(&child);
+        // A command that hangs is one that differs, not the end of the test.
+        let guard = std::thread::spawn(move || {
+            if end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                // It may have ended in this very moment.
+                let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+            }
+        });
         let done = child.wait_with_output().unwrap();
+        drop(ended);
+        guard.join().unwrap();
         let text = |bytes: &[u8]| self.normal(&String::from_utf8_lossy(bytes));
         Printed { code: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) }
     }

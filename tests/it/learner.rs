@@ -81,6 +81,8 @@ async fn a_learner_does_an_exercise_in_the_page_alone() {
     browser.wait(".tutor-editor .field textarea");
     browser.script("const input = document.querySelector('.tutor-editor .field textarea'); input.value = 'apiVersion: v1\\nkind: Pod\\nmetadata:\\n  name: hello\\nspec:\\n  container:\\n  - name: web\\n'; input.dispatchEvent(new Event('input'))", "");
     browser.wait_for(".tutor-editor .marks", "did you mean containers?");
+    browser
+        .script("document.querySelector('.tutor-editor').scrollIntoView({ block: 'start', behavior: 'instant' })", "");
     browser.picture("editor-marks");
     browser.script("const input = document.querySelector('.tutor-editor .field textarea'); input.value = 'apiVersion: v1\\nkind: Pod\\nmetadata:\\n  name: hello\\nspec:\\n  containers:\\n  - name: web\\n    image: tutor/web:1\\n'; input.dispatchEvent(new Event('input'))", "");
     browser.press("Apply");

@@ -72,7 +72,13 @@ impl Paged {
         state.publish(&playground).unwrap();
         web::serve(
             listener,
-            &web::Site::new(cluster.clone(), &playground, clock, &tasks, tutor::cli::page::commands(state, &tasks)),
+            &web::Site::new(
+                cluster.clone(),
+                &playground,
+                clock,
+                &tasks,
+                tutor::cli::page::commands(state, &tasks, env!("CARGO_BIN_EXE_tutor").into()),
+            ),
         );
         let http = Client::builder(TokioExecutor::new()).build_http();
         Paged { cluster, playground, folder, tasks, _lock: lock, http }
@@ -259,7 +265,9 @@ async fn the_live_strip_tells_of_each_change() {
     while !seen.contains(r#""name":"hello","state":"Running","ok":true"#)
         || !seen.contains(r#""component":"kube-scheduler""#)
     {
-        let frame = body.frame().await.expect("the stream goes on").unwrap();
+        let frame = Clock::real().timeout(Duration::from_secs(60), body.frame()).await;
+        let frame = frame.unwrap_or_else(|_| panic!("nothing more is told; until now: {seen}"));
+        let frame = frame.expect("the stream goes on").unwrap();
         seen.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
         if !told && seen.contains("node-3") {
             told = true;

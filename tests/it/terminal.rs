@@ -1,12 +1,15 @@
 //! The page's terminal over a real WebSocket: what it runs, what it refuses, and that what a cluster
 //! contains is inert there.
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tutor::clock::Clock;
 
 use crate::page::Paged;
 
@@ -101,9 +104,14 @@ impl Tab {
     }
 }
 
+/// How long a test waits for the terminal to say something, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 async fn next(socket: &mut WebSocketStream<TcpStream>) -> Value {
     loop {
-        match socket.next().await.expect("the terminal stays open").unwrap() {
+        let came = Clock::real().timeout(PATIENCE, socket.next()).await;
+        let came = came.unwrap_or_else(|_| panic!("the terminal says nothing for {PATIENCE:?}"));
+        match came.expect("the terminal stays open").unwrap() {
             Message::Text(text) => return serde_json::from_str(&text).unwrap(),
             _ => continue,
         }
@@ -283,6 +291,28 @@ async fn escapes_are_left_out_and_a_flood_waits_for_its_reader() {
     };
     assert!(bytes < 256 * 1024, "{bytes} bytes came unasked");
     assert_eq!(ready["ready"]["code"], 130);
+    play.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_that_never_ends_is_ended() {
+    let play = Paged::start().await;
+    let mut tab = Tab::open(&play, "a").await;
+    // Ctrl-C ends what never yields.
+    tab.send(json!({"run": "jq -n 'def f: f; f'"})).await;
+    tab.until("running").await;
+    tab.send(json!({"stop": null})).await;
+    assert_eq!(tab.until("ready").await.0["ready"]["code"], 130);
+    // A reader that has heard enough ends what yields for ever.
+    assert_eq!(tab.run("jq -n 'repeat(1)' | head -n 2").await.text, "1\n1\n");
+    // What takes too much, or calls itself without end, ends by itself, and the playground lives on.
+    for filter in ["[repeat(1)]", "def f: 1 + f; f", "reduce range(1e9) as $i (.; [.])"] {
+        let shown = tab.run(&format!("jq -n '{filter}'")).await;
+        assert!(shown.code != 0 && shown.err.contains("the filter was ended"), "{filter}: {shown:?}");
+    }
+    assert_eq!(tab.run("echo '{\"a\": 1}' | jq -e '.a == 2'").await.code, 1);
+    assert!(tab.run("echo '[' | jq .").await.err.contains("no JSON"));
+    assert_eq!(tab.run("echo '\"here\"' | jq -r .").await.text, "here\n");
     play.stop().await;
 }
 

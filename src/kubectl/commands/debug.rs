@@ -214,7 +214,8 @@ async fn by_copy(call: &Invocation, info: &Info, profile: Profile, command: &[St
         let now = json!({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0});
         cluster.api.json(Call::new(http::Method::DELETE, info.path()).json(&now)).await?;
     }
-    let place = exec::Place { namespace: info.namespace.clone(), pod: flags.text("copy-to").to_owned(), container: name };
+    let place =
+        exec::Place { namespace: info.namespace.clone(), pod: flags.text("copy-to").to_owned(), container: name };
     Ok(Some(place).filter(|place| !place.container.is_empty()))
 }
 
@@ -309,7 +310,8 @@ async fn look(call: &Invocation, place: &exec::Place) -> Result {
     let state = |pod: &Value, state: &str| {
         ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"].into_iter().any(|list| {
             let mut found = meta::list(pod, &["status", list]).iter();
-            found.any(|one| meta::text(one, &["name"]) == place.container && meta::get(one, &["state", state]).is_some())
+            found
+                .any(|one| meta::text(one, &["name"]) == place.container && meta::get(one, &["state", state]).is_some())
         })
     };
     let pod = super::wait::until(call, &info, |pod| Ok(state(pod, "running") || state(pod, "terminated"))).await?;

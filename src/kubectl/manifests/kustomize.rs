@@ -326,7 +326,9 @@ fn transform(plan: &Value, objects: &mut [Value]) {
         labels(plan, object);
         for (key, value) in meta::map(plan, &["commonAnnotations"]).into_iter().flatten() {
             meta::set_annotation(object, key, value.as_str().unwrap_or_default());
-            for template in [&["spec", "template"][..], &["spec", "jobTemplate"], &["spec", "jobTemplate", "spec", "template"]] {
+            for template in
+                [&["spec", "template"][..], &["spec", "jobTemplate"], &["spec", "jobTemplate", "spec", "template"]]
+            {
                 if meta::get(object, template).is_some() {
                     let path: Vec<&str> = template.iter().copied().chain(["metadata", "annotations", key]).collect();
                     meta::set(object, &path, value.clone());

@@ -7,7 +7,7 @@
 //! | file | is for |
 //! |---|---|
 //! | `socket` | a page's connection: JSON messages in and out |
-//! | `tab` | one tab: what runs in it, what it has shown |
+//! | `tab`, `job`, `pace` | one tab: what runs in it, what it has shown; how much a page is sent at once |
 //! | `syntax`, `shell` | reading and running a line |
 //! | `programs` | kubectl, tutor, and the small ones between pipes |
 //! | `complete` | what Tab offers |
@@ -17,7 +17,10 @@
 mod clean;
 mod complete;
 mod editor;
+mod handle;
 pub mod home;
+mod job;
+mod pace;
 pub mod pipes;
 mod programs;
 mod screen;
@@ -39,6 +42,7 @@ use crate::kubectl::session::Listening;
 use crate::state::Playground;
 use crate::tasks::TaskGroup;
 
+pub use programs::jq;
 pub use socket::connect;
 
 /// The most tabs at once.
@@ -54,6 +58,9 @@ pub trait Commands: Send + Sync {
         err: pipes::Out,
         stop: CancellationToken,
     ) -> BoxFuture<'static, i32>;
+
+    /// tutor's own executable.
+    fn program(&self) -> &std::path::Path;
 
     /// What may stand behind these words, for Tab.
     fn after(&self, words: &[String]) -> Vec<String>;
@@ -80,7 +87,7 @@ pub struct World {
 /// All tabs of all pages.
 pub struct Terminals {
     world: Arc<World>,
-    tabs: Mutex<HashMap<String, tab::Handle>>,
+    tabs: Mutex<HashMap<String, handle::Handle>>,
 }
 
 impl Terminals {
@@ -95,7 +102,7 @@ impl Terminals {
     }
 
     /// The tab of this name, opened if need be. The one that was left longest ago makes room for it.
-    fn tab(&self, name: &str) -> tab::Handle {
+    fn tab(&self, name: &str) -> handle::Handle {
         let mut tabs = self.tabs.lock();
         tabs.retain(|_, tab| !tab.is_gone());
         if let Some(tab) = tabs.get(name) {

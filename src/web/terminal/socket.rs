@@ -18,8 +18,8 @@ use warp::reply::Response;
 
 use super::super::Site;
 use super::super::guard::{self, Asked};
+use super::handle::{Event, Handle};
 use super::home::LONGEST_FILE;
-use super::tab::{Event, Handle};
 
 /// Messages that wait to be written to a page.
 const WAITING: usize = 32;

@@ -20,10 +20,8 @@
 //! One file because a tab is one task, and everything in it belongs to that task alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,6 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::clean::Cleaner;
 use super::editor::Editing;
+use super::handle::{Event, Handle};
+use super::job::{Found, Job, work};
+use super::pace::Page;
 use super::pipes::{Chunk, typed, way_out};
 use super::screen::Grid;
 use super::shell::{Context, Screen, State};
@@ -39,12 +40,12 @@ use super::syntax::{self, Script, Stream};
 use super::transcript::{Kind, Transcript};
 use super::{World, complete};
 
-/// Messages that a page may not have drawn yet.
-const WINDOW: u64 = 6;
 /// What a program may write while nobody looks.
 const AWAY_BYTES: usize = 1024 * 1024;
 /// The longest text of one message.
 const MESSAGE_BYTES: usize = 16 * 1024;
+/// How often the tab lets a program run on before it shows what has come.
+const PAUSES: usize = 4;
 /// The longest text that is entered before it is complete.
 const LONGEST_TEXT: usize = 128 * 1024;
 /// How long a program may take to end after Ctrl-C.
@@ -52,72 +53,21 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Events that wait for the tab.
 const WAITING: usize = 64;
 
-/// What happens to a tab.
-#[derive(Debug)]
-pub enum Event {
-    /// A page shows it now.
-    Joined(u64, mpsc::Sender<String>),
-    /// That page has gone.
-    Left(u64),
-    /// That page says this.
-    Told(u64, Told),
-}
-
-/// A tab, from outside. Cheap to clone.
-#[derive(Clone)]
-pub struct Handle {
-    events: mpsc::Sender<Event>,
-    closed: CancellationToken,
-    used: Arc<AtomicU64>,
-}
-
-/// Counts pages, over all tabs.
-static PAGES: AtomicU64 = AtomicU64::new(1);
-
-impl Handle {
-    /// Tells the tab; false when it is gone.
-    pub async fn send(&self, event: Event) -> bool {
-        self.events.send(event).await.is_ok()
-    }
-
-    /// Shows the tab to a page; the page's number.
-    pub async fn attach(&self, page: mpsc::Sender<String>) -> u64 {
-        let number = PAGES.fetch_add(1, Ordering::Relaxed);
-        self.used.store(number, Ordering::Relaxed);
-        self.send(Event::Joined(number, page)).await;
-        number
-    }
-
-    /// Whether it has closed.
-    pub fn is_gone(&self) -> bool {
-        self.events.is_closed()
-    }
-
-    /// Grows with each page that shows it.
-    pub fn last_used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    /// Ends what runs in it, and it.
-    pub fn close(&self) {
-        self.closed.cancel();
-    }
-}
-
 /// Opens a tab.
 pub fn open(world: Arc<World>) -> Handle {
     let (events, received) = mpsc::channel(WAITING);
-    let handle = Handle { events, closed: CancellationToken::new(), used: Arc::default() };
+    let handle = Handle::new(events);
     let (sizes, size) = watch::channel((100, 24));
     let (raw, raws) = mpsc::unbounded_channel();
     let (editor, editings) = mpsc::unbounded_channel();
     let tab = Tab {
         world: world.clone(),
-        closed: handle.closed.clone(),
+        closed: handle.closed(),
         state: Arc::default(),
         screen: Screen { sizes: size, raw, editor },
         sizes,
         page: None,
+        unsent: None,
         fresh: true,
         away: 0,
         pending: String::new(),
@@ -133,22 +83,6 @@ pub fn open(world: Arc<World>) -> Handle {
     handle
 }
 
-/// The page that shows the tab.
-struct Page {
-    number: u64,
-    sender: mpsc::Sender<String>,
-    sent: u64,
-    seen: u64,
-}
-
-/// What runs.
-struct Job {
-    keys: Option<mpsc::Sender<Bytes>>,
-    stop: CancellationToken,
-    chunks: mpsc::Receiver<Chunk>,
-    done: oneshot::Receiver<i32>,
-}
-
 struct Tab {
     world: Arc<World>,
     closed: CancellationToken,
@@ -156,6 +90,8 @@ struct Tab {
     screen: Screen,
     sizes: watch::Sender<(u16, u16)>,
     page: Option<Page>,
+    /// Text that goes out with the next message.
+    unsent: Option<(Kind, String)>,
     /// Whether no page has shown it yet.
     fresh: bool,
     /// Bytes that were written while nobody looked.
@@ -168,16 +104,6 @@ struct Tab {
     transcript: Transcript,
     frame: Option<String>,
     editing: Option<Editing>,
-}
-
-/// What a turn of the tab's loop found.
-enum Found {
-    Event(Option<Event>),
-    Raw(bool),
-    Editing(Editing),
-    Chunk(Chunk),
-    Done(i32),
-    Closed,
 }
 
 impl Tab {
@@ -207,9 +133,10 @@ impl Tab {
                     self.tell(json!({"edit": {"name": editing.name, "text": editing.text}}));
                     self.editing = Some(editing);
                 }
-                Found::Chunk(chunk) => self.show_all(chunk),
+                Found::Chunk(chunk) => self.show_all(chunk).await,
                 Found::Done(code) => self.ended(code),
             }
+            self.send_text();
             self.draw();
         }
         if let Some(job) = &self.job {
@@ -219,7 +146,7 @@ impl Tab {
 
     fn may_show(&self) -> bool {
         match &self.page {
-            Some(page) => page.sent - page.seen < WINDOW,
+            Some(page) => page.takes_more(),
             None => self.away < AWAY_BYTES,
         }
     }
@@ -228,13 +155,12 @@ impl Tab {
         match event {
             Event::Joined(number, sender) => self.join(number, sender),
             Event::Left(number) => {
-                if self.page.as_ref().is_some_and(|page| page.number == number) {
-                    self.page = None;
-                    self.away = 0;
+                if self.page.as_ref().is_some_and(|page| page.is(number)) {
+                    self.lose();
                 }
             }
             Event::Told(number, told) => {
-                if self.page.as_ref().is_some_and(|page| page.number == number) {
+                if self.page.as_ref().is_some_and(|page| page.is(number)) {
                     self.told(told);
                 }
             }
@@ -243,7 +169,7 @@ impl Tab {
 
     fn join(&mut self, number: u64, sender: mpsc::Sender<String>) {
         self.tell(json!({"taken": true}));
-        self.page = Some(Page { number, sender, sent: 0, seen: 0 });
+        self.page = Some(Page::new(number, sender));
         let fresh = std::mem::replace(&mut self.fresh, false);
         let running = self.job.is_some();
         self.tell(json!({"hello": {"fresh": fresh, "running": running, "lines": self.transcript.shown()}}));
@@ -264,7 +190,7 @@ impl Tab {
         match told {
             Told::Seen(number) => {
                 if let Some(page) = &mut self.page {
-                    page.seen = number.clamp(page.seen, page.sent);
+                    page.has_drawn(number);
                 }
             }
             Told::Run(text) | Told::Keys(text) if text.len() > LONGEST_TEXT => {
@@ -390,7 +316,7 @@ impl Tab {
     fn complete(&mut self, text: String, id: u64) {
         let Some(page) = &self.page else { return };
         let (sender, world, state, screen) =
-            (page.sender.clone(), self.world.clone(), self.state.clone(), self.screen.clone());
+            (page.sender(), self.world.clone(), self.state.clone(), self.screen.clone());
         self.world.tasks.spawn("terminal completion", async move {
             let (start, choices) = complete::complete(&world, &state, &screen, &text).await;
             // A page that has gone does not ask again.
@@ -419,12 +345,20 @@ impl Tab {
         }
     }
 
-    /// A chunk, and those that wait behind it, up to what one message carries.
-    fn show_all(&mut self, first: Chunk) {
+    /// A chunk, and those that come behind it at once, up to what one message carries.
+    async fn show_all(&mut self, first: Chunk) {
         let mut bytes = self.show(first);
+        let mut pauses = 0;
         while bytes < MESSAGE_BYTES && self.may_show() {
-            let Some(chunk) = self.job.as_mut().and_then(|job| job.chunks.try_recv().ok()) else { return };
-            bytes += self.show(chunk);
+            match self.job.as_mut().and_then(|job| job.chunks.try_recv().ok()) {
+                Some(chunk) => bytes += self.show(chunk),
+                // A program that writes line by line waits for its lines to be taken: let it run.
+                None if pauses < PAUSES => {
+                    pauses += 1;
+                    tokio::task::yield_now().await;
+                }
+                None => return,
+            }
         }
     }
 
@@ -496,13 +430,28 @@ impl Tab {
         self.tell(json!({"ready": ready}));
     }
 
-    /// Shows text, and keeps it for pages to come. Long text takes several messages.
+    /// Shows text, and keeps it for pages to come.
     fn say(&mut self, kind: Kind, text: &str) {
         self.transcript.add(kind, text);
         if self.page.is_none() {
             self.away += text.len();
         }
-        let mut rest = text;
+        match &mut self.unsent {
+            Some((last, waiting)) if *last == kind => waiting.push_str(text),
+            _ => {
+                self.send_text();
+                self.unsent = Some((kind, text.to_owned()));
+            }
+        }
+        if self.unsent.as_ref().is_some_and(|(_, waiting)| waiting.len() >= MESSAGE_BYTES) {
+            self.send_text();
+        }
+    }
+
+    /// Sends the text that waits. Long text takes several messages.
+    fn send_text(&mut self) {
+        let Some((kind, text)) = self.unsent.take() else { return };
+        let mut rest = text.as_str();
         while !rest.is_empty() {
             let end =
                 (0..=rest.len().min(MESSAGE_BYTES)).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
@@ -523,30 +472,24 @@ impl Tab {
     }
 
     /// Sends a message that the page confirms once it has drawn it.
-    fn count(&mut self, mut message: Value) {
-        let Some(page) = &mut self.page else { return };
-        page.sent += 1;
-        message["n"] = page.sent.into();
-        self.tell(message);
-    }
-
-    /// Sends a message. A page that takes none any more has gone.
-    fn tell(&mut self, message: Value) {
-        if self.page.as_ref().is_some_and(|page| page.sender.try_send(message.to_string()).is_err()) {
-            self.page = None;
-            self.away = 0;
+    fn count(&mut self, message: Value) {
+        self.send_text();
+        if self.page.as_mut().is_some_and(|page| !page.count(message)) {
+            self.lose();
         }
     }
-}
 
-/// What the job does next: a chunk, if one may be shown, or its end.
-async fn work(job: &mut Option<Job>, shows: bool) -> Found {
-    let Some(job) = job else { return std::future::pending().await };
-    tokio::select! {
-        biased;
-        // The end of its output is not its own end.
-        Some(chunk) = job.chunks.recv(), if shows => Found::Chunk(chunk),
-        // A command that was dropped has failed.
-        code = &mut job.done => Found::Done(code.unwrap_or(1)),
+    /// Sends a message, behind the text that waits.
+    fn tell(&mut self, message: Value) {
+        self.send_text();
+        if self.page.as_ref().is_some_and(|page| !page.tell(&message)) {
+            self.lose();
+        }
+    }
+
+    /// A page that takes no message any more has gone.
+    fn lose(&mut self) {
+        self.page = None;
+        self.away = 0;
     }
 }

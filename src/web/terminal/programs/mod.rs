@@ -10,7 +10,7 @@ use super::shell::Context;
 
 mod curl;
 mod files;
-mod jq;
+pub mod jq;
 mod kubectl;
 mod lines;
 mod sed;
