@@ -209,7 +209,7 @@ fn copy(name: &str, rest: &str, line: &Line, escape: char) -> Result<Copy, Strin
     let known: &[&str] = if name == "COPY" { &["from", "chown", "chmod"] } else { &["chown", "chmod"] };
     let (flags, rest) = flags(rest, known)?;
     let mut words = array(rest).unwrap_or_else(|| split(rest, escape));
-    words.retain(|word| !(word.starts_with("<<") && !line.documents.is_empty()));
+    words.retain(|word| !word.starts_with("<<") || line.documents.is_empty());
     let to = words.pop().unwrap_or_default();
     if to.is_empty() || (words.is_empty() && line.documents.is_empty()) {
         return Err(format!("it is {name} SOURCE… TO"));
