@@ -43,6 +43,8 @@ const CPU_MILLIS: i64 = 5;
 pub struct Simulated {
     clock: Clock,
     inner: Mutex<Inner>,
+    /// When the node was switched on: what it makes is not what it made before a power cut.
+    since: jiff::Timestamp,
 }
 
 #[derive(Default)]
@@ -58,7 +60,7 @@ struct Inner {
 impl Simulated {
     /// An empty node's runtime; the course's images are there already.
     pub fn new(clock: Clock) -> Self {
-        Simulated { clock, inner: Mutex::new(Inner::default()) }
+        Simulated { clock, inner: Mutex::default(), since: clock.now() }
     }
 
     fn sandbox(&self, id: &str) -> Result<Arc<SandboxConfig>> {
@@ -93,12 +95,12 @@ impl Simulated {
         found.ok_or_else(|| format!("dial {host}:{port}: connect: connection refused"))
     }
 
-    /// An id that looks like a runtime's and is the same in each run.
+    /// An id that looks like a runtime's; on virtual time it is the same in each run.
     fn next_id(&self, seed: &str) -> String {
         use sha2::{Digest, Sha256};
         let mut inner = self.inner.lock();
         inner.made += 1;
-        let digest = Sha256::digest(format!("{seed}/{}", inner.made).as_bytes());
+        let digest = Sha256::digest(format!("{seed}/{}/{}", self.since, inner.made).as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
