@@ -274,6 +274,12 @@ impl Worker {
             for (name, _) in before {
                 fields.entry(name.clone()).or_insert(serde_json::Value::Null);
             }
+            // These lists merge by address: the one that a Pod had before its node lost power would stay.
+            for addresses in ["podIPs", "hostIPs"] {
+                if let Some(list) = fields.get_mut(addresses).and_then(serde_json::Value::as_array_mut) {
+                    list.push(serde_json::json!({"$patch": "replace"}));
+                }
+            }
         }
         let patch = serde_json::json!({"metadata": {"uid": self.pod.uid()}, "status": value});
         let sent = self.api().patch_status(self.pod.name(), &PatchParams::default(), &Patch::Strategic(patch)).await;
