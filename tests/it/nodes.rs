@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tutor::cluster::Power;
 
 use crate::harness::{Playground, phase};
 
@@ -139,5 +140,24 @@ async fn a_more_important_pod_takes_the_room() {
     create(&play, "high", high).await;
     play.expect("pod/high", phase("Running")).await;
     play.expect_gone("pod/low").await;
+    play.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_whose_node_was_off_run_again_under_whatever_address_they_get() {
+    let play = Playground::simulated().nodes(1).start().await;
+    // They come back in the order of their names, and so with each other's address.
+    for name in ["b", "a"] {
+        create(&play, name, json!({})).await;
+        play.expect(&format!("pod/{name}"), phase("Running")).await;
+    }
+    play.cluster.set_power("node-1", Power::Off).unwrap();
+    play.cluster.set_power("node-1", Power::On).unwrap();
+    for name in ["a", "b"] {
+        let again = |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"] == 1;
+        let pod = play.expect(&format!("pod/{name}"), again).await;
+        let only = json!([{"ip": pod["status"]["podIP"]}]);
+        assert_eq!(pod["status"]["podIPs"], only, "the address it had is not kept beside the new one");
+    }
     play.stop().await;
 }
