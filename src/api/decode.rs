@@ -107,6 +107,52 @@ pub fn decode(bytes: &[u8], media: MediaType, target: &Target, validation: Field
     finish(value, problems, target, validation)
 }
 
+/// Reads a body of options, whose group and version do not matter.
+///
+/// Errors: the words of Go's decoder alone.
+pub fn options(bytes: &[u8], media: MediaType, target: &Target) -> Result<Value, String> {
+    match media {
+        MediaType::Protobuf => super::protobuf::decode(bytes, target).map_err(|status| status.message),
+        MediaType::Json => {
+            let value = reader::read_type(bytes).map_err(|error| no_type(&error))?;
+            check_options(&value, target)?;
+            Ok(reader::read(Some(target.schema), &mut serde_json::Deserializer::from_slice(bytes))?.0)
+        }
+        MediaType::Yaml => {
+            let document = yaml::parse_document(bytes).map_err(|error| error.to_string())?;
+            reader::root(&document.value).map_err(|error| no_type(&error))?;
+            check_options(&document.value, target)?;
+            Ok(reader::read(Some(target.schema), &document.value)?.0)
+        }
+    }
+}
+
+fn no_type(error: &str) -> String {
+    format!("couldn't get version/kind; json parse error: {error}")
+}
+
+fn check_options(value: &Value, target: &Target) -> Result<(), String> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let given = text("apiVersion").unwrap_or("meta.k8s.io/v1");
+    if given.matches('/').count() > 1 {
+        return Err(format!("unexpected GroupVersion string: {given}"));
+    }
+    match text("kind").unwrap_or(target.kind) {
+        kind if kind == target.kind => Ok(()),
+        kind @ ("Status" | "CreateOptions" | "GetOptions" | "ListOptions" | "PatchOptions" | "UpdateOptions"
+        | "WatchEvent")
+            if given == "meta.k8s.io/v1" =>
+        {
+            Err(format!("converting (v1.{kind}) to (v1.{}): unknown conversion", target.kind))
+        }
+        kind => Err(no_kind(kind, given)),
+    }
+}
+
+fn no_kind(kind: &str, version: &str) -> String {
+    format!("no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/runtime/scheme.go:111\"")
+}
+
 /// As [`decode`], for YAML that was read from `bytes` already.
 ///
 /// Errors: as [`decode`].
@@ -234,7 +280,7 @@ fn check_kind(value: &Value, target: &Target) -> Result<(), Status> {
         let (from, into) = (version, go_package(target.group));
         format!("converting ({from}.{kind}) to ({into}.{}): unknown conversion", target.kind)
     } else {
-        format!("no kind \"{kind}\" is registered for version \"{given}\" in scheme \"pkg/runtime/scheme.go:111\"")
+        no_kind(kind, given)
     };
     Err(Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {}: {why}", target.kind)))
 }
@@ -255,7 +301,7 @@ fn cannot_handle(target: &Target, value: &Value, why: &str) -> Status {
 }
 
 fn unrecognized(bytes: &[u8], target: &Target, error: &str) -> Status {
-    let error = format!("couldn't get version/kind; json parse error: {error}");
+    let error = no_type(error);
     unrecognized_text(bytes, target, &error, bytes.first() == Some(&b'{'))
 }
 

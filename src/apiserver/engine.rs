@@ -33,6 +33,7 @@ use super::request::RequestInfo;
 use super::storage::{self, Storage, Written};
 use super::{Connection, KubeletDialer};
 use crate::api::apply::{self, FieldSet, Writer};
+use crate::api::field_error::go_quote;
 use crate::api::resource::Resource;
 use crate::api::status::{Details, Reason, Status};
 use crate::clock::Clock;
@@ -241,8 +242,26 @@ impl Call {
     /// 404 when there is none.
     pub async fn read(&self, name: &str) -> Result<Arc<Object>, Status> {
         let cache = self.engine.cache(&self.resource).ok_or_else(not_served)?;
+        self.check_name(name)?;
         self.engine.caches.fresh().await;
         cache.get(&storage::key(self.namespace(), name)).ok_or_else(|| self.not_found(name))
+    }
+
+    /// A name can be the last step of a key.
+    fn check_name(&self, name: &str) -> Result<(), Status> {
+        let mut wrong: Vec<String> = match name {
+            "." | ".." => vec![format!("may not be '{name}'")],
+            _ => ["/", "%"]
+                .iter()
+                .filter(|sign| name.contains(**sign))
+                .map(|sign| format!("may not contain '{sign}'"))
+                .collect(),
+        };
+        wrong.dedup();
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(bad_request(format!("Name parameter invalid: {}: {}", go_quote(name), wrong.join(";"))))
     }
 
     /// A header as text.
@@ -356,7 +375,7 @@ impl Call {
 
     /// `pods "x" not found`
     pub fn not_found(&self, name: &str) -> Status {
-        Status::new(Reason::NotFound, format!("{} {name:?} not found", self.resource.group_resource()))
+        Status::new(Reason::NotFound, format!("{} {} not found", self.resource.group_resource(), go_quote(name)))
             .details(about(&self.resource, name))
     }
 

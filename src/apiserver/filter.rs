@@ -25,16 +25,13 @@ use super::verbs::{
     apply, ask, binding, connect, create, delete, deletecollection, eviction, get, list, patch, proxy, scale, update,
     watch,
 };
-use super::{deadline, etcd_view, paths, priority, respond};
+use super::{deadline, etcd_view, paths, priority, respond, routes};
 use crate::api::status::{Reason, Status};
 
 /// The largest request body.
 const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 /// The largest request body that is passed on to a Pod.
 const MAX_PROXIED_BYTES: usize = 64 * 1024 * 1024;
-
-/// Subresources that answer with what no Table shows.
-const ANSWERS: [&str; 3] = ["binding", "eviction", "token"];
 
 /// The API of an engine.
 pub fn filter(
@@ -86,6 +83,12 @@ struct Request {
 }
 
 impl Request {
+    /// How errors are written for whoever asks.
+    fn form_of_errors(&self, query: &[(String, String)]) -> Accepted {
+        let header = |name: header::HeaderName| self.headers.get(name).and_then(|value| value.to_str().ok());
+        negotiate::for_errors(header(header::ACCEPT), wants_pretty(query, header(header::USER_AGENT)))
+    }
+
     /// The request as another server gets it.
     fn passing(self, user: User) -> Passing {
         let target = if self.query.is_empty() { self.path } else { format!("{}?{}", self.path, self.query) };
@@ -104,7 +107,7 @@ where
         return serve(engine, request, query, info, body).await;
     }
     match deadline::of(&query) {
-        Err(status) => respond::error(&status, Accepted::JSON),
+        Err(status) => respond::error(&status, request.form_of_errors(&query)),
         Ok(limit) if deadline::is_over(limit) => deadline::passed(),
         Ok(limit) => {
             let clock = engine.clock;
@@ -125,9 +128,10 @@ where
     B: Stream<Item = Result<D, warp::Error>> + Send + Unpin + 'static,
     D: Buf,
 {
+    let form = request.form_of_errors(&query);
     let user = match identify(&engine, &request, &info) {
         Ok(user) => user,
-        Err(status) => return respond::error(&status, Accepted::JSON),
+        Err(status) => return respond::error(&status, form),
     };
     let _seat = match is_long(&info) {
         true => None,
@@ -137,7 +141,7 @@ where
         },
     };
     if let Err(status) = authorize(&engine, &user, &info) {
-        return respond::error(&status, Accepted::JSON);
+        return respond::error(&status, form);
     }
     if let Some(remote) = engine.catalog.now().remote(&info.group, &info.version) {
         return aggregation::proxy::pass(&engine, &remote, request.passing(user), body).await;
@@ -145,18 +149,16 @@ where
     if info.path.starts_with("/openid/")
         && let Err(status) = engine.signing_key().await
     {
-        return respond::error(&status, Accepted::JSON);
+        return respond::error(&status, form);
     }
     if !info.is_resource {
         if info.verb == "get" && info.path == "/tutor/etcd" {
             return etcd_view::answer(&engine, &query).await;
         }
-        return paths::answer(&engine, &info, &query, &request.headers);
+        return paths::answer(&engine, &info, &query, &request.headers, form);
     }
-    match resource(engine, request, query, info, user, body).await {
-        Ok(response) => response,
-        Err((status, accepted)) => respond::error(&status, accepted),
-    }
+    let answered = resource(engine, request, query, info, user, body, form).await;
+    answered.unwrap_or_else(|status| respond::error(&status, form))
 }
 
 /// Whether a request may last as long as it likes, and takes no seat.
@@ -187,32 +189,32 @@ async fn resource<B, D>(
     info: RequestInfo,
     user: User,
     body: B,
-) -> Result<Response, (Status, Accepted)>
+    form: Accepted,
+) -> Result<Response, Status>
 where
     B: Stream<Item = Result<D, warp::Error>> + Send + Unpin,
     D: Buf,
 {
-    let plain = |status: Status| (status, Accepted::JSON);
     let served = engine.catalog.now();
     let Some(resource) = served.find(&info.group, &info.version, &info.resource) else {
-        if served.serves(&info.group, &info.version) {
-            return Err(plain(not_served()));
+        if served.serves(&info.group, &info.version) || routes::is_own_group(&served, &info.group) {
+            return Err(not_served());
         }
         return Ok(respond::text(404, "404 page not found\n"));
     };
-    check_route(&resource, &info, &request.method).map_err(plain)?;
+    routes::check(&resource, &info, &request.method)?;
     let header = |name: header::HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
     let pretty = wants_pretty(&query, header(header::USER_AGENT));
     let route = match info.verb {
         _ if resource.custom => Route::Custom,
-        _ if engine.cache(&resource).is_none() || ANSWERS.contains(&info.subresource.as_str()) => Route::Answer,
+        _ if engine.cache(&resource).is_none() || routes::has_no_table(&info) => Route::Answer,
         "list" | "watch" => Route::List,
         _ => Route::Object,
     };
-    let accepted = negotiate::negotiate(header(header::ACCEPT), route, pretty).map_err(plain)?;
+    let accepted = negotiate::negotiate(header(header::ACCEPT), route, pretty)?;
     let proxied = info.subresource == "proxy";
     let limit = if proxied { MAX_PROXIED_BYTES } else { MAX_BODY_BYTES };
-    let body = read_body(body, limit).await.map_err(|status| (status, accepted))?;
+    let body = read_body(body, limit).await?;
     let raw = proxy::Raw {
         method: request.method,
         path: request.path,
@@ -225,51 +227,9 @@ where
     let call = Call { engine, info, query, headers, user, resource, accepted, body, upgrade, now, warnings };
     call.warn(deprecation(&call.resource));
     let answered = if proxied { proxy::proxy(&call, raw).await } else { verb(&call).await };
-    let mut response = answered.unwrap_or_else(|status| respond::error(&status, accepted));
+    let mut response = answered.unwrap_or_else(|status| respond::error(&status, form));
     add_warnings(&mut response, &call.warnings.lock());
     Ok(response)
-}
-
-/// The path fits the resource's scope, and the resource does what the method asks.
-fn check_route(resource: &crate::api::resource::Resource, info: &RequestInfo, method: &Method) -> Result<(), Status> {
-    let collection = matches!(info.verb, "list" | "watch" | "deletecollection");
-    let namespaced = !info.namespace.is_empty();
-    let across = collection && info.subresource.is_empty();
-    let own_namespace = &*info.resource == "namespaces" && info.namespace == info.name;
-    let misplaced = match resource.namespaced() {
-        true => !namespaced && !across,
-        false => namespaced && !own_namespace,
-    };
-    if misplaced {
-        // The collection across namespaces is there to be read, not to be written to.
-        let across = resource.namespaced() && info.name.is_empty();
-        return Err(if across { not_allowed() } else { not_served() });
-    }
-    let verbs = if info.subresource.is_empty() {
-        &resource.verbs
-    } else {
-        let sub = resource.subresource(&info.subresource).ok_or_else(|| match resource.custom {
-            true => Status::not_found(&resource.group, &resource.plural, &info.name),
-            false => not_served(),
-        })?;
-        if !info.rest.is_empty() && &*sub.name != "proxy" {
-            return Err(not_served());
-        }
-        &sub.verbs
-    };
-    let misnamed = match info.verb {
-        "create" => info.subresource.is_empty() && !info.name.is_empty(),
-        "update" | "patch" => info.name.is_empty(),
-        _ => false,
-    };
-    let usual = matches!(*method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
-    if info.subresource == "proxy" && (usual || matches!(*method, Method::HEAD | Method::OPTIONS)) {
-        return Ok(());
-    }
-    if !usual || misnamed || !verbs.iter().any(|verb| &**verb == info.verb) {
-        return Err(not_allowed());
-    }
-    Ok(())
 }
 
 /// Which file answers.
@@ -339,8 +299,8 @@ fn deprecation(resource: &crate::api::resource::Resource) -> Option<String> {
 /// Indented answers: when asked for, and for people at a terminal.
 fn wants_pretty(query: &[(String, String)], agent: Option<&str>) -> bool {
     match query.iter().find(|(key, _)| key == "pretty") {
-        Some((_, value)) => request::is_true(value) || value.is_empty(),
-        None => agent.is_some_and(|agent| ["curl", "Wget", "Mozilla/5.0"].iter().any(|name| agent.starts_with(name))),
+        Some((_, value)) if !value.is_empty() => matches!(value.as_str(), "1" | "t" | "T" | "TRUE" | "true" | "True"),
+        _ => agent.is_some_and(|agent| ["curl", "Wget", "Mozilla/5.0"].iter().any(|name| agent.starts_with(name))),
     }
 }
 

@@ -32,6 +32,7 @@ pub mod pki;
 mod priority;
 mod request;
 mod respond;
+mod routes;
 mod selection;
 mod server;
 mod storage;

@@ -75,6 +75,24 @@ struct Clause<'a> {
     params: Vec<(&'a str, &'a str)>,
 }
 
+impl Clause<'_> {
+    /// Whether another object than the native one is wanted.
+    fn is_of_another_kind(&self) -> bool {
+        self.params.iter().any(|(key, _)| matches!(*key, "as" | "g" | "v"))
+    }
+}
+
+/// The form of an error: as the client likes it, and never refused.
+pub fn for_errors(header: Option<&str>, pretty: bool) -> Accepted {
+    let header = header.unwrap_or("").trim();
+    if header.is_empty() {
+        return Accepted { pretty, ..Accepted::JSON };
+    }
+    let plain = clauses(header).into_iter().filter(|clause| !clause.is_of_another_kind());
+    let chosen = plain.filter_map(|clause| choose(&clause, Route::Object, pretty)).next();
+    chosen.unwrap_or(Accepted { pretty: true, ..Accepted::JSON })
+}
+
 /// Chooses the form of an answer.
 ///
 /// # Errors
@@ -123,7 +141,11 @@ fn choose(clause: &Clause, route: Route, pretty: bool) -> Option<Accepted> {
         Some(value) => value == "1",
         None => pretty,
     };
-    let Some(kind) = param("as") else { return Some(Accepted { media, pretty, ..Accepted::JSON }) };
+    let kind = match param("as") {
+        Some(kind) => kind,
+        None if clause.is_of_another_kind() => return None,
+        None => return Some(Accepted { media, pretty, ..Accepted::JSON }),
+    };
     if param("g") != Some("meta.k8s.io") || route == Route::Document {
         return None;
     }
@@ -179,16 +201,25 @@ fn accepted(route: Route) -> &'static str {
 }
 
 fn not_routed(route: Route) -> Status {
-    let streams = match route {
-        Route::List => ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
-        _ => "",
-    };
+    let streams = if route == Route::List { format!(", {STREAMS}") } else { String::new() };
     Status::new(
         Reason::NotAcceptable,
         format!("406: Not Acceptable\n\nAvailable representations: {}{streams}", accepted(route)),
     )
     .details(Details::default())
 }
+
+/// Events have no form that the client takes.
+pub fn no_stream(custom: bool) -> Status {
+    let streams = match custom {
+        true => "application/json;stream=watch",
+        false => STREAMS,
+    };
+    Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {streams}"))
+}
+
+/// The forms of a stream.
+const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// The media type of a request's body; none given means JSON.
 ///

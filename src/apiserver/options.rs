@@ -2,9 +2,13 @@
 //!
 //! In: decoded query pairs. Out: `ListOptions`, `WriteOptions`, or the 400 or 422 that refuses them.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use super::kinds::FieldError;
 use super::request::is_true;
 use crate::api::decode::FieldValidation;
+use crate::api::field_error::{go_quote, is_print};
+use crate::api::selector::{FieldSelector, LabelSelector};
 use crate::api::status::{Reason, Status};
 
 /// How a list's `resourceVersion` is meant.
@@ -45,23 +49,23 @@ impl ListOptions {
     /// # Errors
     /// 400 for a value that is no number, 422 for options that do not go together.
     pub fn parse(query: &[(String, String)], watch: bool) -> Result<ListOptions, Status> {
-        let mut options = ListOptions::default();
-        let mut version_match = String::new();
-        for (key, value) in query {
-            match key.as_str() {
-                "labelSelector" => options.label_selector.clone_from(value),
-                "fieldSelector" => options.field_selector.clone_from(value),
-                "resourceVersion" => options.resource_version.clone_from(value),
-                "resourceVersionMatch" => version_match.clone_from(value),
-                "continue" => options.continue_token.clone_from(value),
-                "limit" => options.limit = usize::try_from(integer(value)?).unwrap_or(0),
-                "timeoutSeconds" => options.timeout_seconds = Some(u64::try_from(integer(value)?).unwrap_or(0)),
-                "allowWatchBookmarks" => options.bookmarks = is_true(value),
-                "sendInitialEvents" => options.send_initial_events = Some(is_true(value)),
-                _ => {}
-            }
-        }
-        options.check(&version_match, watch)?;
+        let text = |name: &str| first(query, name).unwrap_or_default().to_string();
+        let seconds = number(query, "timeoutSeconds")?;
+        let mut options = ListOptions {
+            label_selector: text("labelSelector"),
+            field_selector: text("fieldSelector"),
+            resource_version: text("resourceVersion"),
+            version_match: None,
+            continue_token: text("continue"),
+            timeout_seconds: seconds.map(|n| u64::try_from(n).unwrap_or(0)),
+            limit: number(query, "limit")?.map_or(0, |n| usize::try_from(n).unwrap_or(0)),
+            bookmarks: first(query, "allowWatchBookmarks").is_some_and(is_true),
+            send_initial_events: first(query, "sendInitialEvents").map(is_true),
+        };
+        let bad = |why: String| Status::new(Reason::BadRequest, why);
+        LabelSelector::parse(&options.label_selector).map_err(|error| bad(error.to_string()))?;
+        FieldSelector::parse(&options.field_selector).map_err(|error| bad(error.to_string()))?;
+        options.check(&text("resourceVersionMatch"), watch)?;
         Ok(options)
     }
 
@@ -69,22 +73,25 @@ impl ListOptions {
         const FIELD: &str = "resourceVersionMatch";
         let mut errors = Vec::new();
         if watch {
-            match (self.send_initial_events, version_match) {
-                (None, "") => {}
-                (None, _) => errors.push(FieldError::forbidden(
-                    FIELD,
-                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                )),
-                (Some(_), "NotOlderThan") => {}
-                (Some(_), _) => errors.push(FieldError::forbidden(
-                    FIELD,
-                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                )),
+            let newer = version_match == "NotOlderThan";
+            if self.send_initial_events.is_some() && !newer {
+                let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                errors.push(FieldError::forbidden(FIELD, why));
+            }
+            if !version_match.is_empty() {
+                if self.send_initial_events.is_none() {
+                    let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+                    errors.push(FieldError::forbidden(FIELD, why));
+                }
+                if !newer {
+                    errors.push(FieldError::not_supported(FIELD, version_match, &["NotOlderThan"]));
+                }
+                if !self.continue_token.is_empty() {
+                    let why = "resourceVersionMatch is forbidden when continue is provided";
+                    errors.push(FieldError::forbidden(FIELD, why));
+                }
             }
         } else {
-            if self.send_initial_events.is_some() {
-                errors.push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
-            }
             if !version_match.is_empty() {
                 if self.resource_version.is_empty() {
                     errors.push(FieldError::forbidden(
@@ -108,6 +115,9 @@ impl ListOptions {
                     ));
                 }
             }
+            if self.send_initial_events.is_some() {
+                errors.push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+            }
         }
         if !errors.is_empty() {
             return Err(FieldError::status("meta.k8s.io", "ListOptions", "", &errors));
@@ -121,11 +131,34 @@ impl ListOptions {
     }
 }
 
-fn integer(value: &str) -> Result<i64, Status> {
-    value
-        .parse()
-        .map_err(|_| Status::new(Reason::BadRequest, format!("strconv.ParseInt: parsing {value:?}: invalid syntax")))
+/// The first value of a parameter, which is the one that counts.
+pub fn first<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
+
+/// A parameter that is a number.
+///
+/// # Errors
+/// 400 in the words of Go's `strconv`.
+pub fn number(query: &[(String, String)], name: &str) -> Result<Option<i64>, Status> {
+    let Some(text) = first(query, name) else { return Ok(None) };
+    let parsed = text.parse().map(Some);
+    parsed.map_err(|error| Status::new(Reason::BadRequest, not_a_number("ParseInt", text, &error)))
+}
+
+/// Go's words for a text that is no number.
+pub fn not_a_number(function: &str, text: &str, error: &ParseIntError) -> String {
+    let why = match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    format!("strconv.{function}: parsing {}: {why}", go_quote(text))
+}
+
+/// The options of a patch.
+pub const PATCH: &str = "PatchOptions";
+/// Those of an apply, which wants a field manager.
+pub const APPLY: &str = "apply";
 
 /// `CreateOptions`, `UpdateOptions`, `PatchOptions`.
 #[derive(Clone, Debug)]
@@ -141,43 +174,42 @@ pub struct WriteOptions {
 }
 
 impl WriteOptions {
-    /// Reads and checks the query of a write; `kind` is `CreateOptions`, … for its errors.
+    /// Reads and checks the query of a write; `kind` is `CreateOptions`, … for its errors, or [`APPLY`].
     ///
     /// # Errors
     /// 422 for a value that is not supported.
     pub fn parse(query: &[(String, String)], kind: &str) -> Result<WriteOptions, Status> {
-        let mut options = WriteOptions {
-            dry_run: false,
-            validation: FieldValidation::Warn,
-            field_manager: String::new(),
-            force: None,
+        let options = WriteOptions {
+            dry_run: first(query, "dryRun").is_some(),
+            validation: match first(query, "fieldValidation") {
+                Some("Ignore") => FieldValidation::Ignore,
+                Some("Strict") => FieldValidation::Strict,
+                _ => FieldValidation::Warn,
+            },
+            field_manager: first(query, "fieldManager").unwrap_or_default().to_string(),
+            force: first(query, "force").map(is_true),
         };
         let mut errors = Vec::new();
-        let dry_run: Vec<&str> =
-            query.iter().filter(|(key, value)| key == "dryRun" && !value.is_empty()).map(|(_, v)| v.as_str()).collect();
-        if let Some(error) = dry_run_error(&dry_run) {
-            errors.push(error);
-        }
-        options.dry_run = !dry_run.is_empty();
-        for (key, value) in query {
-            match key.as_str() {
-                "fieldManager" => options.field_manager.clone_from(value),
-                "force" => options.force = Some(is_true(value)),
-                "fieldValidation" => match value.as_str() {
-                    "" | "Warn" => {}
-                    "Ignore" => options.validation = FieldValidation::Ignore,
-                    "Strict" => options.validation = FieldValidation::Strict,
-                    other => errors.push(FieldError::not_supported(
-                        "fieldValidation",
-                        other,
-                        &["", "Ignore", "Strict", "Warn"],
-                    )),
-                },
-                _ => {}
+        match kind {
+            APPLY if options.field_manager.is_empty() => {
+                errors.push(FieldError::required("fieldManager", "is required for apply patch"));
             }
+            PATCH if options.force.is_some() => {
+                errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
+            }
+            _ => {}
         }
         errors.extend(field_manager_errors(&options.field_manager));
+        let dry_run: Vec<&str> = query.iter().filter(|(key, _)| key == "dryRun").map(|(_, v)| v.as_str()).collect();
+        errors.extend(dry_run_error(&dry_run));
+        if let Some(value) = first(query, "fieldValidation")
+            && !matches!(value, "" | "Ignore" | "Strict" | "Warn")
+        {
+            let known = ["", "Ignore", "Strict", "Warn"];
+            errors.push(FieldError::not_supported("fieldValidation", value, &known));
+        }
         if !errors.is_empty() {
+            let kind = if kind == APPLY { PATCH } else { kind };
             return Err(FieldError::status("meta.k8s.io", kind, "", &errors));
         }
         Ok(options)
@@ -192,12 +224,14 @@ pub fn dry_run_error(values: &[&str]) -> Option<FieldError> {
         .then(|| FieldError::not_supported("dryRun", serde_json::json!(values), &["All"]))
 }
 
-fn field_manager_errors(manager: &str) -> Option<FieldError> {
+fn field_manager_errors(manager: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
     if manager.len() > 128 {
-        return Some(FieldError::too_long("fieldManager", 128));
+        errors.push(FieldError::too_long("fieldManager", 128));
     }
-    manager
-        .chars()
-        .any(|c| c.is_control())
-        .then(|| FieldError::invalid("fieldManager", manager, "should only contain printable characters"))
+    for (at, letter) in manager.char_indices().filter(|(_, letter)| !is_print(*letter)) {
+        let why = format!("invalid character U+{:04X} (at position {at})", u32::from(letter));
+        errors.push(FieldError::invalid("fieldManager", manager, why));
+    }
+    errors
 }

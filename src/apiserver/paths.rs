@@ -14,6 +14,7 @@ use super::engine::{Engine, not_allowed, not_served};
 use super::negotiate::{Accepted, Route, negotiate, routed};
 use super::request::RequestInfo;
 use super::respond;
+use super::routes::is_own_group;
 use crate::api::status::Status;
 use crate::api::{discovery, openapi};
 
@@ -38,23 +39,33 @@ const PATHS: &[&str] = &[
 const FORMS: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// Answers a path. Those that Kubernetes routes by method know only GET; the others do not look at it.
-pub fn answer(engine: &Arc<Engine>, info: &RequestInfo, query: &[(String, String)], headers: &HeaderMap) -> Response {
+pub fn answer(
+    engine: &Arc<Engine>,
+    info: &RequestInfo,
+    query: &[(String, String)],
+    headers: &HeaderMap,
+    form: Accepted,
+) -> Response {
     let list = engine.catalog.now();
     let path = info.path.trim_end_matches('/');
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let produced: &[&str] = match parts.as_slice() {
         ["version"] | [".well-known", "openid-configuration"] => &["application/json"],
         ["openid", "v1", "jwks"] => &["application/jwk-set+json"],
-        ["api"] | ["api", _] => FORMS,
-        ["apis", group, _] if list.all().iter().any(|resource| *resource.group == **group) => FORMS,
+        ["api"] => FORMS,
+        ["api", version] if list.serves("", version) => FORMS,
+        ["apis", group, version] if list.serves(group, version) => FORMS,
+        ["api", ..] => return respond::error(&not_served(), form),
+        ["apis", group, _, ..] if is_own_group(&list, group) => return respond::error(&not_served(), form),
+        ["version", ..] => return respond::error(&not_served(), form),
         _ => return unrouted(engine, &list, &parts, query, headers),
     };
     if info.verb != "get" {
-        return respond::error(&not_allowed(), Accepted::JSON);
+        return respond::error(&not_allowed(), form);
     }
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if let Err(status) = routed(accept, produced) {
-        return respond::error(&status, Accepted::JSON);
+        return respond::error(&status, form);
     }
     match parts.as_slice() {
         ["version"] => document(&version()),

@@ -25,10 +25,14 @@ pub struct RequestInfo {
     pub subresource: String,
     /// What comes after the subresource (`/proxy/<rest>`), with its leading slash.
     pub rest: String,
+    /// Whether the path says `watch`, as in old days.
+    pub watch_path: bool,
     /// Namespace, or empty.
     pub namespace: String,
     /// Object name, or empty.
     pub name: String,
+    /// Whether the path has the name, and not a selector.
+    pub named: bool,
     /// The whole path.
     pub path: String,
 }
@@ -36,9 +40,9 @@ pub struct RequestInfo {
 impl RequestInfo {
     /// Reads method, path and query.
     pub fn parse(method: &Method, path: &str, query: &[(String, String)]) -> RequestInfo {
-        let mut info = RequestInfo { path: path.to_string(), verb: plain_verb(method), ..RequestInfo::default() };
-        let decoded: Vec<String> = path.trim_matches('/').split('/').map(decode).collect();
-        let mut parts = decoded.iter().map(String::as_str).filter(|part| !part.is_empty());
+        let decoded = decode(path);
+        let mut info = RequestInfo { path: decoded.clone(), verb: plain_verb(method), ..RequestInfo::default() };
+        let mut parts = decoded.trim_matches('/').split('/');
         match parts.next() {
             Some("api") => {}
             Some("apis") => match parts.next() {
@@ -57,6 +61,7 @@ impl RequestInfo {
         info.verb = resource_verb(method);
         if rest[0] == "watch" && rest.len() > 1 {
             info.verb = "watch";
+            info.watch_path = true;
             rest.remove(0);
         }
         info.place(&rest, path);
@@ -76,6 +81,7 @@ impl RequestInfo {
         }
         self.resource = rest[0].to_string();
         self.name = rest.get(1).copied().unwrap_or_default().to_string();
+        self.named = !self.name.is_empty();
         self.subresource = rest.get(2).copied().unwrap_or_default().to_string();
         if !self.subresource.is_empty() {
             let marker = format!("/{}/{}", self.name, self.subresource);
@@ -122,7 +128,7 @@ impl RequestInfo {
 
 /// Go's idea of a true query value: everything but the known words for false.
 pub fn is_true(value: &str) -> bool {
-    !matches!(value, "" | "0" | "f" | "F" | "false" | "FALSE" | "False")
+    value != "0" && !value.eq_ignore_ascii_case("false")
 }
 
 fn plain_verb(method: &Method) -> &'static str {

@@ -13,6 +13,7 @@ use warp::reply::Response;
 use super::engine::Call;
 use super::negotiate::{Accepted, Shape};
 use crate::api::decode::MediaType;
+use crate::api::field_error::FieldError;
 use crate::api::resource::Resource;
 use crate::api::status::{Reason, Status};
 use crate::api::table::{IncludeObject, Options, Printer};
@@ -75,8 +76,11 @@ pub fn object(code: u16, object: &Value, call: &Call) -> Result<Response, Status
     let body = match accepted.shape {
         Shape::Native => encode(object, accepted)?,
         Shape::Table => {
-            let revision = meta::resource_version(object).to_string();
-            encode(&table(&[object], json!({"resourceVersion": revision}), call, Rows::Object)?, accepted)?
+            let metadata = match meta::resource_version(object) {
+                "" => json!({}),
+                revision => json!({"resourceVersion": revision}),
+            };
+            encode(&table(&[object], metadata, call, Rows::Object)?, accepted)?
         }
         Shape::Metadata => encode(&meta::partial_object(object, accepted.meta_version), accepted)?,
         Shape::MetadataList => {
@@ -195,10 +199,21 @@ pub fn table_of_list(
     Ok(bytes.into())
 }
 
-fn table_options(call: &Call, rows: Rows) -> Result<Options<'_>, Status> {
+/// What a Table's rows carry.
+///
+/// # Errors
+/// 400 for what is not known.
+pub fn include_object(call: &Call) -> Result<IncludeObject, Status> {
     let text = call.param("includeObject").unwrap_or("");
-    let include = IncludeObject::parse(text)
-        .ok_or_else(|| Status::new(Reason::BadRequest, format!("unrecognized includeObject value: {text:?}")))?;
+    IncludeObject::parse(text).ok_or_else(|| {
+        let why = "must be 'Metadata', 'Object', 'None', or empty";
+        let error = FieldError::invalid("includeObject", text, why);
+        Status::new(Reason::BadRequest, format!("Unable to convert to Table as requested: {error}"))
+    })
+}
+
+fn table_options(call: &Call, rows: Rows) -> Result<Options<'_>, Status> {
+    let include = include_object(call)?;
     let version = call.accepted.meta_version;
     Ok(Options { now: call.now, include, version, list: rows == Rows::List, headers: true })
 }

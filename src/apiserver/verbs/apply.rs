@@ -15,8 +15,7 @@ use crate::api::resource::Subresource;
 use crate::api::status::Status;
 use crate::api::yaml;
 use crate::apiserver::engine::{Call, bad_request};
-use crate::apiserver::kinds::FieldError;
-use crate::apiserver::options::WriteOptions;
+use crate::apiserver::options::{APPLY, WriteOptions};
 use crate::apiserver::respond;
 
 /// The media type of an apply patch.
@@ -30,11 +29,7 @@ const CONVERTING: &str = "error converting YAML to JSON";
 /// # Errors
 /// 409 for conflicts with other owners, 422 without a field manager, and those of an update.
 pub async fn apply(call: &Call) -> Result<Response, Status> {
-    let options = WriteOptions::parse(&call.query, "PatchOptions")?;
-    if options.field_manager.is_empty() {
-        let error = FieldError::required("fieldManager", "is required for apply patch");
-        return Err(FieldError::status("meta.k8s.io", "PatchOptions", "", &[error]));
-    }
+    let options = WriteOptions::parse(&call.query, APPLY)?;
     let force = if options.force == Some(true) { Force::Yes } else { Force::No };
     let (applied, duplicates) = body(call, &options)?;
     let (object, made) = update::write(call, &options, "apply", |old| {
@@ -91,10 +86,6 @@ fn check_duplicates(duplicates: &[String], options: &WriteOptions) -> Result<(),
 /// # Errors
 /// As [`apply`].
 pub fn merged(call: &Call, current: &Value, sub: &Subresource, options: &WriteOptions) -> Result<Value, Status> {
-    if options.field_manager.is_empty() {
-        let error = FieldError::required("fieldManager", "is required for apply patch");
-        return Err(FieldError::status("meta.k8s.io", "PatchOptions", "", &[error]));
-    }
     let force = if options.force == Some(true) { Force::Yes } else { Force::No };
     let (applied, duplicates) = body(call, options)?;
     check_duplicates(&duplicates, options)?;

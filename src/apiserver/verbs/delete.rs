@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::create::second;
+use super::delete_options::DeleteOptions;
 use crate::api::meta;
 use crate::api::resource::Resource;
-use crate::api::status::Status;
+use crate::api::status::{Reason, Status};
 use crate::apiserver::admission::Operation;
 use crate::apiserver::convert;
-use crate::apiserver::engine::{Call, bad_request, conflict};
-use crate::apiserver::kinds::FieldError;
-use crate::apiserver::options::dry_run_error;
+use crate::apiserver::engine::{Call, conflict, conflict_because};
 use crate::apiserver::respond;
 use crate::apiserver::storage::{self, Stored, Written};
 
@@ -41,181 +40,12 @@ const ANSWER_WITH_OBJECT: &[(&str, &str)] = &[
     ("resource.k8s.io", "resourceslices"),
 ];
 
-/// Kinds whose dependents stay unless the client says otherwise, since before there was a choice.
-const ORPHAN_BY_DEFAULT: &[(&str, &str)] = &[("", "replicationcontrollers"), ("batch", "jobs")];
-
 /// Told to whoever deletes a Job and does not say what becomes of its Pods.
 const JOB_WARNING: &str = "child pods are preserved by default when jobs are deleted; set \
      propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 
-/// What the client said about the delete.
-#[derive(Clone, Debug, Default)]
-pub struct DeleteOptions {
-    /// Nothing is stored.
-    pub dry_run: bool,
-    grace_seconds: Option<i64>,
-    propagation: Option<String>,
-    orphan: Option<bool>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-}
-
-impl DeleteOptions {
-    /// Reads them from the body, or from the query when there is no body.
-    ///
-    /// # Errors
-    /// 400 for a body that is none, 422 for options that do not go together.
-    pub fn parse(call: &Call) -> Result<DeleteOptions, Status> {
-        let body = if call.body.is_empty() { from_query(call) } else { from_body(call)? };
-        DeleteOptions::from_value(&body)
-    }
-
-    /// From their JSON form (`null`: none given).
-    ///
-    /// # Errors
-    /// 422 for options that do not go together.
-    pub fn from_value(body: &Value) -> Result<DeleteOptions, Status> {
-        let mut errors = Vec::new();
-        let dry_run: Vec<&str> = meta::list(body, &["dryRun"]).iter().filter_map(Value::as_str).collect();
-        errors.extend(dry_run_error(&dry_run));
-        let text = |path: &[&str]| meta::get(body, path).and_then(Value::as_str).map(str::to_string);
-        let options = DeleteOptions {
-            dry_run: !dry_run.is_empty(),
-            grace_seconds: meta::integer(body, &["gracePeriodSeconds"]),
-            propagation: text(&["propagationPolicy"]),
-            orphan: body["orphanDependents"].as_bool(),
-            uid: text(&["preconditions", "uid"]),
-            resource_version: text(&["preconditions", "resourceVersion"]),
-        };
-        if let Some(policy) = &options.propagation {
-            const KNOWN: [&str; 3] = ["Foreground", "Background", "Orphan"];
-            if options.orphan.is_some() {
-                let detail = "orphanDependents and deletionPropagation cannot be both set";
-                errors.push(FieldError::invalid("propagationPolicy", policy.as_str(), detail));
-            } else if !KNOWN.contains(&policy.as_str()) {
-                let mut known = KNOWN.to_vec();
-                known.push("nil");
-                errors.push(FieldError::not_supported("propagationPolicy", policy.as_str(), &known));
-            }
-        }
-        if errors.is_empty() {
-            Ok(options)
-        } else {
-            Err(FieldError::status("meta.k8s.io", "DeleteOptions", "", &errors))
-        }
-    }
-
-    /// The object was written in between, by whoever deletes it: its new revision is the one meant.
-    pub fn expect(&mut self, object: &Value) {
-        if self.resource_version.is_some() {
-            self.resource_version = Some(meta::resource_version(object).to_string());
-        }
-    }
-
-    fn says_nothing_of_dependents(&self) -> bool {
-        self.propagation.is_none() && self.orphan.is_none()
-    }
-
-    /// Whether the object is the one that is meant.
-    ///
-    /// # Errors
-    /// `Conflict` when a precondition does not hold.
-    pub fn check(&self, resource: &Resource, object: &Value) -> Result<(), Status> {
-        let refuse = |why: String| {
-            let name = meta::name(object);
-            let mut status = conflict(resource, name);
-            status.message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource.kind);
-            if let Some(details) = &mut status.details {
-                details.kind = resource.kind.to_string();
-                details.group = String::new();
-            }
-            status
-        };
-        if let Some(uid) = &self.uid
-            && uid != meta::uid(object)
-        {
-            return Err(refuse(format!(
-                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have \
-                 been deleted and then recreated",
-                meta::uid(object)
-            )));
-        }
-        if let Some(revision) = &self.resource_version
-            && revision != meta::resource_version(object)
-        {
-            return Err(refuse(format!(
-                "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record \
-                 ({}). The object might have been modified",
-                meta::resource_version(object)
-            )));
-        }
-        Ok(())
-    }
-
-    /// The finalizers that carry out what the client said about dependents.
-    fn finalizers(&self, resource: &Resource, object: &Value) -> Vec<String> {
-        let own: Vec<String> = meta::finalizers(object).map(str::to_string).collect();
-        let by_default = || {
-            let orphan = ORPHAN_BY_DEFAULT.iter().any(|kind| is(resource, *kind));
-            own.iter().find(|f| matches!(f.as_str(), "orphan" | "foregroundDeletion")).cloned().unwrap_or(if orphan {
-                "orphan".to_string()
-            } else {
-                String::new()
-            })
-        };
-        let wanted = match (self.propagation.as_deref(), self.orphan) {
-            (Some("Foreground"), _) => "foregroundDeletion".to_string(),
-            (Some("Orphan"), _) | (None, Some(true)) => "orphan".to_string(),
-            (Some(_), _) | (None, Some(false)) => String::new(),
-            (None, None) => by_default(),
-        };
-        let mut kept: Vec<String> = own
-            .into_iter()
-            .filter(|f| *f == wanted || !matches!(f.as_str(), "orphan" | "foregroundDeletion"))
-            .collect();
-        if !wanted.is_empty() && !kept.contains(&wanted) {
-            kept.push(wanted);
-        }
-        kept
-    }
-}
-
-fn is(resource: &Resource, (group, plural): (&str, &str)) -> bool {
+pub(super) fn is(resource: &Resource, (group, plural): (&str, &str)) -> bool {
     &*resource.group == group && &*resource.plural == plural
-}
-
-fn from_body(call: &Call) -> Result<Value, Status> {
-    use crate::api::decode::{self, FieldValidation, MediaType, Target};
-    let media = crate::apiserver::negotiate::body_media(call.header("content-type"), false)?;
-    let Some(schema) = crate::api::schema::Schema::builtin("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions") else {
-        return serde_json::from_slice(&call.body).map_err(|error| bad_request(error.to_string()));
-    };
-    let mut bytes = call.body.clone();
-    if media == MediaType::Json
-        && let Ok(mut value) = serde_json::from_slice::<Value>(&bytes)
-        && let Some(fields) = value.as_object_mut()
-    {
-        // Every group has DeleteOptions of its own version; all are the same.
-        fields.insert("apiVersion".into(), json!("v1"));
-        fields.insert("kind".into(), json!("DeleteOptions"));
-        bytes = value.to_string().into();
-    }
-    let target = Target { group: "", version: "v1", kind: "DeleteOptions", schema: &schema, custom: false };
-    Ok(decode::decode(&bytes, media, &target, FieldValidation::Ignore)?.value)
-}
-
-fn from_query(call: &Call) -> Value {
-    let mut options = json!({});
-    for (key, value) in &call.query {
-        match key.as_str() {
-            "gracePeriodSeconds" => options[key] = json!(value.parse::<i64>().ok()),
-            "propagationPolicy" if !value.is_empty() => options[key] = json!(value),
-            "orphanDependents" => options[key] = json!(crate::apiserver::request::is_true(value)),
-            "dryRun" if !value.is_empty() => options[key] = json!([value]),
-            _ => {}
-        }
-    }
-    options
 }
 
 /// Deletes the object.
@@ -228,7 +58,11 @@ pub async fn delete(call: &Call) -> Result<Response, Status> {
         call.warn([JOB_WARNING.to_string()]);
     }
     let name = call.info.name.clone();
+    if options.ignores_read_errors() {
+        return Err(readable(call, &name).await?);
+    }
     match remove(call, &name, &options).await? {
+        Removed::Stays(object) if options.keeps_no_dependents() => respond::object(202, &object, call),
         Removed::Stays(object) => respond::object(200, &object, call),
         Removed::Gone(object) if ANSWER_WITH_OBJECT.iter().any(|kind| is(&call.resource, *kind)) => {
             respond::object(200, &object, call)
@@ -249,6 +83,16 @@ pub async fn delete(call: &Call) -> Result<Response, Status> {
     }
 }
 
+/// Only an object that cannot be read may be deleted without reading it, and here all can be read.
+async fn readable(call: &Call, name: &str) -> Result<Status, Status> {
+    call.read(name).await?;
+    let key = call.store_key(name);
+    let why = "unsafe deletion is not allowed because the object is decodable from storage";
+    let why =
+        format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
+    Ok(conflict_because(&call.resource, name, &why))
+}
+
 /// What a delete came to.
 pub enum Removed {
     /// It is gone; this is its last state.
@@ -265,6 +109,7 @@ pub async fn remove(call: &Call, name: &str, options: &DeleteOptions) -> Result<
     let key = call.store_key(name);
     let mut current = match call.read(name).await {
         Ok(object) => Some(Stored { object: object.value(), revision: object.revision }),
+        Err(status) if status.reason == Some(Reason::BadRequest) => return Err(status),
         Err(_) => call.engine.storage.get(key.clone()).await?,
     };
     for _ in 0..ATTEMPTS {

@@ -2,7 +2,8 @@
 
 use warp::reply::Response;
 
-use super::delete::{self, DeleteOptions, Removed};
+use super::delete::{self, Removed};
+use super::delete_options::DeleteOptions;
 use super::list;
 use crate::api::status::{Reason, Status};
 use crate::apiserver::convert;
@@ -15,10 +16,11 @@ use crate::apiserver::respond;
 /// # Errors
 /// Those of a list and of a delete; an object that is gone already is none.
 pub async fn delete_collection(call: &Call) -> Result<Response, Status> {
-    let options = DeleteOptions::parse(call)?;
     let selectors = ListOptions::parse(&call.query, false)?;
     let cache = call.engine.cache(&call.resource).ok_or_else(not_allowed)?;
     let selection = list::select(call, &cache, &selectors)?;
+    let options = DeleteOptions::parse(call)?;
+    options.check_collection()?;
     let page = list::page(call, &cache, &selection, &selectors).await?;
     for object in &page.objects {
         let removed = match object.namespace() {

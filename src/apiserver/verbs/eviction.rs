@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::delete::{self, DeleteOptions};
+use super::delete;
+use super::delete_options::DeleteOptions;
 use crate::api::decode::{self, Target};
 use crate::api::meta;
 use crate::api::selector::LabelSelector;

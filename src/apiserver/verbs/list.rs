@@ -19,7 +19,7 @@ use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request, not_allowed};
 use crate::apiserver::kinds::FieldError;
 use crate::apiserver::negotiate::Shape;
-use crate::apiserver::options::{ListOptions, Match};
+use crate::apiserver::options::{ListOptions, Match, not_a_number};
 use crate::apiserver::respond;
 use crate::apiserver::selection::Selection;
 use crate::apiserver::storage;
@@ -119,7 +119,9 @@ pub async fn page(
             (snapshot.objects, snapshot.revision.max(progress))
         }
     };
-    Ok(cut(all, revision, selection, options.limit))
+    // Who takes any revision gets all of it.
+    let limit = if options.resource_version == "0" { 0 } else { options.limit };
+    Ok(cut(all, revision, selection, limit))
 }
 
 /// Keeps what is selected, at most `limit`.
@@ -130,20 +132,20 @@ fn cut(all: Vec<Arc<Object>>, revision: i64, selection: &Selection, limit: usize
         page.objects = if everything { all } else { all.into_iter().filter(|o| selection.matches(o)).collect() };
         return page;
     }
-    let total = all.len();
-    let mut rest = all.into_iter().filter(|object| everything || selection.matches(object));
-    page.objects = rest.by_ref().take(limit).collect();
-    if rest.next().is_some()
+    let mut rest = all.into_iter();
+    page.objects = rest.by_ref().filter(|object| everything || selection.matches(object)).take(limit).collect();
+    // Whether one of the others is meant is found out by who asks for them.
+    if rest.len() > 0
         && let Some(last) = page.objects.last()
     {
         page.continue_token = Token { revision, start: format!("{}\0", last.key) }.to_text();
-        page.remaining = everything.then(|| total - page.objects.len());
+        page.remaining = everything.then(|| rest.len());
     }
     page
 }
 
 /// Waits for a revision that is about to come.
-async fn reachable(call: &Call, revision: i64) -> Result<(), Status> {
+pub(super) async fn reachable(call: &Call, revision: i64) -> Result<(), Status> {
     let caches = &call.engine.caches;
     if call.engine.clock.timeout(FUTURE_WAIT, caches.reach(revision)).await.is_ok() {
         return Ok(());
@@ -211,9 +213,8 @@ pub fn revision(text: &str) -> Result<i64, FieldError> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse::<u64>().ok().and_then(|n| i64::try_from(n).ok()).ok_or_else(|| {
-        FieldError::invalid("resourceVersion", text, format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
-    })
+    let parsed = text.parse::<u64>().map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+    parsed.map_err(|error| FieldError::invalid("resourceVersion", text, not_a_number("ParseUint", text, &error)))
 }
 
 async fn answer(call: &Call, page: &Page) -> Result<Response, Status> {

@@ -6,6 +6,7 @@ pub mod binding;
 pub mod connect;
 pub mod create;
 pub mod delete;
+pub mod delete_options;
 pub mod deletecollection;
 pub mod eviction;
 pub mod get;

@@ -14,7 +14,7 @@ use crate::api::patch::{json, merge, strategic, unprocessable, unstructured};
 use crate::api::status::{Details, Reason, Status};
 use crate::apiserver::engine::{Call, bad_request};
 use crate::apiserver::kinds::FieldError;
-use crate::apiserver::options::WriteOptions;
+use crate::apiserver::options::{PATCH, WriteOptions};
 use crate::apiserver::respond;
 
 /// The forms of a patch.
@@ -88,11 +88,7 @@ fn sort(value: &mut Value) {
 /// 400, 404, 409, 415, 422 as Kubernetes says them.
 pub async fn patch(call: &Call) -> Result<Response, Status> {
     let kind = kind(call)?;
-    let options = WriteOptions::parse(&call.query, "PatchOptions")?;
-    if options.force.is_some() {
-        let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
-        return Err(FieldError::status("meta.k8s.io", "PatchOptions", "", &[error]));
-    }
+    let options = WriteOptions::parse(&call.query, PATCH)?;
     let patch: Value = serde_json::from_slice(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
     let (object, _) = update::write(call, &options, "patch", |old| {
         let mut new = old.clone();

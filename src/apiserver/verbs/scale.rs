@@ -17,7 +17,7 @@ use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request, not_allowed, not_served};
 use crate::apiserver::kinds::FieldError;
 use crate::apiserver::negotiate;
-use crate::apiserver::options::WriteOptions;
+use crate::apiserver::options::{APPLY, PATCH, WriteOptions};
 use crate::apiserver::respond;
 
 /// Where an object keeps its replicas; custom resources say so in their definition.
@@ -70,7 +70,11 @@ pub async fn scale(call: &Call) -> Result<Response, Status> {
 async fn write(call: &Call, sub: &Subresource, paths: &Paths) -> Result<Response, Status> {
     let media = call.header("content-type").unwrap_or("").split(';').next().unwrap_or("").trim().to_string();
     let applies = call.info.verb == "patch" && media == apply::MEDIA;
-    let kind = if call.info.verb == "update" { "UpdateOptions" } else { "PatchOptions" };
+    let kind = match call.info.verb {
+        "update" => "UpdateOptions",
+        _ if applies => APPLY,
+        _ => PATCH,
+    };
     let options = WriteOptions::parse(&call.query, kind)?;
     let (object, _) = update::write(call, &options, "scale", |old| {
         let current = view(call, sub, paths, old);

@@ -6,6 +6,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+use crate::api::go_json;
 use crate::api::status::Status;
 use crate::apiserver::engine::bad_request;
 
@@ -39,24 +40,33 @@ impl Token {
     /// 400 for what this server never wrote.
     pub fn parse(text: &str) -> Result<Token, Status> {
         let bad = |why: String| bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-        let bytes = LENIENT
-            .decode(text.trim_end_matches('='))
-            .map_err(|_| bad("illegal base64 data at input byte 0".to_string()))?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|_| {
-            let first = bytes.first().copied().map_or('\0', char::from);
-            let shown = if first.is_control() { format!("\\u{:04x}", u32::from(first)) } else { first.to_string() };
-            bad(format!("invalid character '{shown}' looking for beginning of value"))
-        })?;
-        if token["v"] != "meta.k8s.io/v1" {
-            let version = token["v"].as_str().unwrap_or("");
-            return Err(bad(format!("server does not recognize this encoded version {version:?}")));
+        let illegal = |at: usize| bad(format!("illegal base64 data at input byte {at}"));
+        let bytes = LENIENT.decode(text).map_err(|_| illegal(first_wrong(text)))?;
+        let token: Value =
+            serde_json::from_slice(&bytes).map_err(|error| bad(go_json::syntax_error(&bytes, &error)))?;
+        let version = token["v"].as_str().unwrap_or("");
+        if version != "meta.k8s.io/v1" {
+            return Err(bad(format!("server does not recognize this encoded version {version}")));
+        }
+        if token["rv"].as_i64().unwrap_or(0) == 0 {
+            return Err(bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_string()));
         }
         let start = token["start"].as_str().unwrap_or("").to_string();
-        if start.is_empty() || start.contains("..") {
-            return Err(bad(format!("invalid start key: {start:?}")));
+        if start.is_empty() {
+            return Err(bad("encoded start key empty (version meta.k8s.io/v1)".to_string()));
+        }
+        let mut steps = start.strip_prefix('/').unwrap_or(&start).split('/');
+        if steps.any(|step| matches!(step, "" | "." | "..")) {
+            return Err(bad(start));
         }
         Ok(Token { revision: token["rv"].as_i64().unwrap_or(0), start })
     }
+}
+
+/// Where Go stops reading base64: at a letter that is none, or where one is left over.
+fn first_wrong(text: &str) -> usize {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'\r' | b'\n');
+    text.bytes().position(|byte| !is_letter(byte)).unwrap_or_else(|| text.len().saturating_sub(1))
 }
 
 #[cfg(test)]

@@ -100,6 +100,7 @@ pub async fn write(
 async fn current(call: &Call, name: &str, key: &str) -> Result<Option<Stored>, Status> {
     match call.read(name).await {
         Ok(object) => Ok(Some(Stored { object: object.value(), revision: object.revision })),
+        Err(status) if status.reason == Some(Reason::BadRequest) => Err(status),
         Err(_) => call.engine.storage.get(key.to_string()).await,
     }
 }

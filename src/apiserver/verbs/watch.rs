@@ -24,7 +24,7 @@ use crate::api::status::{Reason, Status};
 use crate::apiserver::cache::{Cache, Change, Event, Follower, Object, TooOld};
 use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, Engine, bad_request, not_allowed};
-use crate::apiserver::negotiate::content_type;
+use crate::apiserver::negotiate::{self, Shape, content_type};
 use crate::apiserver::options::ListOptions;
 use crate::apiserver::respond;
 use crate::apiserver::selection::Selection;
@@ -44,6 +44,12 @@ const MIN_TIMEOUT_SECONDS: u64 = 1_800;
 /// 400, 422 for bad options. A revision that is too old is an event of the stream.
 pub async fn watch(call: &Call) -> Result<Response, Status> {
     let options = ListOptions::parse(&call.query, true)?;
+    if call.accepted.media == MediaType::Yaml {
+        return Err(negotiate::no_stream(call.resource.custom));
+    }
+    if call.accepted.shape == Shape::Table {
+        respond::include_object(call)?;
+    }
     let cache = call.engine.cache(&call.resource).ok_or_else(not_allowed)?;
     let selection = select(call, &cache, &options)?;
     let Ok(seat) = call.engine.watches.clone().try_acquire_owned() else { return Ok(respond::busy()) };
