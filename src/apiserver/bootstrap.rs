@@ -32,6 +32,13 @@ static OBJECTS: &str = include_str!("facts/bootstrap.jsonl");
 /// Objects created at once; their writes share one flush.
 const AT_ONCE: usize = 64;
 
+/// The rules of a recorded ClusterRole, as they are whatever became of the object since.
+pub fn rules_of(cluster_role: &str) -> Vec<Value> {
+    let mut objects = OBJECTS.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let role = objects.find(|object| meta::kind(object) == "ClusterRole" && meta::name(object) == cluster_role);
+    role.and_then(|mut role| role["rules"].as_array_mut().map(std::mem::take)).unwrap_or_default()
+}
+
 /// Creates what is missing.
 ///
 /// # Errors

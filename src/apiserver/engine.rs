@@ -107,6 +107,14 @@ impl Objects for Engine {
         self.list_named(what.group, what.plural, namespace)
     }
 
+    fn list_where(&self, what: Collection, namespace: &str, field: &str, value: &str) -> Vec<Arc<Value>> {
+        let Some(cache) = self.cache_of(what) else { return Vec::new() };
+        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+        let all = cache.snapshot(&prefix, "").objects;
+        let wanted = all.iter().filter(|object| object.field(field, &cache.fields_of) == value);
+        wanted.map(|object| Arc::new(object.value())).collect()
+    }
+
     fn list_named(&self, group: &str, plural: &str, namespace: &str) -> Vec<Arc<Value>> {
         let served = self.catalog.now();
         let Some(cache) = served.stored(group, plural).and_then(|resource| self.cache(resource)) else {

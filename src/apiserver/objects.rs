@@ -34,6 +34,9 @@ pub trait Objects: Send + Sync {
     /// Every object of one namespace (empty: of all) from the watch cache, by key order.
     fn list(&self, what: Collection, namespace: &str) -> Vec<Arc<Value>>;
 
+    /// Those of [`Objects::list`] whose selectable field has this value.
+    fn list_where(&self, what: Collection, namespace: &str, field: &str, value: &str) -> Vec<Arc<Value>>;
+
     /// As [`Objects::list`], for a resource whose name is known only at run time.
     fn list_named(&self, group: &str, plural: &str, namespace: &str) -> Vec<Arc<Value>>;
 
@@ -107,6 +110,12 @@ pub mod fake {
                 key.0 == what.group && key.1 == what.plural && (namespace.is_empty() || key.2 == namespace)
             };
             self.objects.iter().filter(|(key, _)| wanted(key)).map(|(_, object)| object.clone()).collect()
+        }
+
+        fn list_where(&self, what: Collection, namespace: &str, field: &str, value: &str) -> Vec<Arc<Value>> {
+            let path = format!("/{}", field.replace('.', "/"));
+            let all = self.list(what, namespace).into_iter();
+            all.filter(|object| object.pointer(&path).and_then(Value::as_str) == Some(value)).collect()
         }
 
         fn list_named(&self, group: &str, plural: &str, namespace: &str) -> Vec<Arc<Value>> {

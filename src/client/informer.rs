@@ -204,6 +204,8 @@ impl<K: Watched + Clone + fmt::Debug> Informer<K> {
 
     fn put(&self, mut object: K) {
         object.meta_mut().managed_fields = None;
+        // A decoded list has room for four items where it holds one; a copy of it has none to spare.
+        let object = object.clone();
         let handlers = self.0.handlers.lock();
         let change = self.0.objects.write().put(object);
         self.tell(change, &handlers);

@@ -62,7 +62,7 @@ fn tell(node: &Node, pod: &PodView, container: &str, type_: Type, reason: &str, 
 }
 
 /// Makes the sandbox.
-pub async fn sandbox(node: Arc<Node>, pod: PodView) -> Outcome {
+pub async fn sandbox(node: Arc<Node>, pod: Arc<PodView>) -> Outcome {
     let host_network = pod.spec.host_network == Some(true);
     let ip = if host_network { Some(node.config.address.clone()) } else { node.allocate_ip() };
     let Some(ip) = ip else {
@@ -82,7 +82,7 @@ pub async fn stop_sandbox(node: Arc<Node>, sandbox: String) -> Outcome {
 }
 
 /// Pulls, creates, starts.
-pub async fn start(node: Arc<Node>, pod: PodView, sandbox: Sandbox, container: String, attempt: u32) -> Outcome {
+pub async fn start(node: Arc<Node>, pod: Arc<PodView>, sandbox: Sandbox, container: String, attempt: u32) -> Outcome {
     let Some((spec, _)) = pod.container(&container) else {
         let failure = fail(&node, "CreateContainerConfigError", "no such container");
         return Outcome::NotStarted { container, failure };
@@ -218,7 +218,7 @@ async fn image(node: &Node, pod: &PodView, sandbox: &Sandbox, spec: &Container) 
 /// Runs the preStop hook, then stops the container, both within `grace`.
 pub async fn stop(
     node: Arc<Node>,
-    pod: PodView,
+    pod: Arc<PodView>,
     sandbox: Option<Sandbox>,
     container: String,
     id: String,
@@ -258,7 +258,7 @@ async fn run_hook(node: &Node, sandbox: Option<&Sandbox>, spec: &Container, id: 
 /// Asks a probe.
 pub async fn probe(
     node: Arc<Node>,
-    pod: PodView,
+    pod: Arc<PodView>,
     sandbox: Sandbox,
     container: String,
     id: String,

@@ -38,7 +38,7 @@ pub async fn run(node: Arc<Node>, mut versions: watch::Receiver<Option<Arc<PodVi
     }
     let mut worker = Worker {
         node,
-        pod: PodView::clone(&pod),
+        pod,
         state,
         sandbox: None,
         reported: None,
@@ -55,7 +55,8 @@ pub async fn run(node: Arc<Node>, mut versions: watch::Receiver<Option<Arc<PodVi
 
 struct Worker {
     node: Arc<Node>,
-    pod: PodView,
+    /// Shared with the informer, until a report is remembered before the watch tells of it.
+    pod: Arc<PodView>,
     state: PodState,
     /// The sandbox's id, kept until its records are removed.
     sandbox: Option<String>,
@@ -103,7 +104,7 @@ impl Worker {
                 changed = versions.changed() => {
                     let newest = versions.borrow_and_update().clone();
                     match newest.filter(|_| changed.is_ok()) {
-                        Some(newest) => self.pod = PodView::clone(&newest),
+                        Some(newest) => self.pod = newest,
                         None => return,
                     }
                 }
@@ -303,10 +304,11 @@ impl Worker {
     /// before the watch has told of the write. Conditions of others stay.
     fn remember(&mut self, mut status: PodStatus) {
         let own = status.conditions.get_or_insert_default();
-        let others = self.pod.status.conditions.take().into_iter().flatten();
+        let pod = Arc::make_mut(&mut self.pod);
+        let others = pod.status.conditions.take().into_iter().flatten();
         let others: Vec<_> = others.filter(|other| own.iter().all(|mine| mine.type_ != other.type_)).collect();
         own.extend(others);
-        self.pod.status = status;
+        pod.status = status;
         if self.pod.is_finished() {
             self.node.give_back(&self.pod);
         }

@@ -75,8 +75,8 @@ impl Plugin for ClusterTrustBundleAttest {
             && request.resource == "clustertrustbundles"
             && matches!(request.operation, Operation::Create | Operation::Update);
         // The garbage collector and storage migration change nothing of what it says.
-        let same = request.operation == Operation::Update && only_collected(request.object.as_ref(), request.old);
-        let wanted = (is_bundle && !same).then(|| signer(request.object.as_ref())).flatten();
+        let same = || request.operation == Operation::Update && only_collected(request.object.as_ref(), request.old);
+        let wanted = (is_bundle && !same()).then(|| signer(request.object.as_ref())).flatten();
         Box::pin(std::future::ready(check(request, "attest", wanted, "attest for")))
     }
 }
