@@ -145,7 +145,7 @@ pub struct PodState {
     /// The Pod's address; kept for the report after the sandbox has stopped.
     pub ip: Option<String>,
     /// Containers by name.
-    pub containers: BTreeMap<String, ContainerRecord>,
+    pub containers: BTreeMap<String, Box<ContainerRecord>>,
     /// What is being done.
     pub jobs: BTreeSet<Job>,
     /// Why the node refused the Pod, or ended it: reason and message.
