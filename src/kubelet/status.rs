@@ -91,7 +91,7 @@ impl Reporter<'_> {
 
     fn container(&self, container: &Container, role: Role) -> ContainerStatus {
         let fresh = ContainerRecord::default();
-        let record = self.state.containers.get(&container.name).unwrap_or(&fresh);
+        let record = self.state.containers.get(&container.name).map_or(&fresh, |record| record);
         let running = matches!(record.life, Life::Running(_));
         let has_started = running && record.probes.has_started(container);
         let ready = match (&record.life, role) {

@@ -192,7 +192,7 @@ impl Plan<'_> {
             return;
         }
         let fresh = super::state::ContainerRecord::default();
-        let record = self.state.containers.get(name).unwrap_or(&fresh);
+        let record = self.state.containers.get(name).map_or(&fresh, |record| record);
         match &record.life {
             Life::Fresh => self.actions.push(Action::Start { container: name.clone() }),
             Life::Failed(failure) => {
