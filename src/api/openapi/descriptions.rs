@@ -66,7 +66,8 @@ mod tests {
     fn what_is_escaped_in_the_table_is_told_as_it_was() {
         assert_eq!(unescaped(r"a\nb\tc\\n"), "a\nb\tc\\n");
         let texts = Descriptions::read();
-        let expression = texts.get("io.k8s.api.admissionregistration.v1.ApplyConfiguration", Some("expression")).unwrap();
+        let expression =
+            texts.get("io.k8s.api.admissionregistration.v1.ApplyConfiguration", Some("expression")).unwrap();
         assert!(expression.contains("cel-spec\n\nApply") && !expression.contains('\\'), "{expression}");
         assert_eq!(texts.get("io.k8s.api.core.v1.Pod", Some("nothing")), None);
     }
