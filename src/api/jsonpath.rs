@@ -16,7 +16,7 @@ use serde_json::Value;
 pub struct PathError(pub String);
 
 /// A parsed expression.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct JsonPath {
     steps: Vec<Step>,
 }
@@ -80,6 +80,20 @@ impl JsonPath {
             }
             next
         })
+    }
+
+    /// The key at which the way ends, when one is not there.
+    pub fn missing(&self, root: &Value) -> Option<&str> {
+        let mut here = vec![root];
+        for step in &self.steps {
+            let mut next = Vec::new();
+            here.into_iter().for_each(|value| step.apply(value, &mut next));
+            match step {
+                Step::Key(key) if next.is_empty() => return Some(key),
+                _ => here = next,
+            }
+        }
+        None
     }
 
     /// The first value the expression finds.

@@ -26,14 +26,58 @@ pub struct Cluster {
 /// # Errors
 /// When the kubeconfig cannot be read.
 pub fn namespace(session: &Session, flags: &Flags) -> Result<(String, bool)> {
-    if let Some(named) = flags.some("namespace").filter(|named| !named.is_empty()) {
+    let named = flags.some("namespace").filter(|named| !named.is_empty());
+    if let (Some(named), false) = (named, flags.client_first) {
         return Ok((named.to_owned(), true));
     }
     let own = match &session.target.client {
         Some(client) if uses_client(flags) => client.default_namespace().to_owned(),
         _ => Kubeconfig::load(session, flags)?.chosen(flags)?.namespace,
     };
+    if let Some(named) = named {
+        return Ok((named.to_owned(), true));
+    }
     Ok((if own.is_empty() { "default".to_owned() } else { own }, false))
+}
+
+/// Whether a command asks for its client before it asks for its namespace. It shows only in the words
+/// about a context, cluster or user that is not there.
+pub fn asks_client_first(path: &str) -> bool {
+    const FIRST: [&str; 21] = [
+        "create",
+        "diff",
+        "replace",
+        "run",
+        "expose",
+        "set env",
+        "autoscale",
+        "wait",
+        "explain",
+        "auth can-i",
+        "auth whoami",
+        "cordon",
+        "uncordon",
+        "drain",
+        "top node",
+        "certificate",
+        "cluster-info",
+        "api-resources",
+        "api-versions",
+        "version",
+        "apply",
+    ];
+    let words = path.strip_prefix("kubectl ").unwrap_or_default();
+    let under = |name: &&str| words.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+    words != "create token" && !words.starts_with("apply ") && FIRST.iter().any(|name| under(&name))
+}
+
+/// Fails where a flag names a context, cluster or user that is not there, or a group without a user.
+///
+/// # Errors
+/// In client-go's words.
+pub fn check(session: &Session, flags: &Flags) -> Result {
+    namespace(session, flags)?;
+    impersonation(session, flags).map(|_| ())
 }
 
 /// Whether the session's own client serves: no flag asks for another cluster or user.
@@ -49,7 +93,7 @@ impl Cluster {
     /// When the kubeconfig is unusable or names no cluster.
     pub async fn connect(session: &Session, flags: &Flags) -> Result<Cluster> {
         let (namespace, namespace_enforced) = namespace(session, flags)?;
-        let headers = impersonation(flags)?;
+        let headers = impersonation(session, flags)?;
         let (client, server) = match &session.target.client {
             Some(client) if uses_client(flags) => (client.clone(), "https://playground".to_owned()),
             _ => over_https(session, flags, &headers).await?,
@@ -121,7 +165,7 @@ fn within_reach(reach: &Reach, chosen: &Chosen, server: &str) -> Result {
 }
 
 /// `--as`, `--as-group`, `--as-uid`, `--as-user-extra`, as headers.
-fn impersonation(flags: &Flags) -> Result<HeaderMap> {
+fn impersonation(session: &Session, flags: &Flags) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     let mut add = |name: &str, value: &str| {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|fault| Failure::new(fault.to_string()))?;
@@ -131,8 +175,12 @@ fn impersonation(flags: &Flags) -> Result<HeaderMap> {
     };
     if let Some(user) = flags.some("as").filter(|user| !user.is_empty()) {
         add("impersonate-user", user)?;
-    } else if flags.given("as-group") || flags.given("as-uid") {
-        let words = "requesting uid, groups or user-extra for  without impersonating a user";
+    } else if flags.given("as-group") || !flags.global("as-uid").is_empty() {
+        let user = match &session.target.client {
+            Some(_) if uses_client(flags) => String::new(),
+            _ => Kubeconfig::load(session, flags)?.chosen(flags)?.user_name,
+        };
+        let words = format!("requesting uid, groups or user-extra for {user} without impersonating a user");
         return Err(Failure::new(words));
     }
     if let Some(uid) = flags.some("as-uid").filter(|uid| !uid.is_empty()) {

@@ -37,6 +37,16 @@ impl Failure {
         Failure::Message(words.into())
     }
 
+    /// A file that cannot be read, in Go's words.
+    pub fn opening(path: &str, fault: &std::io::Error) -> Failure {
+        Failure::Message(match fault.kind() {
+            std::io::ErrorKind::NotFound => format!("open {path}: no such file or directory"),
+            std::io::ErrorKind::PermissionDenied => format!("open {path}: permission denied"),
+            std::io::ErrorKind::IsADirectory => format!("read {path}: is a directory"),
+            _ => format!("open {path}: {fault}"),
+        })
+    }
+
     /// Wrong usage of the command at `path` (`kubectl get`).
     pub fn usage(path: &str, words: impl AsRef<str>) -> Failure {
         Failure::Message(format!("{}\nSee '{path} -h' for help and examples", words.as_ref()))

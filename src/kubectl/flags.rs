@@ -61,6 +61,9 @@ pub struct Flags {
     pub arguments: Vec<String>,
     /// How many arguments stood before `--`, when there was one.
     pub before_dash: Option<usize>,
+    /// The command asks for its client before its namespace: a context that is not there is told in other
+    /// words then.
+    pub client_first: bool,
 }
 
 impl Flags {
@@ -231,21 +234,35 @@ impl Flags {
     /// # Errors
     /// When `--dry-run` says something else.
     pub fn dry_run(&self) -> Result<DryRun> {
+        if self.known("dry-run").is_none() {
+            return Ok(DryRun::None);
+        }
         match self.text("dry-run") {
-            "client" => Ok(DryRun::Client),
+            "client" | "unchanged" => Ok(DryRun::Client),
             "server" => Ok(DryRun::Server),
-            "none" | "" => Ok(DryRun::None),
-            "unchanged" => {
-                Err(Failure::new(r#"invalid dry-run value (unchanged). Must be "none", "server", or "client""#))
-            }
+            "none" => Ok(DryRun::None),
             other => match parse_bool(other) {
-                Some(true) => Err(Failure::new(
-                    r#"a value of "true" for --dry-run is not supported; use "client" or "server""#.to_owned(),
-                )),
-                _ => Err(Failure::new(format!(
+                Some(true) => Ok(DryRun::Client),
+                Some(false) => Ok(DryRun::None),
+                None => Err(Failure::new(format!(
                     r#"Invalid dry-run value ({other}). Must be "none", "server", or "client"."#
                 ))),
             },
+        }
+    }
+
+    /// What is said of a `--dry-run` in an old form.
+    pub fn old_dry_run(&self) -> Option<String> {
+        let given = self.some("dry-run")?;
+        match (given, parse_bool(given)) {
+            ("unchanged", _) => Some("--dry-run is deprecated and can be replaced with --dry-run=client.".into()),
+            (_, Some(on)) => {
+                let new = if on { "client" } else { "none" };
+                Some(format!(
+                    "--dry-run={given} is deprecated (boolean value) and can be replaced with --dry-run={new}."
+                ))
+            }
+            _ => None,
         }
     }
 }

@@ -75,6 +75,12 @@ impl Kubeconfig {
         if self.current_context().is_empty() {
             self.value["current-context"] = other.get("current-context").cloned().unwrap_or_else(|| json!(""));
         }
+        if let Some(Value::Object(preferences)) = other.get("preferences") {
+            let own = ensure_object(&mut self.value["preferences"]);
+            preferences.iter().for_each(|(key, value)| {
+                own.entry(key.clone()).or_insert_with(|| value.clone());
+            });
+        }
     }
 
     /// The context in use when no flag names one; may be empty.
@@ -106,6 +112,9 @@ impl Kubeconfig {
     pub fn chosen(&self, flags: &Flags) -> Result<Chosen> {
         let name = match flags.global("context") {
             "" => self.current_context(),
+            name if self.find("contexts", name).is_none() && flags.client_first => {
+                return Err(Failure::new(format!("context {} does not exist", quote(name))));
+            }
             name if self.find("contexts", name).is_none() => {
                 return Err(Failure::Plain(format!(
                     "Error in configuration: context was not found for specified context: {name}"
@@ -118,7 +127,7 @@ impl Kubeconfig {
         let pick = |flag: &str, list: &str, what: &str, own: String| match flags.global(flag) {
             "" => Ok(own),
             name if self.find(list, name).is_none() => Err(Failure::new(match what {
-                "cluster" => format!("no server found for cluster {}", quote(name)),
+                "cluster" if !flags.client_first => format!("no server found for cluster {}", quote(name)),
                 _ => format!("{what} {} does not exist", quote(name)),
             })),
             name => Ok(name.to_owned()),
@@ -128,6 +137,7 @@ impl Kubeconfig {
         Ok(Chosen {
             cluster: self.find("clusters", &cluster).cloned().unwrap_or_default(),
             user: self.find("users", &user).cloned().unwrap_or_default(),
+            user_name: user,
             namespace: text("namespace"),
         })
     }
@@ -140,6 +150,8 @@ pub struct Chosen {
     pub cluster: Value,
     /// `client-certificate-data`, `token`, …
     pub user: Value,
+    /// That user's name; may be empty.
+    pub user_name: String,
     /// The context's namespace; may be empty.
     pub namespace: String,
 }
@@ -151,6 +163,7 @@ impl Chosen {
             ("server", "server"),
             ("certificate-authority", "certificate-authority"),
             ("tls-server-name", "tls-server-name"),
+            ("proxy-url", "proxy-url"),
         ];
         let user = [("client-certificate", "client-certificate"), ("client-key", "client-key"), ("token", "token")];
         set_all(&mut self.cluster, flags, &cluster);
@@ -214,9 +227,7 @@ pub fn ensure_object(value: &mut Value) -> &mut Map<String, Value> {
 /// # Errors
 /// When it cannot be read or is no kubeconfig.
 pub fn read(files: &dyn Files, path: &Path) -> Result<Value> {
-    let broken = |why: String| Failure::new(format!("error loading config file \"{}\": {why}", path.display()));
-    let bytes = files.read(path).map_err(|fault| broken(fault.to_string()))?;
-    let mut value = yaml::parse(&bytes).map_err(|fault| broken(fault.to_string()))?;
+    let mut value = parse(files, path)?;
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     for (list, inner, fields) in [
         ("clusters", "cluster", &["certificate-authority"][..]),
@@ -233,6 +244,16 @@ pub fn read(files: &dyn Files, path: &Path) -> Result<Value> {
         }
     }
     Ok(value)
+}
+
+/// One file as it is.
+///
+/// # Errors
+/// When it cannot be read or is no kubeconfig.
+pub fn parse(files: &dyn Files, path: &Path) -> Result<Value> {
+    let broken = |why: String| Failure::new(format!("error loading config file \"{}\": {why}", path.display()));
+    let bytes = files.read(path).map_err(|fault| broken(fault.to_string()))?;
+    yaml::parse(&bytes).map_err(|fault| broken(fault.to_string()))
 }
 
 /// The one file that `config` may change.

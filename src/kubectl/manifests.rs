@@ -14,7 +14,7 @@ use crate::api::yaml;
 mod fetch;
 mod kustomize;
 
-pub use kustomize::build as kustomize;
+pub use kustomize::{build as kustomize, hash_with_name};
 
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
@@ -67,6 +67,7 @@ pub async fn read(session: &Session, sources: &Sources<'_>) -> Result<Vec<Result
         let source = sources.kustomize.to_owned();
         return Ok(objects.into_iter().map(|object| Ok(Manifest { object, source: source.clone() })).collect());
     }
+    check(session.files.as_ref(), sources)?;
     let mut found = Vec::new();
     for name in sources.files {
         if name == "-" {
@@ -87,6 +88,16 @@ pub async fn read(session: &Session, sources: &Sources<'_>) -> Result<Vec<Result
         }
     }
     Ok(found)
+}
+
+/// Fails when a name stands for no file at all. That is told before anything else.
+///
+/// # Errors
+/// What is not there.
+pub fn check(files: &dyn Files, sources: &Sources<'_>) -> Result {
+    let is_file = |name: &&String| *name != "-" && !name.starts_with("http://") && !name.starts_with("https://");
+    let expanded = sources.files.iter().filter(is_file).map(|name| expand(files, Path::new(name), sources.recursive));
+    Failure::of(expanded.filter_map(std::result::Result::err).collect())
 }
 
 /// The files behind a name: itself, a folder's, or those that a pattern fits.

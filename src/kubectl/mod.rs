@@ -58,7 +58,12 @@ async fn run_command(session: &Session, words: &[String]) -> Result {
     let root = &commands::ROOT;
     let (command, path, rest) = locate(root, words)?;
     let mut flags = Flags::of(command.all_flags());
-    flags.parse(&rest).map_err(|why| Failure::new(format!("{why}\nSee '{path} --help' for usage.")))?;
+    flags.parse(&rest).map_err(|why| match path.as_str() {
+        // Code 1 of diff says that something differs.
+        "kubectl diff" => Failure::Coded(format!("error: {why}\nSee 'kubectl diff -h' for help and examples"), 2),
+        _ => Failure::new(format!("{why}\nSee '{path} --help' for usage.")),
+    })?;
+    flags.client_first = connect::asks_client_first(&path);
     if flags.is("help") {
         session.console.out(command.help(&path));
         return Ok(());
@@ -140,7 +145,15 @@ fn no_command(call: &Invocation) -> Result {
         let words = call.arguments().join(" ");
         return Err(call.usage(format!("unknown command {}", failure::quote(&words))));
     }
-    call.out(call.command.help(&call.path));
-    // The real one shows its help and succeeds when it is called alone; a group of commands fails.
-    if call.path == "kubectl" { Ok(()) } else { Err(Failure::Exit(1)) }
+    let help = call.command.help(&call.path);
+    // A group of commands fails and says its help as a message, but for these, as the real one has it.
+    match call.path.as_str() {
+        "kubectl" | "kubectl certificate" => {
+            call.out(help);
+            return Ok(());
+        }
+        "kubectl rollout" => call.out(help),
+        _ => call.err(help),
+    }
+    Err(Failure::Exit(1))
 }

@@ -16,7 +16,7 @@ use super::manifests::{self, Sources};
 use super::mapping::Mapping;
 use crate::api::selector::LabelSelector;
 
-pub use super::shared_flags::{ALL, ALL_NAMESPACES, CHUNKS, FIELDS, FILES, LABELS};
+pub use super::shared_flags::{ALL, ALL_NAMESPACES, CHUNKS, FIELDS, FILE, FILES, FOLDERS, LABELS};
 pub use super::watch::events as watch;
 
 /// An object that was selected.
@@ -191,6 +191,7 @@ impl<'a> Selection<'a> {
             return Err(Failure::new("setting 'all' parameter but found a non empty selector. "));
         }
         if !files.is_empty() {
+            manifests::check(self.call.session.files.as_ref(), &files)?;
             let wrong = match () {
                 () if !types.is_empty() && names.is_empty() => {
                     "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well"

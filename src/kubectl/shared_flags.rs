@@ -8,6 +8,10 @@ pub const FILES: &[Flag] = &[
     short("kustomize", 'k', Kind::Text(""), "A folder with a kustomization"),
     short("recursive", 'R', Kind::Bool(false), "Go into the folders of -f"),
 ];
+/// `-f` alone.
+pub const FILE: &[Flag] = &[FILES[0]];
+/// `-f`, `-R`.
+pub const FOLDERS: &[Flag] = &[FILES[0], FILES[2]];
 /// `-l`
 pub const LABELS: &[Flag] =
     &[short("selector", 'l', Kind::Text(""), "Only objects with these labels: a=b,c!=d,e in (f)")];

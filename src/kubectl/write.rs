@@ -45,6 +45,12 @@ impl<'a> Writing<'a> {
     /// # Errors
     /// When a flag has no such value.
     pub fn of(call: &'a Invocation, manager: &str) -> Result<Writing<'a>> {
+        let dry_run = call.flags.dry_run()?;
+        if let Some(words) = call.flags.old_dry_run() {
+            let session = &call.session;
+            let now = session.clock.now().strftime("%m%d %H:%M:%S.%6f").to_string();
+            call.err(format!("W{now} {:7} helpers.go:1] {words}\n", session.environment.process));
+        }
         let manager = match call.flags.text("field-manager") {
             "" => manager.to_owned(),
             named => named.to_owned(),
@@ -60,7 +66,14 @@ impl<'a> Writing<'a> {
                 )));
             }
         };
-        Ok(Writing { call, dry_run: call.flags.dry_run()?, manager, validation })
+        Ok(Writing { call, dry_run, manager, validation })
+    }
+
+    /// The same way, in another manager's name.
+    #[must_use]
+    pub fn managed_by(&self, manager: &str) -> Writing<'a> {
+        let Writing { call, dry_run, validation, .. } = *self;
+        Writing { call, dry_run, manager: manager.to_owned(), validation }
     }
 
     async fn cluster(&self) -> Result<&'a Cluster> {

@@ -29,6 +29,7 @@ mod trace;
 mod yaml;
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ struct Inside {
     pages: pages::Pages,
     desk: exercises::Desk,
     outside: outside::Outside,
+    /// tutor itself, for what must outlive this process.
+    program: PathBuf,
     informers: Informers,
     live: live::Live,
     /// Another one each time the playground starts.
@@ -84,6 +87,7 @@ impl Site {
         tasks: &TaskGroup,
         commands: Arc<dyn terminal::Commands>,
     ) -> Site {
+        let program = commands.program().to_owned();
         let terminals = terminal::Terminals::new(terminal::World {
             home: terminal::home::Home::of(&playground.state_dir),
             playground: playground.clone(),
@@ -102,6 +106,7 @@ impl Site {
             pages: pages::Pages::default(),
             desk: exercises::Desk::default(),
             outside: outside::Outside::default(),
+            program,
             informers,
             live: live::Live::default(),
             life: new_token(),

@@ -35,7 +35,7 @@ pub fn begin(site: &Site, exercise: &Exercise) -> Result<Value> {
     let path = file(site, exercise);
     path.parent().map_or(Ok(()), fs::create_dir_all).map_err(cannot)?;
     let lines = fs::File::create(&path).map_err(cannot)?;
-    let child = Command::new(std::env::current_exe().map_err(cannot)?)
+    let child = Command::new(&site.0.program)
         .args(["check", "--lines", &exercise.name, "--state-dir"])
         .arg(&site.0.playground.state_dir)
         .stdin(Stdio::null())

@@ -1,25 +1,24 @@
 //! The built-in kubectl beside the real one: the same command lines, the same words, the same exit codes.
 //!
 //! The lines are in `tests/kubectl/*.txt`. What is read is asked of one playground by both. What is
-//! written happens in two namespaces (`ns-real`, `ns-ours`) of that playground; `{ns}` in a line is the
-//! namespace's name. What cannot be equal is made so: ages, times, hashes, uids, versions, addresses.
+//! written happens in two namespaces (`ns-real`, `ns-ours`) of that playground; what changes nodes, in a
+//! playground for each. In a line `{ns}` is the namespace's name, `{home}` a folder of one's own, `{url}`
+//! a web server with the files of `tests/kubectl/files`; `NAME=value` before it sets a variable; `< file`
+//! behind it is its input. What cannot be equal is made so: ages, times, hashes, uids, versions, addresses.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
 
 use regex::Regex;
 
-use crate::served::{Printed, Served, with_kubectl};
-
-/// The longest that a command may take, on a busy machine.
-const LONGEST: Duration = Duration::from_secs(90);
+use crate::served::{Printed, Served, ended, with_kubectl};
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq)]
-enum Who {
+pub enum Who {
     Real,
     Ours,
 }
@@ -66,87 +65,124 @@ fn words(line: &str) -> Vec<String> {
     found
 }
 
-struct Pair<'a> {
-    play: &'a Served,
+/// Both programs, each with a namespace and a home of its own.
+pub struct Pair<'a> {
+    plays: [&'a Served; 2],
     home: tempfile::TempDir,
+    url: String,
     rules: Vec<(Regex, &'static str)>,
 }
 
+/// What two runs cannot share, and what is shown in its place.
+const RULES: [(&str, &str); 29] = [
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
+    (r"^[IWE]\d{4} [\d:.]+ +\d+ \S+\] ", "<log> "),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( \+0000( UTC)?|Z)?", "<time>"),
+    (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d (\+0000|GMT)", "<when>"),
+    (r"-[0-9a-f]{8,10}\b", "-<hash>"),
+    (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-<rand>"),
+    (r"pod-template-hash=\w+", "pod-template-hash=<hash>"),
+    (r#"resourceVersion("?): "\d+""#, "resourceVersion$1: <rv>"),
+    (r"\b10\.\d+\.\d+\.\d+", "<ip>"),
+    (r"127\.0\.0\.1:\d+", "<loopback>"),
+    (r"\b3[0-2]\d{3}\b", "<port>"),
+    (r"(^|[^\w.])(\d+[smhdy])+( ago)?($|[^\w.])", "$1<age>$4"),
+    (r"-{2,}", "--"),
+    (r"\b(LIVE|MERGED)-(\d+|<hash>)", "$1"),
+    (r"tutor://[0-9a-f]{64}", "tutor://<id>"),
+    (r"\bnode-[123]\b", "<node>"),
+    (r"\b172\.18\.0\.\d+", "<node address>"),
+    (r"can't set a map to a value: map.*", "can't set a map"),
+    (r"milliseconds=\d+", "milliseconds=<n>"),
+    (r#"lstat \S*/"#, "lstat "),
+    (r"Audit-Id: \S+", "Audit-Id: <id>"),
+    (r"Content-Length: \d+", "Content-Length: <n>"),
+    (r#"User-Agent: \S+ [^\n'"]*"#, "User-Agent: <agent>"),
+    // How much of a rollout is seen depends on when one looks.
+    (r"^Waiting for .*\n", ""),
+    // Real kubectl keeps what the cluster serves on disk, and looks at folders of its PATH.
+    (r"^.*(memcache\.go|Unable to read directory).*\n", ""),
+    // The files that a diff compares.
+    (r"/tmp/(LIVE|MERGED)(<hash>)?", "$1"),
+    (r"^(---|\+\+\+) (\S+)\t.*$", "$1 $2"),
+    (r"(?s)\A.*\n(Usage:|Available Commands:)\n.*\z", "<help>"),
+    (r"(?s)\A.*\n(Usage|Commands):\n.*\z", "<help>"),
+];
+
 impl Pair<'_> {
-    fn of(play: &Served) -> Pair<'_> {
-        let rules = [
-            (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
-            (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( \+0000( UTC)?|Z)?", "<time>"),
-            (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000", "<when>"),
-            (r"-[0-9a-f]{8,10}\b", "-<hash>"),
-            (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-<rand>"),
-            (r"pod-template-hash=\w+", "pod-template-hash=<hash>"),
-            (r#"resourceVersion("?): "\d+""#, "resourceVersion$1: <rv>"),
-            (r"\b10\.\d+\.\d+\.\d+", "<ip>"),
-            (r"\b3[0-2]\d{3}\b", "<port>"),
-            (r"(^|[^\w.])(\d+[smhdy])+( ago)?($|[^\w.])", "$1<age>$4"),
-            (r"-{2,}", "--"),
-            (r"\b(LIVE|MERGED)-(\d+|<hash>)", "$1"),
-            (r"tutor://[0-9a-f]{64}", "tutor://<id>"),
-            (r"\bnode-[123]\b", "<node>"),
-            (r"\b172\.18\.0\.\d+", "<node address>"),
-            // How much of a rollout is seen depends on when one looks.
-            (r"^Waiting for .*\n", ""),
-        ];
-        let rules = rules.into_iter().map(|(pattern, shown)| (Regex::new(&format!("(?m){pattern}")).unwrap(), shown));
-        let pair = Pair { play, home: tempfile::tempdir().unwrap(), rules: rules.collect() };
+    /// Both on one playground.
+    pub fn of(play: &Served) -> Pair<'_> {
+        Pair::apart([play, play])
+    }
+
+    /// Each on a playground of its own.
+    fn apart<'a>(plays: [&'a Served; 2]) -> Pair<'a> {
+        let rules = RULES.map(|(pattern, shown)| (Regex::new(&format!("(?m){pattern}")).unwrap(), shown));
+        let pair = Pair { plays, home: tempfile::tempdir().unwrap(), url: serve_files(), rules: rules.to_vec() };
         for who in [Who::Real, Who::Ours] {
+            let play = pair.play(who);
             play.does(&format!("create namespace {}", who.namespace()));
-            pair.play.kubectl_config(&pair.kubeconfig(who), who.namespace());
+            play.kubectl_config(&pair.kubeconfig(who), who.namespace());
+            fs::create_dir(pair.own_folder(who)).unwrap();
         }
         pair
+    }
+
+    fn play(&self, who: Who) -> &Served {
+        self.plays[who as usize]
     }
 
     fn kubeconfig(&self, who: Who) -> PathBuf {
         self.home.path().join(who.namespace())
     }
 
-    fn run(&self, who: Who, line: &str) -> Printed {
-        let line = line.replace("{ns}", who.namespace());
-        let (line, input) = match line.split_once(" < ") {
-            Some((line, file)) => (line.to_owned(), fs::read(folder().join("files").join(file)).unwrap()),
-            None => (line, Vec::new()),
-        };
+    fn own_folder(&self, who: Who) -> PathBuf {
+        self.home.path().join(format!("{}.d", who.namespace()))
+    }
+
+    /// What a line's words stand for.
+    fn filled(&self, who: Who, text: &str) -> String {
+        text.replace("{ns}", who.namespace())
+            .replace("{home}", &self.own_folder(who).to_string_lossy())
+            .replace("{url}", &self.url)
+    }
+
+    fn command(&self, who: Who, line: &str) -> Command {
         let mut command = match who {
-            Who::Real => Command::new(self.play.program()),
+            Who::Real => Command::new(self.play(who).program()),
             Who::Ours => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_tutor"));
                 command.arg("kubectl");
                 command
             }
         };
-        let mut child = command
-            .args(words(&line))
+        let mut words = words(&self.filled(who, line));
+        let variable = Regex::new("^[A-Z_]+=").unwrap();
+        while words.first().is_some_and(|word| variable.is_match(word)) {
+            let word = words.remove(0);
+            let (name, value) = word.split_once('=').unwrap();
+            command.env(name, value);
+        }
+        command
+            .args(words)
             .env("KUBECONFIG", self.kubeconfig(who))
             .env("HOME", self.home.path())
             .env("TUTOR_STATE_DIR", self.home.path())
+            .env_remove("DEBUG")
             .current_dir(folder().join("files"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that reads no input may have ended already.
-        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), &input);
-        let (ended, end) = std::sync::mpsc::channel::<()>();
-        let process = rustix::process::Pid::from_child(&child);
-        // A command that hangs is one that differs, not the end of the test.
-        let guard = std::thread::spawn(move || {
-            if end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
-                // It may have ended in this very moment.
-                let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
-            }
-        });
-        let done = child.wait_with_output().unwrap();
-        drop(ended);
-        guard.join().unwrap();
-        let text = |bytes: &[u8]| self.normal(&String::from_utf8_lossy(bytes));
-        Printed { code: done.status.code().unwrap_or(-1), out: text(&done.stdout), err: text(&done.stderr) }
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, who: Who, line: &str) -> Printed {
+        let (line, input) = match line.split_once(" < ") {
+            Some((line, file)) => (line, fs::read_to_string(folder().join("files").join(file)).unwrap()),
+            None => (line, String::new()),
+        };
+        let printed = ended(&mut self.command(who, line), &self.filled(who, &input));
+        Printed { code: printed.code, out: self.normal(&printed.out), err: self.normal(&printed.err) }
     }
 
     /// The text with what two runs cannot share made equal; where something was, columns may differ too.
@@ -166,21 +202,45 @@ impl Pair<'_> {
         text.split('\n').map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// Runs each line of a list by both; tells every line whose answer or exit code differs.
+    /// Runs a line by both; what differs in the answers, the messages or the exit code.
+    pub fn difference(&self, line: &str) -> Option<String> {
+        let (real, ours) = std::thread::scope(|scope| {
+            let real = scope.spawn(|| self.run(Who::Real, line));
+            (real.join().unwrap(), self.run(Who::Ours, line))
+        });
+        let same = (real.code, &real.out, &real.err) == (ours.code, &ours.out, &ours.err);
+        (!same).then(|| format!("kubectl {line}\n  real: {real:#?}\n  ours: {ours:#?}"))
+    }
+
+    /// Runs each line of a list by both; tells every line of which something differs.
     fn compare(&self, list: &str) {
-        let mut faults = Vec::new();
         let lines = lines(list);
-        for line in &lines {
-            let (real, ours) = std::thread::scope(|scope| {
-                let real = scope.spawn(|| self.run(Who::Real, line));
-                (real.join().unwrap(), self.run(Who::Ours, line))
-            });
-            if (real.code, &real.out) != (ours.code, &ours.out) {
-                faults.push(format!("kubectl {line}\n  real: {real:#?}\n  ours: {ours:#?}"));
-            }
-        }
+        let faults: Vec<String> = lines.iter().filter_map(|line| self.difference(line)).collect();
         assert!(faults.is_empty(), "{} of {} lines differ:\n{}", faults.len(), lines.len(), faults.join("\n"));
     }
+}
+
+/// A web server with the files of `tests/kubectl/files`, for as long as this process lives.
+fn serve_files() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let count = stream.read(&mut head).unwrap_or(0);
+            let head = String::from_utf8_lossy(&head[..count]).into_owned();
+            let path = head.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+            let (status, body) = match fs::read(folder().join("files").join(&path)) {
+                Ok(body) => ("200 OK", body),
+                Err(_) => ("404 Not Found", b"no such file\n".to_vec()),
+            };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            // A reader that has gone is its own affair.
+            let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    format!("http://{address}")
 }
 
 #[test]
@@ -193,4 +253,56 @@ fn what_is_read_is_told_in_the_same_words() {
 fn what_is_written_is_told_in_the_same_words() {
     let Some(play) = with_kubectl() else { return };
     Pair::of(&play).compare("write.txt");
+}
+
+#[test]
+fn kubeconfigs_are_changed_in_the_same_way() {
+    let Some(play) = with_kubectl() else { return };
+    Pair::of(&play).compare("config.txt");
+}
+
+#[test]
+fn what_belongs_together_is_kept_together_in_the_same_way() {
+    let Some(play) = with_kubectl() else { return };
+    Pair::of(&play).compare("sets.txt");
+}
+
+#[test]
+fn nodes_are_changed_in_the_same_way() {
+    let (Some(theirs), Some(own)) = (with_kubectl(), with_kubectl()) else { return };
+    Pair::apart([&theirs, &own]).compare("nodes.txt");
+}
+
+#[test]
+fn a_proxy_passes_on_the_same_answers() {
+    let Some(play) = with_kubectl() else { return };
+    let pair = Pair::of(&play);
+    let answers = [Who::Real, Who::Ours].map(|who| {
+        let mut proxy = pair.command(who, "proxy --port=0 --reject-methods=DELETE").spawn().unwrap();
+        let mut said = std::io::BufReader::new(proxy.stdout.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+        let address = line.trim().rsplit(' ').next().unwrap().to_owned();
+        let ask = |method: &str, path: &str, host: &str| {
+            let mut stream = std::net::TcpStream::connect(&address).unwrap();
+            stream.set_read_timeout(Some(crate::served::LONGEST)).unwrap();
+            write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+            (head.lines().next().unwrap_or_default().to_owned(), body.contains("\"default\""), body.len() > 20)
+        };
+        let answers = [
+            ask("GET", "/api/v1/namespaces/default", "127.0.0.1"),
+            ask("GET", "/apis", "localhost"),
+            ask("GET", "/nothing", "127.0.0.1"),
+            ask("GET", "/api", "evil.example"),
+            ask("DELETE", "/api/v1/namespaces/default", "127.0.0.1"),
+            ask("GET", "/api/v1/namespaces/default/pods/x/exec", "127.0.0.1"),
+        ];
+        proxy.kill().unwrap();
+        proxy.wait().unwrap();
+        answers
+    });
+    assert_eq!(answers[0], answers[1]);
 }

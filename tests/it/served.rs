@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use tutor::clock::Clock;
@@ -135,15 +136,7 @@ impl Served {
 
     /// Runs a command to its end.
     pub fn run(&self, command: &mut Command, input: &str) -> Printed {
-        let mut child = command.spawn().unwrap();
-        // A program that reads nothing may be gone already.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let done = child.wait_with_output().unwrap();
-        Printed {
-            code: done.status.code().unwrap_or(-1),
-            out: String::from_utf8_lossy(&done.stdout).into_owned(),
-            err: String::from_utf8_lossy(&done.stderr).into_owned(),
-        }
+        ended(command, input)
     }
 
     /// The real kubectl's program.
@@ -212,6 +205,34 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         self.runtime.block_on(self.cluster.stop(Duration::from_secs(2)));
+    }
+}
+
+/// The longest that a command may take, on a busy machine.
+pub const LONGEST: Duration = Duration::from_secs(150);
+
+/// Runs a command, its streams pipes, to its end, or kills it when it does not come to one.
+pub fn ended(command: &mut Command, input: &str) -> Printed {
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let (tell, end) = std::sync::mpsc::channel::<()>();
+    let process = rustix::process::Pid::from_child(&child);
+    let guard = std::thread::spawn(move || {
+        if end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+            // It may have ended in this very moment.
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+        }
+    });
+    // A program that reads nothing may be gone already.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let done = child.wait_with_output().unwrap();
+    drop(tell);
+    guard.join().unwrap();
+    Printed {
+        code: done.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&done.stdout).into_owned(),
+        err: String::from_utf8_lossy(&done.stderr).into_owned(),
     }
 }
 

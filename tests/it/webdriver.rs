@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+/// How long the driver may take to start, on a busy machine.
+const LONGEST_START: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// A headless Chromium with a profile of its own, ended when dropped.
 pub struct Browser {
     driver: Child,
@@ -25,11 +28,22 @@ impl Browser {
             eprintln!("skipped: needs chromium");
             return None;
         };
-        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = said
-            .find_map(|line| line.unwrap().split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
-        // What it prints later goes nowhere, without blocking it.
-        std::thread::spawn(move || said.for_each(drop));
+        let said = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let (tell, told) = std::sync::mpsc::channel();
+        // Read to the end, so that what it prints later does not block it.
+        std::thread::spawn(move || {
+            for line in said.map_while(Result::ok) {
+                let port = line.split_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').parse());
+                if let Some(Ok(port)) = port {
+                    // Only the first one is waited for.
+                    let _ = tell.send(port);
+                }
+            }
+        });
+        let Ok(port) = told.recv_timeout(LONGEST_START) else {
+            driver.kill().unwrap();
+            panic!("chromedriver does not say its port");
+        };
         let profile = tempfile::tempdir().unwrap();
         let arguments = json!([
             "--headless",
@@ -43,12 +57,7 @@ impl Browser {
             "--window-size=1200,900",
             format!("--user-data-dir={}", profile.path().display())
         ]);
-        let mut browser = Browser {
-            driver,
-            port: port.expect("chromedriver says its port"),
-            session: String::new(),
-            _profile: profile,
-        };
+        let mut browser = Browser { driver, port, session: String::new(), _profile: profile };
         let wish = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"},
             "timeouts": {"script": 60_000},

@@ -14,8 +14,11 @@ use super::super::write::{self, APPLY, MERGE, STRATEGIC, Writing, is_empty};
 use crate::api::meta;
 use crate::api::schema::Schema;
 
+mod applyset;
 mod last_applied;
 mod prune;
+
+use applyset::ApplySet;
 
 /// Where the client keeps what it applied last.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -25,6 +28,7 @@ const FLAGS: &[Flag] = &[
     long("force-conflicts", Kind::Bool(false), "With --server-side: take fields from other managers"),
     long("overwrite", Kind::Bool(true), "Settle differences in favour of the file"),
     long("prune", Kind::Bool(false), "Delete what earlier applies made and the files no longer name"),
+    long("applyset", Kind::Text(""), "With --prune: the object that remembers what belongs together: NAME, TYPE/NAME"),
     long("prune-allowlist", Kind::Array, "With --prune: only these, as group/version/kind"),
     long("openapi-patch", Kind::Bool(true), "Accepted"),
     long("subresource", Kind::Text(""), "With --server-side: the subresource to apply to"),
@@ -68,13 +72,18 @@ async fn apply(call: &Invocation) -> Result {
     let server_side = flags.is("server-side");
     let manager = if server_side { "kubectl" } else { "kubectl-client-side-apply" };
     let writing = Writing::of(call, manager)?;
-    check(call, &writing)?;
+    let set = ApplySet::of(call).await?;
+    check(call, &writing, set.as_ref()).await?;
     let printer = writing.printer()?;
-    let found = selection.read().await?;
+    let mut found = selection.read().await?;
     let mut failures = found.failures;
     if found.infos.is_empty() && failures.is_empty() {
         return Err(Failure::new("no objects passed to apply"));
     }
+    let set = match set {
+        Some(set) => Some(set.before(&writing, &mut found.infos).await?),
+        None => None,
+    };
     let mut run = Apply { call, writing, printer, server_side, uids: BTreeSet::new(), printed: Vec::new() };
     let mut namespaces = BTreeSet::new();
     for info in found.infos {
@@ -87,14 +96,49 @@ async fn apply(call: &Invocation) -> Result {
     }
     run.print_objects()?;
     Failure::of(failures)?;
-    if flags.is("prune") {
+    if let Some(set) = set {
+        set.prune(&mut run).await?;
+        run.print_objects()?;
+    } else if flags.is("prune") {
         prune::run(&mut run, &namespaces).await?;
         run.print_objects()?;
     }
     Ok(())
 }
 
-fn check(call: &Invocation, writing: &Writing<'_>) -> Result {
+async fn check(call: &Invocation, writing: &Writing<'_>, set: Option<&ApplySet<'_>>) -> Result {
+    let flags = &call.flags;
+    let (server_side, prune) = (flags.is("server-side"), flags.is("prune"));
+    check_flags(call, writing)?;
+    if let Some(set) = set {
+        if !prune {
+            return Err(Failure::new("--applyset requires --prune"));
+        }
+        set.check().await?;
+    }
+    let wrong = match () {
+        () if !prune => "",
+        () if flags.is("force") => "--force cannot be used with --prune",
+        () if set.is_some() && flags.is("all") => "--all is incompatible with --applyset",
+        () if set.is_some() && !flags.text("selector").is_empty() => "--selector is incompatible with --applyset",
+        () if set.is_some() && flags.given("prune-allowlist") => "--prune-allowlist is incompatible with --applyset",
+        () if set.is_some() => "",
+        () if !flags.is("all") && flags.text("selector").is_empty() => {
+            "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector"
+        }
+        () if server_side => "--prune is in alpha and doesn't currently work on objects created by server-side apply",
+        () => "",
+    };
+    match wrong {
+        "" if !flags.text("subresource").is_empty() && !server_side => {
+            Err(Failure::new("--subresource can only be specified for --server-side"))
+        }
+        "" => Ok(()),
+        wrong => Err(Failure::new(wrong)),
+    }
+}
+
+fn check_flags(call: &Invocation, writing: &Writing<'_>) -> Result {
     let flags = &call.flags;
     let server_side = flags.is("server-side");
     let wrong = match () {
@@ -106,9 +150,6 @@ fn check(call: &Invocation, writing: &Writing<'_>) -> Result {
         () if writing.dry_run == DryRun::Server && flags.is("force") => "--dry-run=server cannot be used with --force",
         () if flags.is("all") && !flags.text("selector").is_empty() => {
             "cannot set --all and --selector at the same time"
-        }
-        () if flags.is("prune") && !flags.is("all") && flags.text("selector").is_empty() => {
-            "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector"
         }
         () => return Ok(()),
     };

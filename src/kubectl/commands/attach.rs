@@ -5,17 +5,20 @@ use serde_json::Value;
 
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result, quote};
+use super::super::flags::{Flag, Kind, long};
 use super::super::mapping::Mapping;
-use super::super::selection::{self, Info};
+use super::super::selection::Info;
 use super::exec::{self, FLAGS};
 use crate::api::meta;
+
+const DETACH: &[Flag] = &[long("detach-keys", Kind::Text(""), "Accepted")];
 
 /// `attach`
 pub const COMMAND: Command = Command {
     name: "attach",
     usage: "(POD | TYPE/NAME) [-c CONTAINER]",
     about: "Attach to a container's process",
-    flags: &[FLAGS, selection::FILES],
+    flags: &[FLAGS, DETACH],
     run: run!(attach),
     ..BASE
 };

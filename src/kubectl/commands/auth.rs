@@ -11,6 +11,9 @@ use super::super::print::{self, Printer};
 use super::super::selection;
 use crate::api::meta;
 
+mod covers;
+mod reconcile;
+
 const CAN_I: &[Flag] = &[
     short("quiet", 'q', Kind::Bool(false), "Only the exit code"),
     long("list", Kind::Bool(false), "All that you may do"),
@@ -31,6 +34,7 @@ pub const COMMAND: Command = Command {
             run: run!(can_i),
             ..BASE
         },
+        reconcile::COMMAND,
         Command {
             name: "whoami",
             about: "Who does the server take you for?",

@@ -53,7 +53,7 @@ async fn decide(call: &Invocation, kind: &str, reason: &str, message: &str, done
         return Err(Failure::new("one or more CSRs must be specified as <name> or -f <filename>"));
     }
     if !words.is_empty() && !words.iter().any(|word| word.contains('/')) {
-        words.insert(0, "certificatesigningrequests".into());
+        words.iter_mut().for_each(|word| *word = format!("certificatesigningrequests/{word}"));
     }
     let writing = Writing::of(call, "")?;
     let mut printer = writing.printer()?;

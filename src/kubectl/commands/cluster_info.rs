@@ -20,12 +20,13 @@ pub const COMMAND: Command = Command {
 
 const TOP_FLAGS: &[Flag] = &[
     long("sort-by", Kind::Text(""), "cpu or memory"),
-    long("containers", Kind::Bool(false), "Each container"),
     long("no-headers", Kind::Bool(false), "No header line"),
-    long("show-capacity", Kind::Bool(false), "Of the capacity"),
-    long("sum", Kind::Bool(false), "The sum"),
+    long("show-swap", Kind::Bool(false), "Swap memory too"),
     long("use-protocol-buffers", Kind::Bool(true), "Accepted"),
 ];
+const TOP_NODE: &[Flag] = &[long("show-capacity", Kind::Bool(false), "Of the capacity")];
+const TOP_POD: &[Flag] =
+    &[long("containers", Kind::Bool(false), "Each container"), long("sum", Kind::Bool(false), "The sum")];
 
 /// `top`
 pub const TOP: Command = Command {
@@ -36,7 +37,7 @@ pub const TOP: Command = Command {
             name: "node",
             aliases: &["nodes", "no"],
             about: "By nodes",
-            flags: &[TOP_FLAGS, selection::LABELS],
+            flags: &[TOP_FLAGS, TOP_NODE, selection::LABELS],
             run: run!(top),
             ..BASE
         },
@@ -44,7 +45,7 @@ pub const TOP: Command = Command {
             name: "pod",
             aliases: &["pods", "po"],
             about: "By Pods",
-            flags: &[TOP_FLAGS, selection::LABELS, selection::FIELDS, selection::ALL_NAMESPACES],
+            flags: &[TOP_FLAGS, TOP_POD, selection::LABELS, selection::FIELDS, selection::ALL_NAMESPACES],
             run: run!(top),
             ..BASE
         },

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result, quote};
+use super::super::flags::{Flag, Kind, long, short};
 use super::super::manifests;
 use crate::api::yaml;
 
@@ -16,11 +17,28 @@ pub const COMMAND: Command = Command {
     ..BASE
 };
 
+const FLAGS: &[Flag] = &[
+    short("output", 'o', Kind::Text(""), "A file to write to"),
+    long("load-restrictor", Kind::Text("LoadRestrictionsRootOnly"), "Accepted; no file outside the folder is read"),
+    long("as-current-user", Kind::Bool(false), "Accepted; no functions are run"),
+    long("enable-alpha-plugins", Kind::Bool(false), "Accepted; there are no plugins"),
+    long("enable-helm", Kind::Bool(false), "Accepted; no charts are read"),
+    short("env", 'e', Kind::List, "Accepted; no functions are run"),
+    long("helm-api-versions", Kind::List, "Accepted; no charts are read"),
+    long("helm-command", Kind::Text("helm"), "Accepted; no charts are read"),
+    long("helm-debug", Kind::Bool(false), "Accepted; no charts are read"),
+    long("helm-kube-version", Kind::Text(""), "Accepted; no charts are read"),
+    long("mount", Kind::List, "Accepted; no functions are run"),
+    long("network", Kind::Bool(false), "Accepted; no functions are run"),
+    long("network-name", Kind::Text("bridge"), "Accepted; no functions are run"),
+];
+
 /// `kustomize`
 pub const KUSTOMIZE: Command = Command {
     name: "kustomize",
     usage: "[FOLDER]",
     about: "Show what a kustomization stands for",
+    flags: &[FLAGS],
     run: run!(kustomize),
     ..BASE
 };
@@ -53,6 +71,14 @@ async fn kustomize(call: &Invocation) -> Result {
     };
     let objects = manifests::kustomize(call.session.files.as_ref(), Path::new(folder))?;
     let texts: Vec<String> = objects.iter().map(yaml::to_string).collect();
-    call.out(texts.join("---\n"));
+    let text = texts.join("---\n");
+    match call.flags.text("output") {
+        "" => call.out(text),
+        file => call
+            .session
+            .files
+            .write(Path::new(file), text.as_bytes())
+            .map_err(|fault| Failure::opening(file, &fault))?,
+    }
     Ok(())
 }

@@ -2,14 +2,18 @@
 //!
 //! Never changes a learner's own kubeconfig: only the playground's, or the file that `--kubeconfig` names.
 
-use serde_json::{Value, json};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value;
 
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
-use super::super::failure::{Failure, Result, quote};
+use super::super::failure::{Failure, Result};
 use super::super::flags::{Flag, Kind, long, short};
-use super::super::kubeconfig::{self, Kubeconfig, ensure_object};
+use super::super::kubeconfig::{self, Kubeconfig};
 use super::super::print::tabwriter::Tabs;
-use super::super::print::{Printer, json_text};
+use super::super::print::{self, Printer};
 use super::super::session::Files;
 use crate::api::{meta, yaml};
 
@@ -25,7 +29,10 @@ const VIEW: &[Flag] = &[
 ];
 const GET: &[Flag] =
     &[short("output", 'o', Kind::Text(""), "name"), long("no-headers", Kind::Bool(false), "No header line")];
-const SET: &[Flag] = &[long("current", Kind::Bool(false), "Change the current context")];
+
+mod change;
+mod entries;
+mod property;
 
 /// `config`
 pub const COMMAND: Command = Command {
@@ -33,7 +40,9 @@ pub const COMMAND: Command = Command {
     about: "Look at a kubeconfig, or change the playground's",
     commands: &[
         Command { name: "current-context", about: "The context in use", run: run!(current), ..BASE },
-        Command { name: "delete-context", usage: "NAME", about: "Remove a context", run: run!(delete_context), ..BASE },
+        change::DELETE_CLUSTER,
+        change::DELETE_CONTEXT,
+        change::DELETE_USER,
         Command { name: "get-clusters", about: "The clusters", run: run!(clusters), ..BASE },
         Command {
             name: "get-contexts",
@@ -44,29 +53,13 @@ pub const COMMAND: Command = Command {
             ..BASE
         },
         Command { name: "get-users", about: "The users", run: run!(users), ..BASE },
-        Command {
-            name: "rename-context",
-            usage: "OLD NEW",
-            about: "Give a context another name",
-            run: run!(rename),
-            ..BASE
-        },
-        Command {
-            name: "set-context",
-            usage: "NAME | --current",
-            about: "Set a context's cluster, user or namespace",
-            flags: &[SET],
-            run: run!(set_context),
-            ..BASE
-        },
-        Command {
-            name: "use-context",
-            aliases: &["use"],
-            usage: "NAME",
-            about: "Use a context",
-            run: run!(use_context),
-            ..BASE
-        },
+        change::RENAME_CONTEXT,
+        property::SET,
+        entries::SET_CLUSTER,
+        change::SET_CONTEXT,
+        entries::SET_CREDENTIALS,
+        property::UNSET,
+        change::USE_CONTEXT,
         Command { name: "view", about: "Show the configuration", flags: &[VIEW], run: run!(view), ..BASE },
     ],
     ..BASE
@@ -77,6 +70,13 @@ fn load(call: &Invocation) -> Result<Kubeconfig> {
 }
 
 async fn view(call: &Invocation) -> Result {
+    if !call.arguments().is_empty() {
+        return Err(call.usage(format!("unexpected arguments: [{}]", call.arguments().join(" "))));
+    }
+    let explicit = !call.flags.text("kubeconfig").is_empty();
+    if !call.flags.is("merge") && !explicit {
+        return Err(Failure::new("if merge==false a precise file must be specified"));
+    }
     let mut config = load(call)?;
     if call.flags.is("minify") {
         minify(&mut config, call)?;
@@ -86,31 +86,18 @@ async fn view(call: &Invocation) -> Result {
             all.sort_by_key(|element| meta::text(element, &["name"]).to_owned());
         }
     }
-    if !call.flags.is("raw") {
+    if call.flags.is("flatten") {
+        flatten(&mut config.value, call.session.files.as_ref())?;
+    } else if !call.flags.is("raw") {
         redact(&mut config.value);
     }
-    let shown = without_empty_preferences(config.value);
+    let shown = property::ordered(&config.value);
     call.out(match call.flags.text("output") {
         "yaml" => yaml::to_string(&shown),
-        "json" => json_text(&shown),
+        "json" => print::typed_json(&shown),
         _ => Printer::of(&call.flags, call.session.files.as_ref(), false)?.print(&shown)?,
     });
     Ok(())
-}
-
-fn without_empty_preferences(mut value: Value) -> Value {
-    if value.get("preferences") == Some(&json!({})) {
-        ensure_object(&mut value).shift_remove("preferences");
-    }
-    for (list, inner) in kubeconfig::LISTS {
-        for element in value.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-            ensure_object(element).entry(inner).or_insert_with(|| json!({}));
-        }
-        if value.get(list).and_then(Value::as_array).is_some_and(Vec::is_empty) {
-            value[list] = Value::Null;
-        }
-    }
-    value
 }
 
 fn minify(config: &mut Kubeconfig, call: &Invocation) -> Result {
@@ -135,6 +122,27 @@ fn minify(config: &mut Kubeconfig, call: &Invocation) -> Result {
         }
     }
     config.value["current-context"] = name.into();
+    Ok(())
+}
+
+/// Puts the contents of files in the place of their paths.
+fn flatten(value: &mut Value, files: &dyn Files) -> Result {
+    const FILES: [(&str, &str, &str); 3] = [
+        ("clusters", "cluster", "certificate-authority"),
+        ("users", "user", "client-certificate"),
+        ("users", "user", "client-key"),
+    ];
+    for (list, inner, field) in FILES {
+        for element in value.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let path = meta::text(element, &[inner, field]).to_owned();
+            if path.is_empty() {
+                continue;
+            }
+            let bytes = files.read(Path::new(&path)).map_err(|fault| Failure::opening(&path, &fault))?;
+            meta::remove(element, &[inner, field]);
+            meta::set(element, &[inner, &format!("{field}-data")], BASE64.encode(bytes).into());
+        }
+    }
     Ok(())
 }
 
@@ -182,7 +190,9 @@ async fn contexts(call: &Invocation) -> Result {
     let config = load(call)?;
     let output = call.flags.text("output");
     if !matches!(output, "" | "name") {
-        return Err(Failure::new(format!("output must be one of '' or 'name': {output}")));
+        return Err(Failure::new(format!(
+            "--output {output} is not available in kubectl config get-contexts; resetting to default output format"
+        )));
     }
     let mut names = config.names("contexts");
     let mut failures = Vec::new();
@@ -208,108 +218,4 @@ async fn contexts(call: &Invocation) -> Result {
     }
     call.out(Tabs::table().layout(&text));
     Failure::of(failures)
-}
-
-/// Changes the one file that may be changed.
-fn change(call: &Invocation, change: impl FnOnce(&mut Value) -> Result<String>) -> Result {
-    let path = kubeconfig::writable(&call.session, &call.flags)?;
-    let files: &dyn Files = call.session.files.as_ref();
-    let mut value =
-        if files.kind(&path).is_some() { kubeconfig::read(files, &path)? } else { Kubeconfig::empty().value };
-    let said = change(&mut value)?;
-    let text = yaml::to_string(&value);
-    files.write(&path, text.as_bytes()).map_err(|fault| Failure::new(fault.to_string()))?;
-    call.out(said);
-    Ok(())
-}
-
-fn one(call: &Invocation) -> Result<&str> {
-    match call.arguments() {
-        [name] => Ok(name),
-        _ => Err(call.usage(format!("Unexpected args: [{}]", call.arguments().join(" ")))),
-    }
-}
-
-fn context_at(value: &Value, name: &str) -> Option<usize> {
-    let all = meta::list(value, &["contexts"]);
-    all.iter().position(|element| meta::text(element, &["name"]) == name)
-}
-
-async fn use_context(call: &Invocation) -> Result {
-    let name = one(call)?;
-    change(call, |value| {
-        if context_at(value, name).is_none() {
-            return Err(Failure::new(format!("no context exists with the name: {}", quote(name))));
-        }
-        value["current-context"] = name.into();
-        Ok(format!("Switched to context \"{name}\".\n"))
-    })
-}
-
-async fn set_context(call: &Invocation) -> Result {
-    let current = call.flags.is("current");
-    if current != call.arguments().is_empty() {
-        return Err(call.usage("you must specify a non-empty context name or --current"));
-    }
-    change(call, |value| {
-        let name =
-            if current { meta::text(value, &["current-context"]).to_owned() } else { call.arguments()[0].clone() };
-        if name.is_empty() {
-            return Err(Failure::new("no current context is set"));
-        }
-        let known = context_at(value, &name);
-        if known.is_none() {
-            match value.get_mut("contexts") {
-                Some(Value::Array(all)) => all.push(json!({"name": name, "context": {}})),
-                _ => value["contexts"] = json!([{"name": name, "context": {}}]),
-            }
-        }
-        let at = context_at(value, &name).unwrap_or(0);
-        let context = ensure_object(&mut value["contexts"][at]["context"]);
-        for field in ["cluster", "user", "namespace"] {
-            if call.flags.given(field) {
-                context.insert(field.into(), call.flags.text(field).into());
-            }
-        }
-        Ok(format!("Context \"{name}\" {}.\n", if known.is_some() { "modified" } else { "created" }))
-    })
-}
-
-async fn rename(call: &Invocation) -> Result {
-    let [old, new] = call.arguments() else {
-        return Err(call.usage(format!("Unexpected args: [{}]", call.arguments().join(" "))));
-    };
-    change(call, |value| {
-        let Some(at) = context_at(value, old) else {
-            return Err(Failure::new(format!("cannot rename the context {}, it's not in the kubeconfig", quote(old))));
-        };
-        if context_at(value, new).is_some() {
-            return Err(Failure::new(format!(
-                "cannot rename the context {}, the context {} already exists",
-                quote(old),
-                quote(new)
-            )));
-        }
-        value["contexts"][at]["name"] = new.as_str().into();
-        if meta::text(value, &["current-context"]) == old {
-            value["current-context"] = new.as_str().into();
-        }
-        Ok(format!("Context \"{old}\" renamed to \"{new}\".\n"))
-    })
-}
-
-async fn delete_context(call: &Invocation) -> Result {
-    let name = one(call)?;
-    change(call, |value| {
-        let Some(at) = context_at(value, name) else {
-            return Err(Failure::new(format!("cannot delete context {name}, not in the kubeconfig")));
-        };
-        if let Some(Value::Array(all)) = value.get_mut("contexts") {
-            all.remove(at);
-        }
-        if meta::text(value, &["current-context"]) == name {
-            call.err("warning: this removed your active context, use \"kubectl config use-context\" to select a different one\n");
-        }
-        Ok(format!("deleted context {name} from the kubeconfig\n"))
-    })
 }

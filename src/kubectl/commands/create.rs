@@ -6,7 +6,8 @@ use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result};
 use super::super::flags::{DryRun, Flag, Kind, long};
 use super::super::http::Call;
-use super::super::print;
+use super::super::manifests::hash_with_name;
+use super::super::print::{self, Printer};
 use super::super::selection::{self, Selection};
 use super::super::write::{self, Writing};
 use super::apply::with_last_applied;
@@ -98,7 +99,7 @@ async fn create(call: &Invocation) -> Result {
         return Err(Failure::new("must specify one of -f and -k"));
     }
     if !flags.text("raw").is_empty() {
-        return raw(call).await;
+        return raw(call, http::Method::POST).await;
     }
     let writing = Writing::of(call, "kubectl-create")?;
     let mut printer = writing.printer()?;
@@ -126,15 +127,16 @@ async fn create(call: &Invocation) -> Result {
     Ok(())
 }
 
-async fn raw(call: &Invocation) -> Result {
+/// Sends the one file to `--raw`, and shows the answer.
+pub(super) async fn raw(call: &Invocation, method: http::Method) -> Result {
     let [file] = call.flags.all("filename") else {
         return Err(Failure::new("--raw can only use a single local file or stdin"));
     };
     let body = match file.as_str() {
         "-" => call.session.read_stdin().await?,
-        path => call.session.files.read(std::path::Path::new(path)).map_err(|fault| Failure::new(fault.to_string()))?,
+        path => call.session.files.read(std::path::Path::new(path)).map_err(|fault| Failure::opening(path, &fault))?,
     };
-    let post = Call::new(http::Method::POST, call.flags.text("raw")).body("application/json", body);
+    let post = Call::new(method, call.flags.text("raw")).body("application/json", body);
     let answer = call.cluster().await?.api.bytes(post).await?;
     call.console().out(answer);
     Ok(())
@@ -155,6 +157,10 @@ pub fn name(call: &Invocation) -> Result<&str> {
     if count != 1 {
         return Err(call.usage(format!("exactly one NAME is required, got {count}")));
     }
+    // What the flags say of the cluster, of trying and of printing is looked at before the object.
+    super::super::connect::check(&call.session, &call.flags)?;
+    call.flags.dry_run()?;
+    Printer::of(&call.flags, call.session.files.as_ref(), false)?;
     Ok(&call.arguments()[0])
 }
 
@@ -171,6 +177,18 @@ pub fn required(call: &Invocation, names: &[&str]) -> Result {
     Err(Failure::new(format!("required flag(s) {} not set", missing.join(", "))))
 }
 
+/// The object as its hash is made of: before the server fills in what was left out.
+fn hashed(call: &Invocation, object: &Value) -> Value {
+    let mut plain = object.clone();
+    if plain.get("data").is_none_or(Value::is_null) {
+        plain["data"] = serde_json::json!({});
+    }
+    if meta::kind(object) == "Secret" && matches!(meta::text(object, &["type"]), "" | "Opaque") {
+        plain["type"] = call.flags.text("type").into();
+    }
+    plain
+}
+
 /// Creates what a generator made. `failed`: the words before a refusal; empty leaves the server's.
 ///
 /// # Errors
@@ -179,6 +197,11 @@ pub async fn finish(call: &Invocation, mut object: Value, failed: &str) -> Resul
     let writing = Writing::of(call, "kubectl-create")?;
     let mut printer = writing.printer()?;
     printer.typed = true;
+    if call.flags.is("append-hash") {
+        let name = meta::name(&object).to_owned();
+        let named = format!("{name}-{}", hash_with_name(&hashed(call, &object), &name));
+        meta::set_text(&mut object, "name", &named);
+    }
     let (group, version) = meta::group_version(&object);
     let (group, version, kind) = (group.to_owned(), version.to_owned(), meta::kind(&object).to_owned());
     let cluster = call.cluster().await;

@@ -14,7 +14,9 @@ use super::super::selection::{self, Info};
 use super::super::write::STRATEGIC;
 use super::create::random_ending;
 use super::{attach, exec, logs};
-use crate::api::meta;
+use crate::api::patch::strategic;
+use crate::api::schema::Schema;
+use crate::api::{meta, yaml};
 
 mod profile;
 
@@ -31,6 +33,7 @@ const FLAGS: &[Flag] = &[
     long("env", Kind::Pairs, "A variable: KEY=VALUE"),
     long("arguments-only", Kind::Bool(false), "What follows -- are arguments of the image's own command"),
     long("image-pull-policy", Kind::Text(""), "Always, IfNotPresent or Never"),
+    long("custom", Kind::Text(""), "A file with a part of a container: what differs from the profile"),
     long("profile", Kind::Text("general"), "general, baseline, restricted, netadmin or sysadmin"),
 ];
 const COPY: &[Flag] = &[
@@ -52,7 +55,7 @@ pub const COMMAND: Command = Command {
     name: "debug",
     usage: "(POD | TYPE/NAME) --image=IMAGE [-it] [--target=CONTAINER | --copy-to=NAME] [-- COMMAND [ARGS...]]",
     about: "Look into a Pod or a node from inside",
-    flags: &[FLAGS, COPY, selection::FILES],
+    flags: &[FLAGS, COPY, selection::FILE],
     run: run!(debug),
     ..BASE
 };
@@ -126,6 +129,7 @@ fn check(call: &Invocation, names: &[String], command: &[String]) -> Result<Prof
     if flags.is("tty") && !flags.is("stdin") {
         return wrong("-i/--stdin is required for containers with -t/--tty=true");
     }
+    customization(call)?;
     if profile == Profile::Legacy {
         call.err("--profile=legacy is deprecated and planned to be removed in v1.39. It is recommended to specify other profile, for example \"--profile=general\".\n");
     }
@@ -141,6 +145,7 @@ async fn in_pod(call: &Invocation, info: &Info, profile: Profile, command: &[Str
     }
     let mut pod = json!({"spec": {"ephemeralContainers": [container]}});
     profile.apply(&mut pod, &name, Style::Ephemeral, &call.flags);
+    customize(call, &mut pod, "ephemeralContainers", &name)?;
     // Without the order the server would put the new container first.
     let known = meta::list(&info.object, &["spec", "ephemeralContainers"]).iter();
     let order = known.map(|one| meta::text(one, &["name"]).to_owned()).chain([name.clone()]);
@@ -206,6 +211,7 @@ async fn by_copy(call: &Invocation, info: &Info, profile: Profile, command: &[St
     if !name.is_empty() {
         profile::container(&mut copy, &name, |container| change(call, container, command));
         profile.apply(&mut copy, &name, Style::Copy, flags);
+        customize(call, &mut copy, "containers", &name)?;
     }
     let cluster = call.cluster().await?;
     let pods = format!("/api/v1/namespaces/{}/pods", info.namespace);
@@ -239,6 +245,7 @@ async fn on_node(call: &Invocation, info: &Info, profile: Profile, command: &[St
         },
     });
     profile.apply(&mut object, name, Style::Node, flags);
+    customize(call, &mut object, "containers", name)?;
     let namespace = call.namespace()?;
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     call.cluster().await?.api.json(Call::new(http::Method::POST, pods).json(&object)).await?;
@@ -301,6 +308,37 @@ fn change(call: &Invocation, container: &mut Value, command: &[String]) {
             container[field] = true.into();
         }
     }
+}
+
+/// The part of a container that `--custom` names.
+fn customization(call: &Invocation) -> Result<Option<Value>> {
+    let file = call.flags.text("custom");
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |why: String| Failure::new(format!("{file} does not contain a valid container spec: {why}"));
+    let bytes = call.session.files.read(std::path::Path::new(file)).map_err(|fault| {
+        let why = Failure::opening(file, &fault).words();
+        Failure::new(format!("must pass a container spec json file for custom profile: {why}"))
+    })?;
+    let part = yaml::parse(&bytes).map_err(|fault| wrong(fault.to_string()))?;
+    if !part.is_object() {
+        return Err(wrong("it is no object".into()));
+    }
+    const FIXED: [&str; 5] = ["name", "command", "image", "lifecycle", "volumeDevices"];
+    if FIXED.iter().any(|field| part.get(field).is_some()) {
+        let words = "name, command, image, lifecycle and volume devices are not modifiable via custom profile";
+        return Err(Failure::new(words));
+    }
+    Ok(Some(part))
+}
+
+/// Puts what `--custom` says over the new container.
+fn customize(call: &Invocation, pod: &mut Value, list: &str, name: &str) -> Result {
+    let Some(mut part) = customization(call)? else { return Ok(()) };
+    part["name"] = name.into();
+    let Some(schema) = Schema::of_kind("", "v1", "Pod") else { return Ok(()) };
+    strategic::apply(pod, &json!({"spec": {list: [part]}}), &schema).map_err(|status| Failure::new(status.message))
 }
 
 /// Waits for the container and attaches to it; of one that has ended already, its log.

@@ -15,6 +15,9 @@ const FLAGS: &[Flag] = &[
     long("server-side", Kind::Bool(false), "As a server-side apply would"),
     long("force-conflicts", Kind::Bool(false), "With --server-side: take fields from other managers"),
     long("show-managed-fields", Kind::Bool(false), "Keep metadata.managedFields"),
+    long("show-secrets", Kind::Bool(false), "Show what Secrets hold"),
+    long("prune", Kind::Bool(false), "Not here: apply --prune --dry-run=server shows what would go"),
+    long("prune-allowlist", Kind::Array, "Not here"),
     long("concurrency", Kind::Int(1), "Accepted"),
 ];
 
@@ -35,6 +38,10 @@ async fn diff(call: &Invocation) -> Result {
     if !call.arguments().is_empty() {
         let failure = call.usage(format!("Unexpected args: [{}]", call.arguments().join(" ")));
         return Err(worse(failure));
+    }
+    if call.flags.is("prune") {
+        let words = "this kubectl's diff does not prune; apply --prune --dry-run=server shows what would go";
+        return Err(worse(Failure::new(words)));
     }
     let selection = Selection::of(call);
     if selection.files().is_empty() {
@@ -114,7 +121,9 @@ fn shown(call: &Invocation, object: &Value) -> String {
     if !call.flags.is("show-managed-fields") {
         meta::remove(&mut object, &["metadata", "managedFields"]);
     }
-    mask(&mut object);
+    if !call.flags.is("show-secrets") {
+        mask(&mut object);
+    }
     yaml::to_string(&object)
 }
 

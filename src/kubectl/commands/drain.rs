@@ -129,7 +129,8 @@ async fn drain(call: &Invocation) -> Result {
         call.err("There are pending nodes to be drained:\n");
         left.iter().for_each(|name| call.err(format!(" {name}\n")));
     }
-    Failure::of(failures)
+    // Told as they are, each on its line.
+    Failure::of(failures.into_iter().map(|failure| Failure::Plain(failure.words())).collect())
 }
 
 /// What is done with a Pod, and why it is told.

@@ -16,8 +16,13 @@ const FLAGS: &[Flag] = &[
     long("save-config", Kind::Bool(false), "Accepted"),
     long("output-patch", Kind::Bool(false), "Show the patch"),
     long("subresource", Kind::Text(""), "The subresource to edit"),
+];
+/// Flags of every command that edits.
+pub(super) const MORE: &[Flag] = &[
     long("windows-line-endings", Kind::Bool(false), "Accepted"),
     long("show-managed-fields", Kind::Bool(false), "Keep metadata.managedFields"),
+    long("allow-missing-template-keys", Kind::Bool(true), "Accepted"),
+    long("template", Kind::Text(""), "Accepted"),
 ];
 
 /// `edit`
@@ -25,17 +30,20 @@ pub const COMMAND: Command = Command {
     name: "edit",
     usage: "(TYPE/NAME | -f FILE)",
     about: "Change an object in your editor",
-    flags: &[FLAGS, selection::FILES, write::MANAGER, write::VALIDATE],
+    flags: &[FLAGS, MORE, selection::FILES, write::MANAGER, write::VALIDATE],
     run: run!(edit),
     ..BASE
 };
 
 const HEAD: &str = "# Please edit the object below. Lines beginning with a '#' will be ignored,\n# and an empty file will abort the edit. If an error occurs while saving this file will be\n# reopened with the relevant failures.\n#\n";
 
+/// There is nobody who could change a text.
+pub(super) fn no_editor() -> Failure {
+    Failure::new("there is no editor here; change a file and apply it: kubectl apply -f FILE")
+}
+
 async fn edit(call: &Invocation) -> Result {
-    let Some(editor) = call.session.editor.clone() else {
-        return Err(Failure::new("there is no editor here; change a file and apply it: kubectl apply -f FILE"));
-    };
+    let Some(editor) = call.session.editor.clone() else { return Err(no_editor()) };
     let selection = Selection::of(call);
     if call.arguments().is_empty() && selection.files().is_empty() {
         return Err(Failure::new("must specify one of -f and -k, or a resource"));

@@ -30,6 +30,7 @@ pub const COMMAND: Command = Command {
 };
 
 async fn events(call: &Invocation) -> Result {
+    super::super::connect::check(&call.session, &call.flags)?;
     let flags = &call.flags;
     let fields = about(call).await?;
     let types = flags.all("types");

@@ -22,7 +22,6 @@ pub(super) const FLAGS: &[Flag] = &[
     short("tty", 't', Kind::Bool(false), "With a terminal"),
     short("quiet", 'q', Kind::Bool(false), "Only the command's own output"),
     long("pod-running-timeout", Kind::Duration("1m0s"), "How long to wait until the Pod runs"),
-    long("detach-keys", Kind::Text(""), "Accepted"),
 ];
 
 /// `exec`
@@ -30,7 +29,7 @@ pub const COMMAND: Command = Command {
     name: "exec",
     usage: "(POD | TYPE/NAME) [-c CONTAINER] -- COMMAND [ARGS...]",
     about: "Run a command in a container",
-    flags: &[FLAGS, selection::FILES],
+    flags: &[FLAGS, selection::FILE],
     run: run!(exec),
     ..BASE
 };
@@ -43,6 +42,7 @@ pub(super) struct Place {
 }
 
 async fn exec(call: &Invocation) -> Result {
+    super::super::connect::check(&call.session, &call.flags)?;
     let arguments = call.arguments();
     let split = call.flags.before_dash;
     let (names, command) = match split {

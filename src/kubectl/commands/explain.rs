@@ -14,7 +14,7 @@ use super::super::print::go_value;
 use crate::api::meta;
 
 const FLAGS: &[Flag] = &[
-    long("recursive", Kind::Bool(false), "All fields under it, without their descriptions"),
+    short("recursive", 'R', Kind::Bool(false), "All fields under it, without their descriptions"),
     long("max-depth", Kind::Int(0), "With --recursive: only so deep"),
     long("api-version", Kind::Text(""), "Another version: apps/v1"),
     short("output", 'o', Kind::Text("plaintext"), "plaintext"),
@@ -49,13 +49,13 @@ async fn explain(call: &Invocation) -> Result {
     if flags.int("max-depth") < 0 {
         return Err(Failure::new("--max-depth must be non-negative"));
     }
-    if flags.text("output") != "plaintext" {
-        return Err(Failure::new(format!("unrecognized format: {}", flags.text("output"))));
-    }
     let cluster = call.cluster().await?;
     let (mut mapping, path) = named(cluster.mapper().await?, word)?;
     if let Some((group, version)) = flags.some("api-version").map(|text| text.rsplit_once('/').unwrap_or(("", text))) {
         (mapping.group, mapping.version) = (group.to_owned(), version.to_owned());
+    }
+    if flags.text("output") != "plaintext" {
+        return Err(Failure::new(format!("unrecognized format: {}", flags.text("output"))));
     }
     let place = if mapping.group.is_empty() { "api".to_owned() } else { format!("apis/{}", mapping.group) };
     let document = cluster.api.json(Call::get(format!("/openapi/v3/{place}/{}", mapping.version))).await;

@@ -129,8 +129,16 @@ fn pairs(words: &[String], what: &Words) -> Result<Pairs> {
         }
     }
     if remove.iter().any(|key| set.iter().any(|(other, _)| other == key)) {
-        let article = if what.noun == "label" { "a label" } else { "an annotation" };
-        return Err(Failure::new(format!("can not both modify and remove {article} in the same command")));
+        return Err(Failure::new(if what.noun == "label" {
+            "can not both modify and remove a label in the same command".to_owned()
+        } else {
+            let both = remove.iter().filter(|key| set.iter().any(|(other, _)| other == *key));
+            let both: Vec<&str> = both.map(String::as_str).collect();
+            format!(
+                "can not both modify and remove the following annotation(s) in the same command: {}",
+                both.join(", ")
+            )
+        }));
     }
     Ok((set, remove))
 }
@@ -147,6 +155,8 @@ async fn change(call: &Invocation, what: &Words) -> Result {
     let files = !selection.files().is_empty();
     check(call, what, resources, files, set.is_empty() && remove.is_empty())?;
     selection.latest = !flags.is("local");
+    // `--all` is about a type that stands alone.
+    selection.type_means_all = std::mem::take(&mut selection.all);
     let found = selection.read().await?;
     if !found.single && !flags.text("resource-version").is_empty() {
         return Err(Failure::new("--resource-version may only be used with a single resource"));
@@ -203,6 +213,9 @@ fn check(call: &Invocation, what: &Words, resources: &[String], files: bool, not
         }
         () if flags.is("all") && !flags.text("field-selector").is_empty() => {
             "cannot set --all and --field-selector at the same time"
+        }
+        () if flags.is("local") && !resources.is_empty() && what.noun == "annotation" => {
+            "can only use local files by -f rsrc.yaml or --filename=rsrc.json when --local=true is set"
         }
         () if flags.is("local") && !resources.is_empty() => {
             "can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set"

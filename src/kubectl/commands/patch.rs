@@ -30,6 +30,9 @@ pub const COMMAND: Command = Command {
 
 async fn patch(call: &Invocation) -> Result {
     let flags = &call.flags;
+    if call.flags.is("local") && !call.arguments().is_empty() {
+        return Err(Failure::new("cannot specify --local and server resources"));
+    }
     let writing = Writing::of(call, "kubectl-patch")?;
     let patch = wanted(call)?;
     let kind = match flags.text("type").to_lowercase().as_str() {

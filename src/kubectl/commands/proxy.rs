@@ -21,6 +21,10 @@ use super::super::flags::{Flag, Kind, long, short};
 const FLAGS: &[Flag] = &[
     short("port", 'p', Kind::Int(8001), "The port; 0 for any"),
     long("address", Kind::Text("127.0.0.1"), "The address to listen on"),
+    long("append-server-path", Kind::Bool(false), "Accepted"),
+    short("unix-socket", 'u', Kind::Text(""), "Not here: it listens at a port"),
+    short("www", 'w', Kind::Text(""), "Not here: it serves no files"),
+    short("www-prefix", 'P', Kind::Text("/static/"), "Not here: it serves no files"),
     long("accept-hosts", Kind::Text(r"^localhost$,^127\.0\.0\.1$,^\[::1\]$"), "Patterns of hosts it answers to"),
     long("accept-paths", Kind::Text("^.*"), "Patterns of paths that are let through"),
     long("reject-paths", Kind::Text("^/api/.*/pods/.*/exec,^/api/.*/pods/.*/attach"), "Patterns of paths that are not"),
@@ -94,6 +98,11 @@ fn bare(host: &str) -> &str {
 }
 
 async fn proxy(call: &Invocation) -> Result {
+    if let Some(flag) = ["unix-socket", "www"].into_iter().find(|flag| !call.flags.text(flag).is_empty()) {
+        return Err(Failure::new(format!(
+            "this kubectl's proxy has no --{flag}: it passes requests from a port to the API server"
+        )));
+    }
     let port = u16::try_from(call.flags.int("port")).map_err(|_| Failure::new("the port is none"))?;
     let address = call.flags.text("address");
     let wanted: SocketAddr =

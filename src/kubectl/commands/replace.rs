@@ -17,6 +17,7 @@ const FLAGS: &[Flag] = &[
     long("timeout", Kind::Duration("0s"), "How long to wait for a deletion"),
     long("wait", Kind::Bool(false), "Wait for deletions"),
     long("subresource", Kind::Text(""), "The subresource to replace"),
+    long("raw", Kind::Text(""), "A path of the API server to put the file at"),
 ];
 
 /// `replace`
@@ -35,12 +36,16 @@ async fn replace(call: &Invocation) -> Result {
     if selection.files().is_empty() {
         return Err(Failure::new("must specify one of -f and -k"));
     }
+    if !flags.text("raw").is_empty() {
+        return super::create::raw(call, http::Method::PUT).await;
+    }
     if !flags.is("force") && flags.given("grace-period") {
         return Err(Failure::new("--grace-period must have --force specified"));
     }
     if !flags.is("force") && flags.seconds("timeout") != 0.0 {
         return Err(Failure::new("--timeout must have --force specified"));
     }
+    super::delete::cascade(flags.text("cascade"))?;
     let writing = Writing::of(call, "kubectl-replace")?;
     if flags.is("force") && writing.dry_run != DryRun::None {
         return Err(Failure::new("--dry-run can not be used when --force is set"));

@@ -22,12 +22,12 @@ const STATUS: &[Flag] = &[
 
 /// A command under `rollout`.
 macro_rules! under {
-    ($name:literal, $about:literal, $flags:expr, $run:path) => {
+    ($name:literal, $about:literal, [$($flags:expr),+], $run:path) => {
         Command {
             name: $name,
             usage: "(TYPE NAME | TYPE/NAME | -f FILE)",
             about: $about,
-            flags: &[print::OUTPUT, $flags, selection::FILES, selection::LABELS, write::DRY_RUN, write::MANAGER],
+            flags: &[$($flags,)+ selection::FILES, selection::LABELS],
             run: run!($run),
             ..BASE
         }
@@ -39,12 +39,12 @@ pub const COMMAND: Command = Command {
     name: "rollout",
     about: "Look after a workload's rollouts",
     commands: &[
-        under!("history", "Show the revisions", REVISION, history::history),
-        under!("pause", "Let changes wait", &[], pause),
-        under!("restart", "Replace all Pods", &[], restart),
-        under!("resume", "Let changes go on", &[], resume),
-        under!("status", "Follow until it is done", &[REVISION[0], STATUS[0], STATUS[1]], status::status),
-        under!("undo", "Go back to a revision", TO_REVISION, history::undo),
+        under!("history", "Show the revisions", [print::OUTPUT, REVISION], history::history),
+        under!("pause", "Let changes wait", [print::OUTPUT, write::MANAGER], pause),
+        under!("restart", "Replace all Pods", [print::OUTPUT, write::MANAGER], restart),
+        under!("resume", "Let changes go on", [print::OUTPUT, write::MANAGER], resume),
+        under!("status", "Follow until it is done", [REVISION, STATUS], status::status),
+        under!("undo", "Go back to a revision", [print::OUTPUT, TO_REVISION, write::DRY_RUN], history::undo),
     ],
     ..BASE
 };
@@ -109,6 +109,7 @@ async fn patch(
 ) -> Result {
     let writing = Writing::of(call, "kubectl-rollout")?;
     let mut printer = writing.printer()?;
+    printer.typed = true;
     let found = selected(call).await?;
     let mut failures = found.failures;
     if found.infos.is_empty() && failures.is_empty() {

@@ -31,6 +31,13 @@ const FLAGS: &[Flag] = &[
     long("pod-running-timeout", Kind::Duration("1m0s"), "How long to wait until it runs"),
     long("grace-period", Kind::Int(-1), "With --rm: seconds it gets to end"),
     long("detach-keys", Kind::Text(""), "Accepted"),
+    long("cascade", Kind::Optional("background", "background"), "Accepted"),
+    long("force", Kind::Bool(false), "Accepted"),
+    short("filename", 'f', Kind::List, "Accepted; it is ignored"),
+    short("kustomize", 'k', Kind::Text(""), "Accepted"),
+    short("recursive", 'R', Kind::Bool(false), "Accepted"),
+    long("timeout", Kind::Duration("0s"), "Accepted"),
+    long("wait", Kind::Bool(false), "Accepted"),
 ];
 
 /// `run`
@@ -45,6 +52,9 @@ pub const COMMAND: Command = Command {
 
 async fn run(call: &Invocation) -> Result {
     let flags = &call.flags;
+    if flags.given("filename") {
+        call.err("Flag --filename has been deprecated, it is ignored by kubectl run and will be removed in a future release\n");
+    }
     let writing = Writing::of(call, "kubectl-run")?;
     let attach = if flags.given("attach") { flags.is("attach") } else { flags.is("stdin") || flags.is("tty") };
     check(call, &writing, attach)?;

@@ -25,7 +25,7 @@ const SELECTOR: &[Flag] = &[long("resource-version", Kind::Text(""), "Only if th
 
 /// A command under `set`.
 macro_rules! under {
-    ($name:literal, $aliases:expr, $usage:literal, $about:literal, $flags:expr, $run:path) => {
+    ($name:literal, $aliases:expr, $usage:literal, $about:literal, [$($flags:expr),+], $run:path) => {
         Command {
             name: $name,
             aliases: $aliases,
@@ -33,10 +33,8 @@ macro_rules! under {
             about: $about,
             flags: &[
                 print::OUTPUT,
-                $flags,
+                $($flags,)+
                 LOCAL,
-                selection::FILES,
-                selection::LABELS,
                 selection::ALL,
                 write::DRY_RUN,
                 write::MANAGER,
@@ -52,17 +50,45 @@ pub const COMMAND: Command = Command {
     name: "set",
     about: "Change one thing of an object",
     commands: &[
-        under!("env", &[], "TYPE/NAME KEY=VALUE ... KEY-", "Environment variables", env::FLAGS, env::env),
-        under!("image", &[], "TYPE/NAME CONTAINER=IMAGE ...", "Images", &[], image),
-        under!("resources", &[], "TYPE/NAME --limits=… --requests=…", "Requests and limits", RESOURCES, resources),
-        under!("selector", &[], "TYPE/NAME KEY=VALUE,…", "The selector of a Service", SELECTOR, selector),
-        under!("serviceaccount", &["sa"], "TYPE/NAME ACCOUNT", "The service account", &[], service_account),
+        under!(
+            "env",
+            &[],
+            "TYPE/NAME KEY=VALUE ... KEY-",
+            "Environment variables",
+            [env::FLAGS, selection::FILES, selection::LABELS],
+            env::env
+        ),
+        under!("image", &[], "TYPE/NAME CONTAINER=IMAGE ...", "Images", [selection::FILES, selection::LABELS], image),
+        under!(
+            "resources",
+            &[],
+            "TYPE/NAME --limits=… --requests=…",
+            "Requests and limits",
+            [RESOURCES, selection::FILES, selection::LABELS],
+            resources
+        ),
+        under!(
+            "selector",
+            &[],
+            "TYPE/NAME KEY=VALUE,…",
+            "The selector of a Service",
+            [SELECTOR, selection::FOLDERS],
+            selector
+        ),
+        under!(
+            "serviceaccount",
+            &["sa"],
+            "TYPE/NAME ACCOUNT",
+            "The service account",
+            [selection::FILES],
+            service_account
+        ),
         under!(
             "subject",
             &[],
             "TYPE/NAME --user=USER",
             "The subjects of a binding",
-            subjects::FLAGS,
+            [subjects::FLAGS, selection::FILES, selection::LABELS],
             subjects::subject
         ),
     ],
@@ -118,6 +144,8 @@ async fn change(
     }
     let local = call.flags.is("local") || writing.dry_run == DryRun::Client;
     selection.latest = !call.flags.is("local");
+    // `--all` is about a type that stands alone.
+    selection.type_means_all = std::mem::take(&mut selection.all);
     let mut printer = writing.printer()?;
     printer.typed = true;
     let infos = selection.read().await?.all()?;

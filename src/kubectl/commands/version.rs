@@ -9,6 +9,7 @@ use super::super::http::Call;
 use crate::api::yaml;
 
 /// The kubectl whose words and behaviour this one has.
+pub const CLIENT: &str = VERSION;
 const VERSION: &str = "v1.37.2";
 const KUSTOMIZE: &str = "v5.8.1";
 

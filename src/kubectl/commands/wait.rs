@@ -29,7 +29,7 @@ pub const COMMAND: Command = Command {
     flags: &[
         print::OUTPUT,
         FLAGS,
-        selection::FILES,
+        selection::FOLDERS,
         selection::LABELS,
         selection::FIELDS,
         selection::ALL,

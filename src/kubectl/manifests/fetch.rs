@@ -35,7 +35,19 @@ pub async fn read(session: &Session, address: &str) -> Result<Vec<u8>> {
         let client = kube::Client::try_from(kube::Config::new(base)).map_err(|fault| failed(fault.to_string()))?;
         let request = Request::get(path).body(Body::empty()).map_err(|fault| failed(fault.to_string()))?;
         let response = session.unless_stopped(client.send(request)).await?;
-        let response = response.map_err(|fault| failed(format!("Get {}: {fault}", quote(&at))))?;
+        let response = response.map_err(|fault| {
+            let mut why: &dyn std::error::Error = &fault;
+            while let Some(deeper) = why.source() {
+                why = deeper;
+            }
+            let host = uri.authority().map_or("", |host| host.as_str());
+            // The last word is the system's: how a connection fails.
+            Failure::Unreachable(if why.to_string().contains("refused") {
+                format!("The connection to the server {host} was refused - did you specify the right host or port?")
+            } else {
+                format!("Unable to connect to the server: {why}")
+            })
+        })?;
         let status = response.status();
         let elsewhere = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
         match elsewhere {

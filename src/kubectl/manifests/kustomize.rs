@@ -86,6 +86,11 @@ pub fn build(files: &dyn Files, folder: &Path) -> Result<Vec<Value>> {
 fn accumulate(files: &dyn Files, folder: &Path) -> Result<Vec<Value>> {
     let Some(path) = NAMES.iter().map(|name| folder.join(name)).find(|path| files.kind(path).is_some()) else {
         let shown = folder.to_string_lossy();
+        if files.kind(folder).is_none() {
+            return Err(Failure::new(format!(
+                "must build at directory: not a valid directory: evalsymlink failure on '{shown}' : lstat {shown}: no such file or directory"
+            )));
+        }
         return Err(Failure::new(format!(
             "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{shown}'"
         )));
@@ -216,8 +221,13 @@ fn is_hashed(generator: &Value, plan: &Value) -> bool {
 /// The ten letters behind a generated name: a hash of what the object holds. Source: kustomize, `hasher`.
 fn hash(object: &Value) -> String {
     // The name is part of it, and always empty there: kustomize looks it up under a path that leads nowhere.
+    hash_with_name(object, "")
+}
+
+/// As [`hash`], of an object with its name: what `kubectl create --append-hash` puts behind it.
+pub fn hash_with_name(object: &Value, name: &str) -> String {
     let data = object.get("data").cloned().unwrap_or_else(|| "".into());
-    let mut shown = json!({"kind": meta::kind(object), "name": "", "data": data});
+    let mut shown = json!({"kind": meta::kind(object), "name": name, "data": data});
     for field in ["type", "binaryData", "stringData"] {
         if let Some(value) = object.get(field) {
             shown[field] = value.clone();

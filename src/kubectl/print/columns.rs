@@ -66,6 +66,9 @@ impl Columns {
 
     fn line(&self, object: &Value) -> String {
         let cell = |(_, path): &(String, JsonPath)| {
+            if *path == JsonPath::default() {
+                return "<none>".to_owned();
+            }
             let found: Vec<String> = path.find(object).into_iter().map(shown).collect();
             if found.is_empty() { "<none>".to_owned() } else { found.join(",") }
         };

@@ -49,7 +49,7 @@ impl Template {
         let mut out = String::new();
         self.write(&self.parts, object, object, &mut out).map_err(|why| {
             let words = "Printing more information for debugging the template:";
-            let shown = super::go_value(object);
+            let shown = super::go_syntax(object);
             Failure::new(format!(
                 "error executing jsonpath {}: Error executing template: {why}. {words}\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{shown}\n\n",
                 super::super::failure::quote(&self.text), self.text,
@@ -63,10 +63,10 @@ impl Template {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Path { path, text, from_root } => {
-                    let found = path.find(if *from_root { root } else { here });
+                    let start = if *from_root { root } else { here };
+                    let found = path.find(start);
                     if found.is_empty() && self.missing_is_error {
-                        let key = text.trim_start_matches(['$', '@']).split(['.', '[']).find(|key| !key.is_empty());
-                        return Err(format!("{} is not found", key.unwrap_or(text)));
+                        return Err(format!("{} is not found", path.missing(start).unwrap_or(text)));
                     }
                     out.push_str(&found.into_iter().map(shown).collect::<Vec<_>>().join(" "));
                 }

@@ -2,15 +2,24 @@
 
 use serde_json::Value;
 
-/// Writes an object as one KYAML document.
+/// Writes an object as one KYAML document, its keys sorted.
 pub fn to_string(value: &Value) -> String {
+    document(value, true)
+}
+
+/// Writes an object as one KYAML document, its keys as they stand.
+pub fn in_order(value: &Value) -> String {
+    document(value, false)
+}
+
+fn document(value: &Value, sorted: bool) -> String {
     let mut text = "---\n".to_owned();
-    write(value, 0, &mut text);
+    write(value, 0, sorted, &mut text);
     text.push('\n');
     text
 }
 
-fn write(value: &Value, depth: usize, text: &mut String) {
+fn write(value: &Value, depth: usize, sorted: bool, text: &mut String) {
     let line = |depth: usize, text: &mut String| {
         text.push('\n');
         text.extend(std::iter::repeat_n("  ", depth));
@@ -20,13 +29,15 @@ fn write(value: &Value, depth: usize, text: &mut String) {
         Value::Array(items) if items.is_empty() => text.push_str("[]"),
         Value::Object(map) => {
             let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort();
+            if sorted {
+                keys.sort();
+            }
             text.push('{');
             for key in keys {
                 line(depth + 1, text);
                 text.push_str(&self::key(key));
                 text.push_str(": ");
-                write(&map[key], depth + 1, text);
+                write(&map[key], depth + 1, sorted, text);
                 text.push(',');
             }
             line(depth, text);
@@ -38,7 +49,7 @@ fn write(value: &Value, depth: usize, text: &mut String) {
                 if at > 0 {
                     text.push_str(", ");
                 }
-                write(item, depth, text);
+                write(item, depth, sorted, text);
             }
             text.push(']');
         }
@@ -46,7 +57,7 @@ fn write(value: &Value, depth: usize, text: &mut String) {
             text.push('[');
             for item in items {
                 line(depth + 1, text);
-                write(item, depth + 1, text);
+                write(item, depth + 1, sorted, text);
                 text.push(',');
             }
             line(depth, text);

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::failure::{Failure, Result, quote};
 use super::flags::{Flag, Flags, Kind, long, short};
 use super::session::Files;
-use crate::api::yaml;
+use crate::api::schema::Schema;
+use crate::api::{meta, yaml};
 
 pub mod columns;
 pub mod jsonpath;
@@ -100,6 +101,8 @@ impl Printer {
     pub fn print(&mut self, object: &Value) -> Result<String> {
         self.printed += 1;
         let first = self.printed == 1;
+        let ordered = self.ordered(object);
+        let object = ordered.as_ref().unwrap_or(object);
         Ok(match &self.form {
             Form::Human | Form::Wide | Form::Name => names(object, ""),
             Form::Json => json_in_order(&self.cleaned(object), !self.typed),
@@ -107,6 +110,7 @@ impl Printer {
                 let text = yaml::to_string(&self.cleaned(object));
                 if first { text } else { format!("---\n{text}") }
             }
+            Form::Kyaml if self.typed => kyaml::in_order(&self.cleaned(object)),
             Form::Kyaml => kyaml::to_string(&self.cleaned(object)),
             Form::JsonPath(template, as_json) => template.print(object, *as_json)?,
             Form::GoTemplate(template) => template.print(object)?,
@@ -123,6 +127,15 @@ impl Printer {
             Form::Human | Form::Wide => Ok(names(object, done)),
             _ => self.print(object),
         }
+    }
+
+    /// An object that went through a Go struct, as it comes out of it.
+    fn ordered(&self, object: &Value) -> Option<Value> {
+        let (group, version) = meta::group_version(object);
+        let schema = Schema::of_kind(group, version, meta::kind(object)).filter(|_| self.typed)?;
+        let mut object = object.clone();
+        crate::api::typed::normalize(&mut object, &schema);
+        Some(object)
     }
 
     fn cleaned(&self, object: &Value) -> Value {
@@ -156,7 +169,10 @@ fn form(flags: &Flags, files: &dyn Files, tables: bool) -> Result<Form> {
     };
     let file = |path: &str| {
         let bytes = files.read(std::path::Path::new(path));
-        let bytes = bytes.map_err(|fault| Failure::new(format!("error reading --template {path}, {fault}\n")))?;
+        let what = if name.starts_with("custom") { "template" } else { "--template" };
+        let bytes = bytes.map_err(|fault| {
+            Failure::new(format!("error reading {what} {path}, {}\n", Failure::opening(path, &fault).words()))
+        })?;
         Ok::<String, Failure>(String::from_utf8_lossy(&bytes).into_owned())
     };
     let jsonpath = |text: &str, as_json: bool| {
@@ -217,6 +233,11 @@ pub fn names(object: &Value, done: &str) -> String {
 /// Indented JSON with sorted keys, as Go writes maps.
 pub fn json_text(value: &Value) -> String {
     json_in_order(value, true)
+}
+
+/// Indented JSON with its keys as they stand, as Go writes structs.
+pub fn typed_json(value: &Value) -> String {
+    json_in_order(value, false)
 }
 
 fn json_in_order(value: &Value, sorted: bool) -> String {
@@ -291,6 +312,25 @@ pub fn json_line(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(json_line).collect::<Vec<_>>().join(",")),
         Value::String(string) => json_string(string),
         other => other.to_string(),
+    }
+}
+
+/// A value as Go's `%#v` prints it: `map[string]interface {}{"a":1, "b":[]interface {}{"x", "y"}}`.
+pub fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::String(text) => super::failure::quote(text),
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            let field = |key: &String| format!("{}:{}", super::failure::quote(key), go_syntax(&map[key]));
+            let fields: Vec<String> = keys.into_iter().map(field).collect();
+            format!("map[string]interface {{}}{{{}}}", fields.join(", "))
+        }
+        other => go_value(other),
     }
 }
 

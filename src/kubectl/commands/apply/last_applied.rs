@@ -14,8 +14,18 @@ use crate::api::{meta, yaml};
 const VIEW: &[Flag] = &[short("output", 'o', Kind::Text("yaml"), "yaml or json")];
 const SET: &[Flag] = &[long("create-annotation", Kind::Bool(false), "Also where there is none yet")];
 
+const EDIT: &[Flag] = &[short("output", 'o', Kind::Text("yaml"), "yaml or json")];
+
 /// The commands under `apply`.
 pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "edit-last-applied",
+        usage: "(TYPE/NAME | -f FILE)",
+        about: "Change what was applied last, in your editor",
+        flags: &[EDIT, super::super::edit::MORE, selection::FILES, write::MANAGER, write::VALIDATE],
+        run: run!(edit),
+        ..BASE
+    },
     Command {
         name: "view-last-applied",
         usage: "(TYPE [NAME | -l LABELS] | TYPE/NAME | -f FILE)",
@@ -28,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
         name: "set-last-applied",
         usage: "-f FILE",
         about: "Note a file as applied last, without applying it",
-        flags: &[print::OUTPUT, SET, selection::FILES, write::DRY_RUN],
+        flags: &[print::OUTPUT, SET, selection::FILE, write::DRY_RUN],
         run: run!(set),
         ..BASE
     },
@@ -49,6 +59,41 @@ async fn view(call: &Invocation) -> Result {
         };
         let value: Value = serde_json::from_str(text).map_err(|fault| Failure::new(fault.to_string()))?;
         call.out(if output == "json" { json_text(&value).replace("    ", "  ") } else { yaml::to_string(&value) });
+    }
+    Ok(())
+}
+
+async fn edit(call: &Invocation) -> Result {
+    let Some(editor) = call.session.editor.clone() else { return Err(super::super::edit::no_editor()) };
+    let writing = Writing::of(call, "kubectl-edit")?;
+    let json = call.flags.text("output") == "json";
+    let mut selection = Selection::of(call);
+    if call.arguments().is_empty() && selection.files().is_empty() {
+        return Err(Failure::new("must specify one of -f and -k, or a resource"));
+    }
+    selection.latest = true;
+    let mut printer = writing.printer()?;
+    printer.form = print::Form::Human;
+    for info in selection.read().await?.all()? {
+        let Some(text) = meta::annotation(&info.object, LAST_APPLIED) else {
+            let words = "no last-applied-configuration annotation found on resource:";
+            return Err(Failure::new(format!("{words} {}", quote(&info.name))));
+        };
+        let value: Value = serde_json::from_str(text).map_err(|fault| Failure::new(fault.to_string()))?;
+        let shown = if json { json_text(&value) } else { yaml::to_string(&value) };
+        let edited = editor.edit(&shown, if json { ".json" } else { ".yaml" }).await;
+        let edited = edited.map_err(|fault| Failure::new(fault.to_string()))?;
+        if edited.trim_end() == shown.trim_end() || edited.trim().is_empty() {
+            call.err("Edit cancelled, no changes made.\n");
+            continue;
+        }
+        let after = super::super::super::manifests::parse(&edited)
+            .map_err(|why| Failure::new(format!("The edited file had a syntax error: {why}")))?;
+        let applied = with_last_applied(&after);
+        let text = meta::annotation(&applied, LAST_APPLIED).unwrap_or_default();
+        let patch = json!({"metadata": {"annotations": {LAST_APPLIED: text}}});
+        let done = writing.patch(&info, "", MERGE, &patch).await?;
+        writing.say(&mut printer, &done, "edited")?;
     }
     Ok(())
 }

@@ -32,13 +32,15 @@ const MORE: [(&str, &str, &str); 3] =
 
 pub(super) async fn run(apply: &mut Apply<'_>, namespaces: &BTreeSet<String>) -> Result {
     let mappings = mappings(apply).await?;
+    let labels = apply.call.flags.text("selector").to_owned();
+    let applied = |object: &Value| meta::annotation(object, LAST_APPLIED).is_some();
     for namespace in namespaces {
         for mapping in mappings.iter().filter(|mapping| mapping.namespaced) {
-            prune(apply, namespace, mapping).await?;
+            prune(apply, namespace, mapping, &labels, applied).await?;
         }
     }
     for mapping in mappings.iter().filter(|mapping| !mapping.namespaced) {
-        prune(apply, "", mapping).await?;
+        prune(apply, "", mapping, &labels, applied).await?;
     }
     Ok(())
 }
@@ -67,12 +69,18 @@ async fn mappings(apply: &Apply<'_>) -> Result<Vec<Arc<Mapping>>> {
     Ok(mappings)
 }
 
-async fn prune(apply: &mut Apply<'_>, namespace: &str, mapping: &Arc<Mapping>) -> Result {
-    let labels = apply.call.flags.text("selector").to_owned();
+/// Deletes objects with these labels that belong and were not applied just now.
+pub(super) async fn prune(
+    apply: &mut Apply<'_>,
+    namespace: &str,
+    mapping: &Arc<Mapping>,
+    labels: &str,
+    belongs: impl Fn(&Value) -> bool,
+) -> Result {
     let list = Call::get(mapping.path(namespace, None, "")).query("labelSelector", labels);
     let list = apply.call.cluster().await?.api.json(list).await?;
     for item in list.get("items").and_then(Value::as_array).cloned().unwrap_or_default() {
-        if meta::annotation(&item, LAST_APPLIED).is_none() || apply.uids.contains(meta::uid(&item)) {
+        if !belongs(&item) || apply.uids.contains(meta::uid(&item)) {
             continue;
         }
         let mut object = item;

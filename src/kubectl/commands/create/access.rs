@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::super::command::{Command, Invocation};
+use super::super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::super::failure::{Failure, Result};
 use super::super::super::flags::{Flag, Kind, long};
 use super::super::super::http::Call;
-use super::super::super::print::Printer;
+use super::super::super::print::{OUTPUT, Printer};
 use super::{finish, generator, name};
 
 const ROLE_FLAGS: &[Flag] = &[
     long("verb", Kind::List, "What may be done: get, list, watch, create, …"),
     long("resource", Kind::List, "With what: pods, deployments.apps, pods/log"),
     long("resource-name", Kind::Array, "Only with objects of this name"),
+];
+const CLUSTER_ROLE_FLAGS: &[Flag] = &[
+    ROLE_FLAGS[0],
+    ROLE_FLAGS[1],
+    ROLE_FLAGS[2],
     long("non-resource-url", Kind::List, "Paths of the API server: /healthz"),
     long("aggregation-rule", Kind::Pairs, "Take the rules of ClusterRoles with these labels"),
 ];
@@ -25,6 +30,7 @@ const BINDING_FLAGS: &[Flag] = &[
     long("group", Kind::Array, "A group"),
     long("serviceaccount", Kind::Array, "A service account: NAMESPACE:NAME"),
 ];
+const CLUSTER_BINDING_FLAGS: &[Flag] = &[BINDING_FLAGS[0], BINDING_FLAGS[2], BINDING_FLAGS[3], BINDING_FLAGS[4]];
 const TOKEN_FLAGS: &[Flag] = &[
     long("audience", Kind::Array, "Who is meant to accept it"),
     long("duration", Kind::Duration("0s"), "How long it holds"),
@@ -41,7 +47,7 @@ pub(super) const CLUSTERROLE: Command = generator!(
     &[],
     "NAME --verb=VERB --resource=RESOURCE",
     "Make a ClusterRole",
-    ROLE_FLAGS,
+    CLUSTER_ROLE_FLAGS,
     cluster_role
 );
 pub(super) const ROLEBINDING: Command = generator!(
@@ -57,12 +63,19 @@ pub(super) const CLUSTERROLEBINDING: Command = generator!(
     &[],
     "NAME --clusterrole=ROLE --user=USER",
     "Give a role everywhere",
-    BINDING_FLAGS,
+    CLUSTER_BINDING_FLAGS,
     cluster_role_binding
 );
 pub(super) const SERVICEACCOUNT: Command =
     generator!("serviceaccount", &["sa"], "NAME", "Make a ServiceAccount", NONE, service_account);
-pub(super) const TOKEN: Command = generator!("token", &[], "SERVICE_ACCOUNT", "Ask for a token", TOKEN_FLAGS, token);
+pub(super) const TOKEN: Command = Command {
+    name: "token",
+    usage: "SERVICE_ACCOUNT",
+    about: "Ask for a token",
+    flags: &[OUTPUT, TOKEN_FLAGS],
+    run: run!(token),
+    ..BASE
+};
 
 const VERBS: [&str; 14] = [
     "*",

@@ -16,13 +16,14 @@ const SOURCES: &[Flag] = &[
     long("from-file", Kind::List, "A file, KEY=FILE, or a folder of files"),
     long("from-literal", Kind::Array, "KEY=VALUE"),
     long("from-env-file", Kind::List, "A file of KEY=VALUE lines"),
-    long("append-hash", Kind::Bool(false), "Accepted where it is false"),
-    long("type", Kind::Text(""), "The type of a Secret"),
+    long("append-hash", Kind::Bool(false), "Put a hash of what it holds behind its name"),
 ];
+const SECRET_SOURCES: &[Flag] =
+    &[SOURCES[0], SOURCES[1], SOURCES[2], SOURCES[3], long("type", Kind::Text(""), "The type of a Secret")];
 const TLS_FLAGS: &[Flag] = &[
     long("cert", Kind::Text(""), "The certificate's file"),
     long("key", Kind::Text(""), "The key's file"),
-    long("append-hash", Kind::Bool(false), "Accepted where it is false"),
+    long("append-hash", Kind::Bool(false), "Put a hash of what it holds behind its name"),
 ];
 const REGISTRY_FLAGS: &[Flag] = &[
     long("docker-username", Kind::Text(""), "User at the registry"),
@@ -30,7 +31,7 @@ const REGISTRY_FLAGS: &[Flag] = &[
     long("docker-email", Kind::Text(""), "E-mail at the registry"),
     long("docker-server", Kind::Text("https://index.docker.io/v1/"), "The registry"),
     long("from-file", Kind::List, "A file with a docker config"),
-    long("append-hash", Kind::Bool(false), "Accepted where it is false"),
+    long("append-hash", Kind::Bool(false), "Put a hash of what it holds behind its name"),
 ];
 
 pub(super) const CONFIGMAP: Command = generator!(
@@ -58,7 +59,7 @@ pub(super) const SECRET: Command = Command {
             &[],
             "NAME [--from-literal=K=V] [--from-file=F]",
             "From files and literals",
-            SOURCES,
+            SECRET_SOURCES,
             generic
         ),
         generator!("tls", &[], "NAME --cert=F --key=F", "From a certificate and its key", TLS_FLAGS, tls),
@@ -68,16 +69,8 @@ pub(super) const SECRET: Command = Command {
 
 type Entries = Vec<(String, Vec<u8>)>;
 
-fn no_hash(call: &Invocation) -> Result {
-    if call.flags.is("append-hash") {
-        return Err(Failure::new("--append-hash is not built into this kubectl"));
-    }
-    Ok(())
-}
-
 /// Everything that the flags name, in the order of kubectl: files, literals, env files.
 fn entries(call: &Invocation, kind: &str) -> Result<Entries> {
-    no_hash(call)?;
     let flags = &call.flags;
     if !flags.all("from-env-file").is_empty() && (flags.given("from-file") || flags.given("from-literal")) {
         return Err(Failure::new("from-env-file cannot be combined with from-file or from-literal"));
@@ -224,14 +217,15 @@ async fn secret(call: &Invocation, name: &str, kind: &str, data: Entries, failed
 
 async fn tls(call: &Invocation) -> Result {
     let name = name(call)?;
-    no_hash(call)?;
     let (cert, key) = (call.flags.text("cert"), call.flags.text("key"));
     if key.is_empty() || cert.is_empty() {
         return Err(Failure::new("key and cert must be specified"));
     }
     let read = |path: &str| {
         let bytes = call.session.files.read(Path::new(path));
-        bytes.map_err(|_| Failure::new(format!("open {path}: no such file or directory")))
+        bytes.map_err(|fault| {
+            Failure::new(format!("Cannot read file {path}, {}", Failure::opening(path, &fault).words()))
+        })
     };
     let (cert, key) = (read(cert)?, read(key)?);
     for (bytes, mark, what) in
@@ -247,7 +241,6 @@ async fn tls(call: &Invocation) -> Result {
 
 async fn registry(call: &Invocation) -> Result {
     let name = name(call)?;
-    no_hash(call)?;
     let flags = &call.flags;
     if let Some(path) = flags.all("from-file").first() {
         let data = vec![(".dockerconfigjson".to_owned(), read(call, path)?)];

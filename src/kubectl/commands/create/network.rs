@@ -8,12 +8,11 @@ use super::super::super::flags::{Flag, Kind, long};
 use super::{finish, generator, name, required};
 use crate::api::selector::dns1123_subdomain_errors;
 
-const SERVICE_FLAGS: &[Flag] = &[
-    long("tcp", Kind::List, "PORT or PORT:TARGET"),
-    long("clusterip", Kind::Text(""), "An address of one's own, or None"),
-    long("node-port", Kind::Int(0), "The port on every node"),
-    long("external-name", Kind::Text(""), "The DNS name that it stands for"),
-];
+const TCP: Flag = long("tcp", Kind::List, "PORT or PORT:TARGET");
+const CLUSTER_IP_FLAGS: &[Flag] = &[TCP, long("clusterip", Kind::Text(""), "An address of one's own, or None")];
+const EXTERNAL_NAME_FLAGS: &[Flag] = &[TCP, long("external-name", Kind::Text(""), "The DNS name that it stands for")];
+const LOAD_BALANCER_FLAGS: &[Flag] = &[TCP];
+const NODE_PORT_FLAGS: &[Flag] = &[TCP, long("node-port", Kind::Int(0), "The port on every node")];
 const INGRESS_FLAGS: &[Flag] = &[
     long("rule", Kind::Array, "HOST/PATH=SERVICE:PORT[,tls[=SECRET]]"),
     long("class", Kind::Text(""), "The IngressClass"),
@@ -31,7 +30,7 @@ pub(super) const SERVICE: Command = Command {
             &[],
             "NAME --tcp=PORT:TARGET",
             "Reachable inside the cluster",
-            SERVICE_FLAGS,
+            CLUSTER_IP_FLAGS,
             cluster_ip
         ),
         generator!(
@@ -39,7 +38,7 @@ pub(super) const SERVICE: Command = Command {
             &[],
             "NAME --external-name=NAME",
             "Another name for a DNS name",
-            SERVICE_FLAGS,
+            EXTERNAL_NAME_FLAGS,
             external_name
         ),
         generator!(
@@ -47,10 +46,10 @@ pub(super) const SERVICE: Command = Command {
             &[],
             "NAME --tcp=PORT:TARGET",
             "Reachable through a load balancer",
-            SERVICE_FLAGS,
+            LOAD_BALANCER_FLAGS,
             load_balancer
         ),
-        generator!("nodeport", &[], "NAME --tcp=PORT:TARGET", "Reachable on every node", SERVICE_FLAGS, node_port),
+        generator!("nodeport", &[], "NAME --tcp=PORT:TARGET", "Reachable on every node", NODE_PORT_FLAGS, node_port),
     ],
     ..BASE
 };

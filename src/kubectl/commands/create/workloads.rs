@@ -74,8 +74,8 @@ fn container_name(image: &str) -> String {
 }
 
 async fn deployment(call: &Invocation) -> Result {
-    let name = name(call)?;
     required(call, &["image"])?;
+    let name = name(call)?;
     let images = call.flags.all("image");
     let command = command(call);
     if images.len() > 1 && !command.is_empty() {
@@ -142,8 +142,8 @@ async fn from_cronjob(call: &Invocation, name: &str, from: &str) -> Result<Value
 }
 
 async fn cronjob(call: &Invocation) -> Result {
-    let name = name(call)?;
     required(call, &["image", "schedule"])?;
+    let name = name(call)?;
     let command = command(call);
     let restart = call.flags.text("restart");
     let image = call.flags.text("image");

@@ -92,6 +92,7 @@ pub(super) async fn history(call: &Invocation) -> Result {
     }
     let writing = Writing::of(call, "")?;
     let mut printer = writing.printer()?;
+    printer.typed = true;
     let found = selected(call).await?;
     Failure::of(found.failures)?;
     for info in found.infos {
@@ -102,7 +103,10 @@ pub(super) async fn history(call: &Invocation) -> Result {
             if wanted > 0 && shown.is_empty() {
                 return Err(Failure::new("unable to find the specified revision"));
             }
-            for object in shown {
+            let keeper = if info.mapping.kind == "Deployment" { "ReplicaSet" } else { "ControllerRevision" };
+            for mut object in shown {
+                // An item of a list does not say its type.
+                meta::set_type(&mut object, "apps/v1", keeper);
                 call.out(printer.print(&object)?);
             }
             continue;

@@ -34,10 +34,17 @@ pub(super) async fn env(call: &Invocation) -> Result {
     let (mut set, mut remove) = (Vec::new(), Vec::new());
     for word in words.iter().chain(flags.all("env")) {
         match (word.split_once('='), word.strip_suffix('-')) {
-            (Some((name, value)), _) => set.push(json!({"name": name, "value": value})),
+            (Some((name, value)), _) => {
+                valid(name)?;
+                set.push(json!({"name": name, "value": value}));
+            }
             (None, Some(name)) => remove.push(name.to_owned()),
             (None, None) => return Err(Failure::new(format!("unknown environment variable: {word}"))),
         }
+    }
+    if remove.iter().any(|name| set.iter().any(|one: &Value| one.get("name") == Some(&name.as_str().into()))) {
+        let words = "can not both modify and remove the same environment variable in the same command";
+        return Err(Failure::new(words));
     }
     set.extend(from(call).await?);
     for variable in &mut set {
@@ -65,6 +72,27 @@ pub(super) async fn env(call: &Invocation) -> Result {
         Ok(())
     })
     .await
+}
+
+/// # Errors
+/// When no variable may have this name.
+fn valid(name: &str) -> Result {
+    const RULE: &str = "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')";
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let mut wrong = Vec::new();
+    if name.is_empty() || !name.chars().all(fits) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        wrong.push(RULE);
+    }
+    match name {
+        "." => wrong.push("must not be '.'"),
+        ".." => wrong.push("must not be '..'"),
+        _ if name.starts_with("..") => wrong.push("must not start with '..'"),
+        _ => {}
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} is not a valid key name: {}", quote(name), wrong.join(";"))))
 }
 
 fn update(
