@@ -21,7 +21,6 @@ use kube::Api;
 use kube::runtime::wait::await_condition;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::apiserver::auth::Peer;
 use crate::apiserver::pki::Authority;
@@ -35,14 +34,15 @@ use crate::etcd::{self, Etcd, Store};
 use crate::kubelet::runtime::native;
 use crate::kubelet::runtime::simulated::Simulated;
 use crate::kubelet::{self, Kubelet, NodeConfig};
-use crate::registry::Registry;
 use crate::scheduler::Scheduler;
 use crate::state;
 use crate::tasks::TaskGroup;
 
 mod machine;
+mod registries;
 
 use machine::Machine;
+pub use registries::{LOGIN, REGISTRY, build_image};
 
 /// How long the store may take to close once everything that writes has stopped.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
@@ -256,17 +256,6 @@ impl Cluster {
         self.0.api.listen_tls(address).await
     }
 
-    /// Serves the image registry over plain HTTP, as clients expect of loopback.
-    ///
-    /// # Errors
-    /// When its folder cannot be used.
-    pub fn serve_registry(&self, listener: TcpListener, folder: &Path) -> Result<SocketAddr> {
-        let address = listener.local_addr().map_err(|e| Error::new("the registry has no address", e.to_string()))?;
-        let filter = Registry::open(folder, &self.0.serving)?.filter();
-        self.0.serving.spawn("registry", async move { warp::serve(filter).incoming(listener).run().await });
-        Ok(address)
-    }
-
     /// Writes the administrator's kubeconfig for an API served at `address`. A current namespace
     /// that an earlier one named is kept.
     ///
@@ -378,29 +367,14 @@ impl Cluster {
     }
 }
 
-/// Where images are kept inside the state folder: the registry's folder, as their content is the same.
-pub const REGISTRY: &str = "registry";
-
-/// Builds an image from a Dockerfile; its RUNs are native containers, whatever a playground runs.
-///
-/// # Errors
-/// What is wrong, at which line of the Dockerfile, and what to do.
-pub async fn build_image(
-    registries: &crate::images::Registries,
-    request: &crate::images::build::Request,
-    state: &std::path::Path,
-    tasks: &TaskGroup,
-    report: crate::images::build::Report<'_>,
-) -> Result<crate::images::Stored> {
-    let workshop = native::build::Workshop::new(state.join("build"), crate::clock::Clock::real(), tasks);
-    let built = crate::images::build::build(registries, &workshop, request, report).await;
-    workshop.close().await;
-    built
-}
-
 /// What stands in the way of native containers on this machine: what it is, and the command that mends it.
 pub fn native_obstacles() -> Vec<(&'static str, &'static str)> {
     native::doctor::obstacles()
+}
+
+/// Why this process cannot run native containers, if it cannot; it tries.
+pub async fn native_refusal(clock: Clock) -> Option<Error> {
+    native::doctor::refusal(clock).await
 }
 
 /// Lends the authority's signature, but not its key, to the loop that signs requests.

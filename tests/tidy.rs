@@ -46,7 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "scheduler",
         ],
     ),
-    ("course", &["clock", "error", "tasks", "state", "api", "client", "kubectl", "cluster"]),
+    ("course", &["clock", "error", "tasks", "state", "images", "api", "client", "kubectl", "cluster"]),
     ("web", &["clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course"]),
     (
         "cli",

@@ -40,9 +40,11 @@ pub fn here() -> Result<Option<&'static Exercise>> {
     Ok(Catalogue::get()?.at(&folder))
 }
 
-/// The exercise to do next: the first that has not passed.
-pub fn following<'c>(catalogue: &'c Catalogue, progress: &Progress) -> Option<&'c Exercise> {
-    catalogue.iter().find(|exercise| progress.of(&exercise.name).passed.is_none())
+/// The exercise to do next: the first that has not passed and that can be done with the containers of the playground
+/// that runs; where it has no such, the first that has not passed.
+pub fn following<'c>(catalogue: &'c Catalogue, progress: &Progress, runtime: Option<&str>) -> Option<&'c Exercise> {
+    let left = || catalogue.iter().filter(|exercise| progress.of(&exercise.name).passed.is_none());
+    left().find(|exercise| runtime.is_none_or(|runtime| exercise.runs_on(runtime))).or_else(|| left().next())
 }
 
 /// The progress file of this state folder.

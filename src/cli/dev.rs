@@ -2,22 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
 
 use super::{Outcome, closed_output};
 use crate::clock::Clock;
+use crate::cluster;
 use crate::course::catalogue::Catalogue;
-use crate::course::exercise::Exercise;
+use crate::course::exercise::{Exercise, Runtime};
 use crate::course::prove::{self, Trial};
 use crate::course::target::Target;
 use crate::error::{Error, Result};
+use crate::images::{ImageName, Registries, Store};
 use crate::state::Playground;
+use crate::tasks::TaskGroup;
 
 /// How long a playground may take to say that it is ready.
 const READY: Duration = Duration::from_secs(30);
@@ -38,26 +42,46 @@ enum Action {
     Check {
         /// The exercises; all of them when absent
         names: Vec<String>,
+        /// Only on this runtime: simulated or native
+        #[arg(long, value_parser = runtime)]
+        runtime: Option<Runtime>,
         /// Print every trial, not only what is wrong
         #[arg(long)]
         verbose: bool,
     },
 }
 
+fn runtime(word: &str) -> Result<Runtime, String> {
+    let found = [Runtime::Simulated, Runtime::Native].into_iter().find(|runtime| runtime.as_str() == word);
+    found.ok_or_else(|| "expected simulated or native".to_owned())
+}
+
 impl Dev {
     pub async fn run(self, out: &mut dyn Write) -> Result<Outcome> {
-        let Action::Check { names, verbose } = self.action;
+        let Action::Check { names, runtime, verbose } = self.action;
         let catalogue = Catalogue::get()?;
         let exercises: Vec<&Exercise> = match names.is_empty() {
             true => catalogue.iter().collect(),
             false => names.iter().map(|name| catalogue.find(name)).collect::<Result<_>>()?,
         };
+        let native = cluster::native_refusal(Clock::real()).await.map(|refused| refused.why);
+        let mut units: Vec<(&Exercise, Runtime, usize)> = Vec::new();
+        let mut skipped = 0;
+        for exercise in exercises {
+            match place(exercise, runtime, native.as_deref()) {
+                Ok(runtime) => units.extend((1..=ROUNDS).map(|round| (exercise, runtime, round))),
+                Err(why) => {
+                    skipped += 1;
+                    writeln!(out, "- {:<18} skipped: {why}", exercise.name).map_err(closed_output)?;
+                }
+            }
+        }
         // The longest first, so that none of them is alone at the end.
-        let mut units: Vec<(&Exercise, usize)> =
-            exercises.iter().flat_map(|exercise| (1..=ROUNDS).map(|round| (*exercise, round))).collect();
-        units.sort_by_key(|(exercise, _)| std::cmp::Reverse(prove::waits(exercise)));
-        let rounds =
-            units.into_iter().map(|(exercise, round)| async move { (exercise, prove_round(exercise, round).await) });
+        units.sort_by_key(|(exercise, ..)| std::cmp::Reverse(prove::waits(exercise)));
+        let seed = &Seed::default();
+        let rounds = units.into_iter().map(|(exercise, runtime, round)| async move {
+            (exercise, prove_round(exercise, round, runtime, seed).await)
+        });
         let mut rounds = stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
         let mut proven: BTreeMap<&str, Vec<Result<Vec<Trial>>>> = BTreeMap::new();
         let mut all_hold = true;
@@ -70,13 +94,85 @@ impl Dev {
                     print(exercise, proof.map(|rounds| rounds.concat()), verbose, out).map_err(closed_output)?;
             }
         }
+        if skipped > 0 {
+            writeln!(out, "{skipped} exercises were skipped: nothing is proven about them").map_err(closed_output)?;
+        }
         Ok(if all_hold { Outcome::Done } else { Outcome::NotYet })
     }
 }
 
-async fn prove_round(exercise: &Exercise, round: usize) -> Result<Vec<Trial>> {
+/// The runtime to prove an exercise on: the one asked for; else the simulated one, which is fast, if the exercise
+/// can be done there. Or why it cannot be proven.
+fn place(exercise: &Exercise, asked: Option<Runtime>, native: Option<&str>) -> Result<Runtime, String> {
+    let known = [Runtime::Simulated, Runtime::Native];
+    let fits = |runtime: &Runtime| exercise.runtimes.contains(runtime) && asked.is_none_or(|asked| asked == *runtime);
+    let words = |all: &[Runtime]| all.iter().map(|runtime| runtime.as_str()).collect::<Vec<_>>().join(" or ");
+    let Some(runtime) = known.iter().copied().find(fits) else {
+        return Err(format!("it needs {} containers", words(&exercise.runtimes)));
+    };
+    match (runtime, native) {
+        (Runtime::Native, Some(why)) => {
+            Err(format!("it needs native containers, and this machine refuses them: {why}"))
+        }
+        _ => Ok(runtime),
+    }
+}
+
+/// The course's base image, made once and linked into each native playground: it holds this whole program.
+#[derive(Default)]
+struct Seed(OnceCell<SeedFolder>);
+
+/// A state folder that is gone when dropped.
+struct SeedFolder(PathBuf);
+
+impl Drop for SeedFolder {
+    fn drop(&mut self) {
+        // What is left of a temporary folder does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Seed {
+    /// Gives a new state folder the image. Its files are the same ones on disk: nobody writes to content.
+    async fn plant(&self, folder: &Path) -> Result<()> {
+        let cannot = |why: std::io::Error| Error::new("the course's image cannot be prepared", why.to_string());
+        let make = || async {
+            let seed = SeedFolder(std::env::temp_dir().join(format!("tutor-dev-{}-seed", std::process::id())));
+            let tasks = TaskGroup::new();
+            let store = Store::open(&seed.0.join(cluster::REGISTRY))?;
+            let registries = Registries::new(store.clone(), Clock::real(), &tasks)?;
+            let name = ImageName::parse("tutor/shell:1").map_err(|why| Error::new("the course's image", why))?;
+            let image = registries.pull(&name, None).await?;
+            tasks.blocking(move || store.unpack(&image)).await?;
+            Ok::<_, Error>(seed)
+        };
+        let seed = self.0.get_or_try_init(make).await?;
+        link(&seed.0.join(cluster::REGISTRY), &folder.join(cluster::REGISTRY)).map_err(cannot)
+    }
+}
+
+/// The files of one folder in another, without a copy where the disk can link.
+fn link(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()? {
+            kind if kind.is_dir() => link(&entry.path(), &target)?,
+            _ => {
+                std::fs::hard_link(entry.path(), &target).or_else(|_| std::fs::copy(entry.path(), &target).map(drop))?
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn prove_round(exercise: &Exercise, round: usize, runtime: Runtime, seed: &Seed) -> Result<Vec<Trial>> {
     let folder = std::env::temp_dir().join(format!("tutor-dev-{}-{}-{round}", std::process::id(), exercise.name));
-    let proven = match spawn(&folder).await {
+    if runtime == Runtime::Native {
+        seed.plant(&folder).await?;
+    }
+    let proven = match spawn(&folder, runtime).await {
         Ok((mut child, playground)) => {
             let proven = match Target::playground(&playground, Clock::real()).await {
                 Ok(target) => prove::prove(&target, exercise, round).await,
@@ -94,12 +190,12 @@ async fn prove_round(exercise: &Exercise, round: usize) -> Result<Vec<Trial>> {
 }
 
 /// A playground in a process of its own, on free ports and a folder of its own.
-async fn spawn(folder: &Path) -> Result<(Child, Playground)> {
+async fn spawn(folder: &Path, runtime: Runtime) -> Result<(Child, Playground)> {
     let cannot = |why: String| Error::new("a playground could not be started", why);
     let program = std::env::current_exe().map_err(|why| cannot(why.to_string()))?;
     let ports = ["--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"];
     let mut child = Command::new(program)
-        .args(["serve", "--json", "--runtime", "simulated", "--state-dir"])
+        .args(["serve", "--json", "--runtime", runtime.as_str(), "--state-dir"])
         .arg(folder)
         .args(ports)
         .stdin(Stdio::null())

@@ -9,7 +9,7 @@ use indicatif::HumanBytes;
 use super::{Outcome, closed_output, image_build as build};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::images::{self, Credentials, ImageName, Registries, Store, Stored};
+use crate::images::{self, Credentials, ImageName, Logins, Registries, Store, Stored};
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
 
@@ -66,7 +66,7 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct Login {
-    /// Who asks
+    /// Who asks; else as docker login wrote it in $DOCKER_CONFIG or ~/.docker
     #[arg(long, requires = "password_file")]
     username: Option<String>,
     /// A file with the password
@@ -142,7 +142,7 @@ impl Image {
 }
 
 fn registries(store: &Store) -> Result<Registries> {
-    Registries::new(store.clone(), Clock::real(), &TaskGroup::new())
+    Ok(Registries::new(store.clone(), Clock::real(), &TaskGroup::new())?.with_logins(Logins::of_user()))
 }
 
 fn parse(name: &str) -> Result<ImageName> {

@@ -9,7 +9,7 @@ use super::{Outcome, closed_output};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::images::build::{Cached, Progress, Request};
-use crate::images::{ImageName, Registries, Store};
+use crate::images::{ImageName, Logins, Registries, Store};
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
 
@@ -56,7 +56,7 @@ impl Build {
             arguments: self.arguments,
             cache: if self.no_cache { Cached::Anew } else { Cached::Use },
         };
-        let registries = Registries::new(store.clone(), Clock::real(), &tasks)?;
+        let registries = Registries::new(store.clone(), Clock::real(), &tasks)?.with_logins(Logins::of_user());
         let built = crate::cluster::build_image(&registries, &request, state.path(), &tasks, &show).await?;
         writeln!(out, "{}", built.id()).map_err(closed_output)?;
         Ok(Outcome::Done)

@@ -42,8 +42,9 @@ impl List {
                     (None, Some(_)) => "…",
                     (None, None) => " ",
                 };
-                writeln!(out, "  {mark} {:<18} {:<34} {:>2} min", exercise.name, exercise.title, exercise.minutes)
-                    .map_err(closed_output)?;
+                let needs = if exercise.runs_on("simulated") { "" } else { "   native containers" };
+                let (name, title, minutes) = (&exercise.name, &exercise.title, exercise.minutes);
+                writeln!(out, "  {mark} {name:<18} {title:<34} {minutes:>2} min{needs}").map_err(closed_output)?;
             }
         }
         Ok(Outcome::Done)

@@ -66,6 +66,7 @@ impl Serve {
         let cluster = Cluster::start(options, &tasks).await?;
         let api = cluster.serve_api(self.api_listen).await?;
         let registry = cluster.serve_registry(registry, &state.join(cluster::REGISTRY))?;
+        cluster.serve_private_registry(registry, state.path()).await?;
         let kubeconfig = state.join("kubeconfig");
         cluster.write_kubeconfig(&kubeconfig, api)?;
         let mut playground = Playground {

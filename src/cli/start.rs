@@ -23,12 +23,13 @@ impl Start {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
         let catalogue = Catalogue::get()?;
         let progress = course::progress(state).read()?;
+        let target = self.place.target(state).await?;
+        let runtime = target.runtime().await?.map(|(runtime, _)| runtime);
         let exercise = match &self.name {
             Some(name) => catalogue.find(name)?,
-            None => course::following(catalogue, &progress)
+            None => course::following(catalogue, &progress, runtime.as_deref())
                 .ok_or_else(|| Error::new("every exercise has passed", "").hint("tutor start NAME does one again"))?,
         };
-        let target = self.place.target(state).await?;
         begin(&target, exercise, state, out).await
     }
 }

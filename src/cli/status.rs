@@ -4,7 +4,9 @@ use std::io::Write;
 
 use super::{Outcome, closed_output};
 use crate::client::page::Page;
+use crate::cluster;
 use crate::error::{Error, Result};
+use crate::images::Logins;
 use crate::state::StateDir;
 
 #[derive(Debug, clap::Args)]
@@ -12,6 +14,17 @@ pub struct Status {
     /// One JSON document
     #[arg(long)]
     json: bool,
+}
+
+/// The registry that wants a login, and where that is.
+fn private(state: &StateDir) -> String {
+    let file = state.join(cluster::LOGIN);
+    match (Logins::at(&file).registries().next(), file.parent()) {
+        (Some(registry), Some(folder)) => {
+            format!("{registry}  a registry with a login: DOCKER_CONFIG={}", folder.display())
+        }
+        _ => "no registry with a login: 127.0.0.2 is not to be had on this machine".to_owned(),
+    }
 }
 
 impl Status {
@@ -30,6 +43,7 @@ impl Status {
             ("cluster", format!("{}  {} nodes, {} runtime", playground.api, live["nodes"], text("runtime"))),
             ("why", text("runtimeReason")),
             ("registry", playground.registry.clone()),
+            ("private", private(state)),
             ("kubectl", format!("export KUBECONFIG={}", playground.kubeconfig.display())),
             ("state", playground.state_dir.display().to_string()),
             ("process", format!("{} (tutor {})", playground.pid, playground.version)),

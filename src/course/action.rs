@@ -14,14 +14,16 @@ use serde_json::{Value, json};
 use super::catalogue;
 use super::exercise::{Action, Exercise, PatchAction, RequestAction, SwitchState, Victim};
 use super::explain;
-use super::expression::{Expression, to_json};
+use super::expression::{Expression, Variables, to_json};
+use super::folder::Folder;
+use super::images;
 use super::observer::Observer;
-use super::script::Script;
+use super::script::{self, Script};
 use super::target::{Target, refused};
 use crate::error::{Error, Result};
 
 /// How long an `until` among actions may take.
-const UNTIL: Duration = Duration::from_secs(10);
+const UNTIL: Duration = Duration::from_secs(20);
 
 /// Does actions, and can undo those that reach beyond the exercise's namespace.
 pub struct Performer<'t> {
@@ -30,12 +32,13 @@ pub struct Performer<'t> {
     cordoned: Vec<String>,
     switched: Vec<String>,
     scripts: Vec<Script>,
+    folder: Option<Folder>,
 }
 
 impl<'t> Performer<'t> {
     /// One that has done nothing yet.
     pub fn new(target: &'t Target, exercise: &'t Exercise) -> Self {
-        Performer { target, exercise, cordoned: Vec::new(), switched: Vec::new(), scripts: Vec::new() }
+        Performer { target, exercise, cordoned: Vec::new(), switched: Vec::new(), scripts: Vec::new(), folder: None }
     }
 
     /// Does `actions` in order; stops at the first that fails.
@@ -57,6 +60,7 @@ impl<'t> Performer<'t> {
     /// When the cluster refuses.
     pub async fn undo(&mut self) -> Result<()> {
         self.scripts.clear();
+        self.folder = None;
         for node in std::mem::take(&mut self.cordoned) {
             self.set_unschedulable(&node, Value::Null).await?;
         }
@@ -69,7 +73,7 @@ impl<'t> Performer<'t> {
 
     async fn one(&mut self, observer: &mut Observer<'_>, action: &Action) -> Result<()> {
         match action {
-            Action::Apply(file) => self.apply_file(file).await,
+            Action::Apply(file) => self.apply_file(&observer.variables, file).await,
             Action::Delete(what) => self.delete(objects(observer, what).await?).await,
             Action::Cordon(nodes) => self.cordon(names(observer, nodes).await?).await,
             Action::Uncordon(nodes) => self.uncordon(names(observer, nodes).await?).await,
@@ -83,6 +87,12 @@ impl<'t> Performer<'t> {
             Action::Remember(values) => remember(observer, values).await,
             Action::Crash(Victim::Playground) => self.target.crash().await,
             Action::Run(file) => self.run(file),
+            Action::Shell(file) => self.shell(file).await,
+            Action::Image(words) => {
+                let words: Vec<String> = words.iter().map(|word| filled(word, &observer.variables)).collect();
+                let target = self.target;
+                images::command(target, &self.folder()?.exercise, &words).await
+            }
             Action::Until(expression) => self.until(observer, expression).await,
             Action::Wait(span) => {
                 self.target.clock().sleep(span.0).await;
@@ -91,8 +101,8 @@ impl<'t> Performer<'t> {
         }
     }
 
-    async fn apply_file(&self, file: &str) -> Result<()> {
-        let text = catalogue::file(self.exercise, file)?;
+    async fn apply_file(&self, known: &Variables, file: &str) -> Result<()> {
+        let text = filled(&catalogue::file(self.exercise, file)?, known);
         apply_text(self.target, file, &text, &self.exercise.namespace).await
     }
 
@@ -154,8 +164,8 @@ impl<'t> Performer<'t> {
     async fn request(&self, observer: &mut Observer<'_>, action: &RequestAction) -> Result<()> {
         let path = action.path.replace("{namespace}", &self.exercise.namespace);
         let body = match &action.body_from {
-            Some(expression) => Some(to_json(&value(observer, expression).await?)),
-            None => action.body.clone(),
+            Some(expression) => Some(to_json(&value(observer, expression).await?).to_string()),
+            None => action.body.as_ref().map(|body| filled(&body.to_string(), &observer.variables)),
         };
         let method = Method::from_bytes(action.method.as_bytes())
             .map_err(|_| Error::new(format!("{} is not an HTTP method", action.method), ""))?;
@@ -166,7 +176,7 @@ impl<'t> Performer<'t> {
         if let Some(component) = &action.component {
             request = request.header("user-agent", component);
         }
-        let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        let bytes = body.map(String::into_bytes).unwrap_or_default();
         let request =
             request.body(bytes).map_err(|error| Error::new(format!("{path} is no path"), error.to_string()))?;
         let answer = self.target.request(request).await?;
@@ -188,6 +198,19 @@ impl<'t> Performer<'t> {
         let text = catalogue::file(self.exercise, file)?;
         self.scripts.push(Script::start(file, &text, self.target.kubeconfig(), &self.exercise.namespace)?);
         Ok(())
+    }
+
+    async fn shell(&mut self, file: &str) -> Result<()> {
+        let text = catalogue::file(self.exercise, file)?;
+        let (target, namespace) = (self.target, &self.exercise.namespace);
+        script::run_to_end(file, &text, target.own()?, self.folder()?, namespace, target.clock()).await
+    }
+
+    fn folder(&mut self) -> Result<&Folder> {
+        match &mut self.folder {
+            Some(folder) => Ok(folder),
+            none => Ok(none.insert(Folder::new(self.exercise)?)),
+        }
     }
 
     async fn until(&self, observer: &mut Observer<'_>, expression: &Expression) -> Result<()> {
@@ -222,6 +245,15 @@ pub async fn apply_text(target: &Target, file: &str, text: &str, namespace: &str
         }
     }
     Ok(())
+}
+
+/// A text with the texts that are known in place of `{name}`.
+fn filled(text: &str, variables: &Variables) -> String {
+    let known = variables.iter().filter_map(|(name, value)| match value {
+        Cel::String(value) => Some((name, value)),
+        _ => None,
+    });
+    known.fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
 async fn remember(observer: &mut Observer<'_>, values: &BTreeMap<String, Expression>) -> Result<()> {

@@ -165,6 +165,24 @@ pub fn folder(exercise: &Exercise, name: &str) -> Vec<(String, String)> {
     files
 }
 
+/// Every text file of the exercise, by its path inside the exercise's folder.
+pub fn files(exercise: &Exercise) -> Vec<(String, &'static str)> {
+    fn collect(dir: &'static Dir<'static>, home: &Path, found: &mut Vec<(String, &'static str)>) {
+        for file in dir.files() {
+            let name = file.path().strip_prefix(home).ok().and_then(Path::to_str);
+            if let (Some(name), Some(text)) = (name, file.contents_utf8()) {
+                found.push((name.to_owned(), text));
+            }
+        }
+        dir.dirs().for_each(|dir| collect(dir, home, found));
+    }
+    let (home, mut found) = (path_of(exercise), Vec::new());
+    if let Some(dir) = TREE.get_dir(&home) {
+        collect(dir, &home, &mut found);
+    }
+    found
+}
+
 fn path_of(exercise: &Exercise) -> PathBuf {
     Path::new(&exercise.part).join(&exercise.name)
 }

@@ -27,6 +27,12 @@ pub trait Controls: Send + Sync {
     /// When there is no such loop, or the playground does not answer.
     fn set_switch<'a>(&'a self, name: &'a str, state: SwitchState) -> BoxFuture<'a, Result<()>>;
 
+    /// The runtime that runs the playground's containers, and why that one: `runtime`, `runtimeReason`.
+    ///
+    /// # Errors
+    /// When the playground does not answer.
+    fn about(&self) -> BoxFuture<'_, Result<Value>>;
+
     /// The scheduler's last record of a Pod.
     ///
     /// # Errors
@@ -46,6 +52,10 @@ impl Controls for Page {
             let body = json!({"name": name, "state": state.as_str()});
             self.post("/api/switches", &body).await.map(|_| ())
         })
+    }
+
+    fn about(&self) -> BoxFuture<'_, Result<Value>> {
+        Box::pin(async move { self.get("/api/status").await })
     }
 
     fn decision<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Value>> {

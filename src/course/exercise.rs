@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
+pub use super::actions::{Action, PatchAction, RequestAction, Victim};
 use super::expression::Expression;
 use crate::error::{Error, Result};
 
@@ -29,7 +29,7 @@ pub struct Exercise {
     pub teaches: Vec<String>,
     /// How long it takes a learner.
     pub minutes: u32,
-    /// The runtimes it can be done on.
+    /// The runtimes it can be done on; on another, `start` says so.
     pub runtimes: Vec<Runtime>,
     /// Which clusters it can be graded on.
     #[serde(default)]
@@ -61,6 +61,17 @@ pub enum Runtime {
     Simulated,
     Native,
     Docker,
+}
+
+impl Runtime {
+    /// The word of `--runtime`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Runtime::Simulated => "simulated",
+            Runtime::Native => "native",
+            Runtime::Docker => "docker",
+        }
+    }
 }
 
 /// Which clusters an exercise can be graded on.
@@ -190,85 +201,6 @@ pub struct Mutant {
     pub fails: String,
 }
 
-/// Something done to the cluster: by `start`, by a step, by a solution or a mutant.
-/// File names are relative to the exercise's folder.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Applies a file (server-side, as kubectl would).
-    Apply(String),
-    /// Deletes an object, or each of a list of objects, that a CEL expression gives.
-    Delete(Expression),
-    /// Marks nodes (names or objects) unschedulable; undone when the check ends.
-    Cordon(Expression),
-    /// Makes nodes schedulable again.
-    Uncordon(Expression),
-    /// Cordons nodes and deletes this namespace's Pods on them; the cordon is undone at the end.
-    Drain(Expression),
-    /// Merges fields into an object.
-    Patch(PatchAction),
-    /// One HTTP request to the API server; a `{namespace}` in its path is filled in.
-    Request(RequestAction),
-    /// Sets loops' switches; undone when a check ends, kept when a learner's action.
-    Switch(BTreeMap<String, SwitchState>),
-    /// Keeps the values of expressions under names that later expressions can use.
-    Remember(BTreeMap<String, Expression>),
-    /// Ends the playground in the middle of what it does, and waits until it answers again.
-    Crash(Victim),
-    /// Starts a shell script, a learner's own loop, beside the check; it is ended with the attempt.
-    /// For solutions and mutants only: a check runs no script on a learner's machine.
-    Run(String),
-    /// Waits until an expression is true, at most ten seconds.
-    Until(Expression),
-    /// Waits.
-    Wait(Span),
-}
-
-/// What a crash hits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Victim {
-    /// Control plane, nodes and page: all of the playground's process.
-    Playground,
-}
-
-/// A merge patch of one object.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PatchAction {
-    /// The object.
-    pub what: Expression,
-    /// The fields to merge in.
-    pub with: Value,
-}
-
-/// One HTTP request to the API server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RequestAction {
-    /// GET, POST, PUT, PATCH or DELETE.
-    pub method: String,
-    /// The path, with its query.
-    pub path: String,
-    /// The body; sent as JSON.
-    pub body: Option<Value>,
-    /// A CEL expression that gives the body, for one that depends on the cluster.
-    #[serde(rename = "bodyFrom")]
-    pub body_from: Option<Expression>,
-    /// The media type of the body.
-    #[serde(default = "RequestAction::json", rename = "contentType")]
-    pub content_type: String,
-    /// Who asks, in User-Agent: the writer's name in the record of writes.
-    #[serde(default, rename = "as")]
-    pub component: Option<String>,
-}
-
-impl RequestAction {
-    fn json() -> String {
-        "application/json".to_owned()
-    }
-}
-
 /// A length of time, written `5s`, `200ms` or `2m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
@@ -332,6 +264,16 @@ impl Exercise {
         self.steps.iter().flat_map(|step| &step.actions).any(|action| matches!(action, Action::Crash(_)))
     }
 
+    /// Whether it can be done with containers of this runtime.
+    pub fn runs_on(&self, runtime: &str) -> bool {
+        self.runtimes.iter().any(|fit| fit.as_str() == runtime)
+    }
+
+    /// Whether images are made for it or in it, which its reset removes.
+    pub fn uses_images(&self) -> bool {
+        self.actions().any(|action| matches!(action, Action::Image(_) | Action::Shell(_)))
+    }
+
     fn faults(&self, has_file: &dyn Fn(&str) -> bool) -> Vec<String> {
         let mut faults = Vec::new();
         for step in &self.steps {
@@ -360,18 +302,22 @@ impl Exercise {
             faults.push("it has no solution".to_owned());
         }
         for action in self.actions() {
-            if let Action::Apply(file) | Action::Run(file) = action
+            if let Action::Apply(file) | Action::Run(file) | Action::Shell(file) = action
                 && !has_file(file)
             {
                 faults.push(format!("there is no file {file}"));
             }
         }
         let mut checks = self.setup.iter().chain(self.steps.iter().flat_map(|step| &step.actions));
-        if checks.any(|action| matches!(action, Action::Run(_))) {
+        if checks.any(|action| matches!(action, Action::Run(_) | Action::Shell(_))) {
             faults.push("only a solution or a mutant may run a script".to_owned());
         }
-        if self.cluster == ClusterKind::Any && (!self.switches.is_empty() || self.crashes()) {
-            faults.push("it uses switches or a crash, so its cluster is playground".to_owned());
+        let images = self.actions().any(|action| matches!(action, Action::Image(_)));
+        if self.cluster == ClusterKind::Any && (!self.switches.is_empty() || self.crashes() || images) {
+            faults.push("it uses switches, images or a crash, so its cluster is playground".to_owned());
+        }
+        if self.runtimes.is_empty() {
+            faults.push("it names no runtime".to_owned());
         }
         faults
     }
@@ -434,6 +380,8 @@ mutants:
             ("fails: it is there}\n  - {name: b", "fails: it is here}\n  - {name: b", "names no step"),
             ("start/pod.yaml", "start/missing.yaml", "there is no file"),
             ("- delete: pods()", "- run: start/pod.yaml", "may run a script"),
+            ("- delete: pods()", "- shell: start/pod.yaml", "may run a script"),
+            ("runtimes: [simulated]", "runtimes: []", "names no runtime"),
             ("until: pod(\"a\").spec.?nodeName.hasValue()", "until: pod(\"a\"", "line 15"),
             ("runtimes: [simulated]", "runtimes: [simulated", "line"),
         ];

@@ -12,7 +12,9 @@
 //! | `wrote(object, field)` | the last of them that wrote `field`; no value when nobody did |
 //! | `decision(pod)` | the scheduler's last record of it |
 //! | `logs(pod)`, `logs(pod, container)` | what it printed |
-//! | `answered(path)` | what the API server answers to a GET: `{code, body}` |
+//! | `exec(pod, [words])`, `exec(pod, container, [words])` | what a command prints in its container; no value when it fails |
+//! | `answered(path)`, `registryAnswered(path)` | what the API server, or the playground's registry, answers to a GET: `{code, body}` |
+//! | `image(name)` | an optional: the image on the playground's machine, `{digest, sizeBytes, addedBytes, layers, config, history}` |
 //!
 //! A name without a namespace is in the exercise's. Errors are words for a learner.
 
@@ -44,6 +46,9 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("wrote", wrote),
     ("decision", decision),
     ("logs", logs),
+    ("exec", exec),
+    ("image", image),
+    ("registryAnswered", |world, args| world.answer(Question::Registry(text(args, 0)?))),
     ("answered", |world, args| world.answer(Question::Get(text(args, 0)?))),
 ];
 
@@ -193,6 +198,26 @@ fn logs(world: &mut World, args: &[Cel]) -> Found {
         pod: text_field(pod, &["metadata", "name"]).to_owned(),
         container: if args.len() > 1 { text(args, 1)? } else { String::new() },
     })
+}
+
+fn exec(world: &mut World, args: &[Cel]) -> Found {
+    let pod = object(args)?;
+    let container = if args.len() > 2 { text(args, 1)? } else { String::new() };
+    let Some(Cel::List(words)) = args.last() else { return Err("the command must be a list of strings".to_owned()) };
+    world.answer(Question::Exec {
+        namespace: text_field(pod, &["metadata", "namespace"]).to_owned(),
+        pod: text_field(pod, &["metadata", "name"]).to_owned(),
+        container,
+        words: (0..words.len()).map(|at| text(words, at)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn image(world: &mut World, args: &[Cel]) -> Found {
+    let optional = match world.answer(Question::Image(text(args, 0)?))? {
+        Cel::Null => OptionalValue::none(),
+        image => OptionalValue::of(image),
+    };
+    Ok(Cel::Opaque(Arc::new(optional)))
 }
 
 fn text(args: &[Cel], index: usize) -> Result<String, String> {

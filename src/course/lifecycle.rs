@@ -14,6 +14,7 @@ use kube::config::Kubeconfig;
 use super::action::Performer;
 use super::exercise::{ClusterKind, Exercise, SwitchState};
 use super::expression::Expression;
+use super::images;
 use super::observer::Observer;
 use super::target::{Target, refused};
 use crate::error::{Error, Result};
@@ -39,6 +40,7 @@ pub async fn start(target: &Target, exercise: &Exercise) -> Result<Started> {
         let why = "it uses a playground's switches or records";
         return Err(Error::new(format!("{} needs a playground", exercise.name), why).hint("tutor serve"));
     }
+    needs_runtime(target, exercise).await?;
     if is_there(target, &exercise.namespace).await? {
         set_switches(target, exercise, None).await?;
         return Ok(Started::Again);
@@ -63,7 +65,7 @@ pub async fn start(target: &Target, exercise: &Exercise) -> Result<Started> {
 pub async fn clean(target: &Target, exercise: &Exercise) -> Result<()> {
     set_switches(target, exercise, Some(SwitchState::Running)).await?;
     if !is_there(target, &exercise.namespace).await? {
-        return Ok(());
+        return images::forget(target, exercise).await;
     }
     let namespaces: Api<Namespace> = Api::all(target.client().clone());
     match namespaces.delete(&exercise.namespace, &DeleteParams::default()).await {
@@ -81,7 +83,21 @@ pub async fn clean(target: &Target, exercise: &Exercise) -> Result<()> {
         Err(error) => return Err(refused(format!("the Pods of {} could not be removed", exercise.namespace), error)),
     }
     let mut observer = Observer::new(target, &exercise.namespace);
-    wait(target, &mut observer, r#"!find("namespaces", here).hasValue()"#, "go").await
+    wait(target, &mut observer, r#"!find("namespaces", here).hasValue()"#, "go").await?;
+    images::forget(target, exercise).await
+}
+
+/// Refuses an exercise that this playground's containers cannot do.
+async fn needs_runtime(target: &Target, exercise: &Exercise) -> Result<()> {
+    let Some((runtime, reason)) = target.runtime().await? else { return Ok(()) };
+    if exercise.runs_on(&runtime) {
+        return Ok(());
+    }
+    let wanted = exercise.runtimes.first().map_or("other", |fit| fit.as_str());
+    let what = format!("{} needs {wanted} containers", exercise.name);
+    Err(Error::new(what, format!("this playground runs {runtime} ones ({reason})"))
+        .hint(format!("stop it with Ctrl-C in its terminal, and start it again: tutor serve --runtime {wanted}"))
+        .hint("what this machine can run, and what it lacks: tutor doctor"))
 }
 
 /// Makes `namespace` the current one in the playground's own kubeconfig.

@@ -8,12 +8,13 @@
 //! | file | holds |
 //! |---|---|
 //! | `exercise` | the format of `exercise.yaml`, and what makes one valid |
-//! | `catalogue` | the embedded tree: finding an exercise, writing its starting files |
+//! | `catalogue`, `folder` | the embedded tree: finding an exercise, writing its files |
 //! | `expression`, `functions` | CEL, and the functions that read a cluster |
 //! | `world`, `observer` | what an expression sees: objects kept fresh by watches |
 //! | `target`, `controls` | the cluster that is graded; a playground's switches and records |
-//! | `action` | what a check does to the cluster: delete, drain, apply, request, crash |
-//! | `script` | a learner's own loop, run beside a check by `tutor dev check` |
+//! | `actions`, `action` | what a check does to the cluster: delete, drain, apply, request, crash; its format, and doing it |
+//! | `images` | the images of the playground's machine and registries, as a check sees them |
+//! | `script` | a learner's own commands, run before or beside a check by `tutor dev check` |
 //! | `check`, `explain`, `evidence` | the engine: steps in order, what was found, and why |
 //! | `lifecycle` | start and reset |
 //! | `session` | what a learner asks for, from the command line or the page |
@@ -23,6 +24,7 @@
 //! | `prove` | `tutor dev check`: an exercise proven against its own solutions and mutants |
 
 pub mod action;
+pub mod actions;
 pub mod book;
 pub mod catalogue;
 pub mod check;
@@ -31,8 +33,10 @@ pub mod evidence;
 pub mod exercise;
 pub mod explain;
 pub mod expression;
+pub mod folder;
 pub mod functions;
 pub mod hint;
+pub mod images;
 pub mod lifecycle;
 pub mod observer;
 pub mod progress;

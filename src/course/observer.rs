@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::expression::{Expression, Variables};
+use super::images;
 use super::target::Target;
 use super::world::{Question, Source, Wanted, World};
 use crate::api::cel::to_cel;
@@ -59,7 +60,15 @@ pub struct Observer<'t> {
 impl<'t> Observer<'t> {
     /// A view that knows nothing yet.
     pub fn new(target: &'t Target, namespace: &str) -> Self {
-        let variables = Variables::from([("here".to_owned(), Cel::from(namespace))]);
+        let mut variables = Variables::from([("here".to_owned(), Cel::from(namespace))]);
+        if let Ok(playground) = target.own() {
+            variables.insert("registry".to_owned(), Cel::from(playground.registry.as_str()));
+            if let Some((registry, user)) = images::login(playground) {
+                variables.insert("privateRegistry".to_owned(), Cel::from(registry.as_str()));
+                let user = serde_json::json!({"username": user.username, "password": user.password});
+                variables.insert("login".to_owned(), to_cel(&user));
+            }
+        }
         Observer {
             target,
             world: Arc::new(Mutex::new(World::new(namespace))),
@@ -219,6 +228,17 @@ async fn ask(target: &Target, question: &Question) -> Result<Cel, String> {
                 (200, other) => Ok(Cel::from(other.to_string())),
                 _ => Err(answer.words()),
             }
+        }
+        Question::Exec { namespace, pod, container, words } => {
+            let said = target.exec((namespace, pod, container), words).await;
+            said.map(|said| Cel::from(said.as_str())).map_err(|error| error.to_string())
+        }
+        Question::Image(name) => {
+            images::look(target, name).map(|image| to_cel(&image)).map_err(|error| error.to_string())
+        }
+        Question::Registry(path) => {
+            let answer = images::registry(target, path).await.map_err(|error| error.to_string())?;
+            Ok(to_cel(&serde_json::json!({"code": answer.code, "body": answer.body})))
         }
         Question::Get(path) => {
             let answer = target.get(path).await.map_err(|error| error.to_string())?;

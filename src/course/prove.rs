@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::action::Performer;
 use super::check::{Report, check};
 use super::exercise::{Action, Exercise, Patience, Step};
+use super::images;
 use super::lifecycle;
 use super::observer::Observer;
 use super::target::Target;
@@ -105,5 +106,8 @@ async fn left_behind(target: &Target, exercise: &Exercise) -> Result<Option<Stri
     let nodes = target.get("/api/v1/nodes").await?.body;
     let cordoned =
         nodes["items"].as_array().is_some_and(|nodes| nodes.iter().any(|n| n["spec"]["unschedulable"] == true));
-    Ok(cordoned.then(|| "a node is still cordoned".to_owned()))
+    if cordoned {
+        return Ok(Some("a node is still cordoned".to_owned()));
+    }
+    Ok(images::left(target, exercise).await?.map(|image| format!("the image {image} is still there")))
 }

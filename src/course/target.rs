@@ -3,7 +3,7 @@
 //! In: a client of its API and, for a playground, one of its page (switches, the scheduler's
 //! records). Out: objects, answers, and what was done. Errors name the cluster's own words.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use http::{Method, Request};
@@ -21,6 +21,8 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::state::Playground;
 
+/// How long a command in a container may take.
+const EXEC: Duration = Duration::from_secs(10);
 /// How long an API server may take to answer after a crash, and how often it is asked.
 const ANSWERS: Duration = Duration::from_secs(10);
 const ANSWERS_AGAIN: Duration = Duration::from_millis(20);
@@ -30,7 +32,9 @@ pub struct Target {
     client: Client,
     controls: Option<Box<dyn Controls>>,
     clock: Clock,
-    kubeconfig: Option<PathBuf>,
+    playground: Option<Playground>,
+    /// A client over a socket, for what upgrades its connection.
+    outside: OnceCell<Client>,
     discovery: OnceCell<Discovery>,
 }
 
@@ -43,10 +47,14 @@ pub struct Answer {
 }
 
 impl Target {
-    /// A cluster behind `client`; `controls` are the playground's, where it is one; `kubeconfig` is
-    /// what a kubectl would be given.
-    pub fn new(client: Client, controls: Option<Box<dyn Controls>>, clock: Clock, kubeconfig: Option<PathBuf>) -> Self {
-        Target { client, controls, clock, kubeconfig, discovery: OnceCell::new() }
+    /// A cluster behind `client`; `controls` and `playground` are the playground's, where it is one.
+    pub fn new(
+        client: Client,
+        controls: Option<Box<dyn Controls>>,
+        clock: Clock,
+        playground: Option<Playground>,
+    ) -> Self {
+        Target { client, controls, clock, playground, outside: OnceCell::new(), discovery: OnceCell::new() }
     }
 
     /// A running playground.
@@ -55,7 +63,7 @@ impl Target {
     /// When its kubeconfig cannot be used.
     pub async fn playground(playground: &Playground, clock: Clock) -> Result<Self> {
         let client = client::from_playground(playground).await?;
-        Ok(Target::new(client, Some(Box::new(Page::of(playground))), clock, Some(playground.kubeconfig.clone())))
+        Ok(Target::new(client, Some(Box::new(Page::of(playground))), clock, Some(playground.clone())))
     }
 
     /// Another cluster, by kubeconfig and context.
@@ -79,7 +87,47 @@ impl Target {
 
     /// The kubeconfig that reaches it, where there is one.
     pub fn kubeconfig(&self) -> Option<&Path> {
-        self.kubeconfig.as_deref()
+        self.playground.as_ref().map(|playground| playground.kubeconfig.as_path())
+    }
+
+    /// The playground, which has images and a registry on this machine.
+    ///
+    /// # Errors
+    /// When it is another cluster.
+    pub fn own(&self) -> Result<&Playground> {
+        self.playground.as_ref().ok_or_else(|| {
+            Error::new("this cluster's images cannot be looked at", "only a playground keeps them on this machine")
+                .hint("start one with `tutor serve`, and check without --context")
+        })
+    }
+
+    /// What runs the playground's containers, and why; `None` for another cluster.
+    ///
+    /// # Errors
+    /// When the playground does not answer.
+    pub async fn runtime(&self) -> Result<Option<(String, String)>> {
+        let Some(controls) = &self.controls else { return Ok(None) };
+        let about = controls.about().await?;
+        let text = |key: &str| about[key].as_str().unwrap_or_default().to_owned();
+        Ok(Some((text("runtime"), text("runtimeReason"))))
+    }
+
+    /// What a command prints in a Pod's container; the only one, when `container` is empty.
+    ///
+    /// # Errors
+    /// The kubelet's refusal, or what a command that failed said.
+    pub async fn exec(&self, place: (&str, &str, &str), words: &[String]) -> Result<String> {
+        let connect = || async {
+            match self.kubeconfig() {
+                Some(path) => client::from_kubeconfig(path, None).await,
+                None => Ok(self.client.clone()),
+            }
+        };
+        let outside = self.outside.get_or_try_init(connect).await?.clone();
+        let run = async move { client::run_in(outside, place, words).await };
+        let ran = self.clock.timeout(EXEC, run).await;
+        let failed = |why: String| Error::new(format!("{} in pod {} failed", words.join(" "), place.1), why);
+        ran.map_err(|_| failed(format!("waited {} s", EXEC.as_secs())))?.map_err(failed)
     }
 
     /// Whether it is a playground, with switches and records.

@@ -49,8 +49,23 @@ pub enum Question {
         /// The container; the only one, when empty.
         container: String,
     },
+    /// What a command prints in a container.
+    Exec {
+        /// The Pod's namespace.
+        namespace: String,
+        /// The Pod's name.
+        pod: String,
+        /// The container; the only one, when empty.
+        container: String,
+        /// The command.
+        words: Vec<String>,
+    },
     /// What the API server answers to a GET: `{"code": 200, "body": …}`.
     Get(String),
+    /// What the playground's registry answers to a GET, in the same form.
+    Registry(String),
+    /// An image on the playground's machine; null when there is none of that name.
+    Image(String),
 }
 
 /// What was missing in an evaluation.

@@ -33,6 +33,8 @@ const IMAGES: [Made; 7] = [
     ("load", &["1"], &["/bin/load"], &[]),
     ("shell", &["1"], &["/bin/sh"], &[]),
 ];
+/// The one that is a box of tools.
+const SHELL: &str = "shell";
 /// Their tags that mean the newest.
 const LATEST: &str = "latest";
 /// Where the executable is in the image.
@@ -82,8 +84,12 @@ fn assemble(store: &Store, name: &ImageName, executable: &Path) -> Result<Option
         return Ok(Some(there));
     }
     let layer = layer(store, executable, &stamp).map_err(failed)?;
+    let start: Vec<String> = start.iter().map(|word| (*word).to_owned()).collect();
+    // Words after the image's name take the shell's place, as they do with busybox; to a server they are arguments.
+    let (entrypoint, cmd) = if short == SHELL { (Vec::new(), start) } else { (start, Vec::new()) };
     let config = ImageConfig {
-        entrypoint: start.iter().map(|word| (*word).to_owned()).collect(),
+        entrypoint,
+        cmd,
         env: vec!["PATH=/usr/local/bin:/bin".to_owned(), format!("VERSION={version}")],
         exposed_ports: ports.iter().map(|port| (format!("{port}/tcp"), json!({}))).collect(),
         labels: [(STAMP.to_owned(), stamp)].into(),
@@ -253,7 +259,10 @@ mod tests {
         let root = &unpacked.layers[0];
         assert_eq!(fs::read_link(root.join("bin/sh")).unwrap(), Path::new("/tutor"));
         assert_eq!(fs::read_to_string(root.join("tutor")).unwrap(), "not really");
-        assert_eq!(make("tutor/shell").unwrap().layers, made.layers);
+        let shell = make("tutor/shell").unwrap();
+        assert_eq!(shell.layers, made.layers);
+        let config = store.config(&shell).unwrap().config;
+        assert_eq!((config.entrypoint.len(), config.cmd), (0, vec!["/bin/sh".to_owned()]));
         assert_eq!(make("tutor/web:2"), Some(made.clone()));
         fs::write(&executable, "another one").unwrap();
         assert_ne!(make("tutor/web:2").unwrap().layers, made.layers);

@@ -3,12 +3,13 @@
 //! In: names, archives, registries' answers. Out: [`Stored`] images and their unpacked layers for a runtime.
 //! The content lies in the registry's folder, so that an image that was pushed to tutor's own registry is on
 //! the machine already. `name` reads names, `manifest` what images consist of, `store` keeps them, `packed` and
-//! `unpack` open a layer and trust none, `archive` is `docker save` and `load`, `build` reads Dockerfiles, `pull` talks to registries, `course` assembles
+//! `unpack` open a layer and trust none, `archive` is `docker save` and `load`, `build` reads Dockerfiles, `pull` talks to registries, `login` reads who one is to them, `course` assembles
 //! `tutor/web:1` and its sisters. Nothing here runs anything. Chapter: `book/src/servers/images.md`.
 
 mod archive;
 pub mod build;
 mod course;
+mod login;
 mod manifest;
 mod name;
 mod packed;
@@ -19,6 +20,8 @@ mod tests;
 mod unpack;
 
 pub use archive::{load, save};
+pub use course::is_course;
+pub use login::Logins;
 pub use manifest::{History, ImageConfig, ImageFile};
 pub use name::ImageName;
 pub use pull::{Credentials, Registries};

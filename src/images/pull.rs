@@ -8,8 +8,6 @@
 use std::io;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::{Method, Request, Response, StatusCode, header};
@@ -23,6 +21,7 @@ use serde_json::Value;
 use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 
 use super::course;
+use super::login::Logins;
 use super::manifest::{DOCKER_INDEX, DOCKER_MANIFEST, MANIFEST_MAX, Manifest, OCI_INDEX, OCI_MANIFEST, architecture};
 use super::name::ImageName;
 use super::store::{Store, Stored};
@@ -54,6 +53,7 @@ pub struct Credentials {
 pub struct Registries {
     http: Http,
     store: Store,
+    logins: Logins,
     clock: Clock,
     tasks: TaskGroup,
 }
@@ -70,7 +70,7 @@ struct Session<'a> {
     registries: &'a Registries,
     name: &'a ImageName,
     doing: Doing,
-    credentials: Option<&'a Credentials>,
+    credentials: Option<Credentials>,
     /// `Bearer …` or `Basic …`, once the registry asked for it.
     authorization: Option<String>,
 }
@@ -88,7 +88,17 @@ impl Registries {
             .enable_http1()
             .build();
         let http = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Registries { http, store, clock, tasks: tasks.clone() })
+        Ok(Registries { http, store, logins: Logins::default(), clock, tasks: tasks.clone() })
+    }
+
+    /// The same, with who to be where nobody else is named.
+    pub fn with_logins(self, logins: Logins) -> Registries {
+        Registries { logins, ..self }
+    }
+
+    fn session<'a>(&'a self, name: &'a ImageName, doing: Doing, credentials: Option<&Credentials>) -> Session<'a> {
+        let credentials = credentials.cloned().or_else(|| self.logins.find(&name.host));
+        Session { registries: self, name, doing, credentials, authorization: None }
     }
 
     /// The store that images go to.
@@ -112,7 +122,7 @@ impl Registries {
             let made = self.tasks.blocking(move || course::image(&store, &wanted));
             return made.await?.ok_or_else(|| unresolved(name, &format!("{name}: not found")));
         }
-        let mut session = Session { registries: self, name, doing: Doing::Pull, credentials, authorization: None };
+        let mut session = self.session(name, Doing::Pull, credentials);
         let manifest = session.fetch_manifest(&name.reference(), name.digest.as_ref()).await?;
         let bytes =
             self.store.content.read(&manifest, MANIFEST_MAX).map_err(|error| unresolved(name, &error.to_string()))?;
@@ -140,7 +150,7 @@ impl Registries {
     /// # Errors
     /// Why the registry does not take it.
     pub async fn push(&self, image: &Stored, to: &ImageName, credentials: Option<&Credentials>) -> Result<Digest> {
-        let mut session = Session { registries: self, name: to, doing: Doing::Push, credentials, authorization: None };
+        let mut session = self.session(to, Doing::Push, credentials);
         let parse =
             |digest: &String| Digest::parse(digest).ok_or_else(|| unsent(to, &format!("{digest:?} is no digest")));
         for digest in [&image.config].into_iter().chain(&image.layers) {
@@ -178,7 +188,8 @@ impl Session<'_> {
     fn base(&self) -> String {
         let host = if self.name.host == "docker.io" { "registry-1.docker.io" } else { &self.name.host };
         let bare = host.rsplit_once(':').map_or(host, |(bare, _)| bare);
-        let scheme = if matches!(bare, "localhost" | "127.0.0.1" | "[::1]") { "http" } else { "https" };
+        let own = bare.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+        let scheme = if own || matches!(bare, "localhost" | "[::1]") { "http" } else { "https" };
         format!("{scheme}://{host}/v2/{}", self.name.repository)
     }
 
@@ -190,9 +201,14 @@ impl Session<'_> {
             return Err(unresolved(self.name, &format!("{}: not found", self.name)));
         }
         if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            let why = "pull access denied, repository does not exist or may require authorization: server message: \
-                       insufficient_scope: authorization failed";
-            return Err(unresolved(self.name, why));
+            let asked = text(&answer, header::WWW_AUTHENTICATE).unwrap_or_default();
+            let why = match (asked.to_ascii_lowercase().starts_with("basic"), &self.credentials) {
+                (true, None) => "authorization failed: no basic auth credentials".to_owned(),
+                (true, Some(who)) => format!("the registry does not know {} by that password", who.username),
+                _ => "server message: insufficient_scope: authorization failed".to_owned(),
+            };
+            let denied = "pull access denied, repository does not exist or may require authorization";
+            return Err(sign_in_first(unresolved(self.name, &format!("{denied}: {why}")), &self.name.host));
         }
         let answer = self.expect(answer).await?;
         self.store(answer, expected.cloned(), MANIFEST_MAX).await
@@ -306,8 +322,7 @@ impl Session<'_> {
 
     /// Answers `Bearer realm="…",service="…",scope="…"` or `Basic`.
     async fn sign_in(&self, challenge: &str) -> Result<Option<String>> {
-        let basic =
-            self.credentials.map(|it| format!("Basic {}", STANDARD.encode(format!("{}:{}", it.username, it.password))));
+        let basic = self.credentials.as_ref().map(Credentials::basic);
         let (scheme, rest) = challenge.split_once(' ').unwrap_or((challenge, ""));
         if scheme.eq_ignore_ascii_case("basic") {
             return Ok(basic);
@@ -347,7 +362,8 @@ impl Session<'_> {
         let words = words.map(|words| String::from_utf8_lossy(&words.to_bytes()).into_owned()).unwrap_or_default();
         let parsed: Value = serde_json::from_str(&words).unwrap_or_default();
         let message = parsed["errors"][0]["message"].as_str().unwrap_or(&words).to_owned();
-        Err(self.failed(&format!("unexpected status {status}: {message}")))
+        let failed = self.failed(&format!("unexpected status {status}: {message}"));
+        Err(if status == StatusCode::UNAUTHORIZED { sign_in_first(failed, &self.name.host) } else { failed })
     }
 }
 
@@ -363,6 +379,13 @@ fn unresolved(name: &ImageName, why: &str) -> Error {
 
 fn failed(name: &ImageName, why: &str) -> Error {
     Error::new(format!("failed to pull and unpack image \"{name}\""), why)
+}
+
+fn sign_in_first(error: Error, registry: &str) -> Error {
+    error
+        .hint(format!("say who you are: docker login {registry}, which tutor image reads"))
+        .hint("or: tutor image … --username NAME --password-file FILE")
+        .hint("a Pod says it with a Secret of type docker-registry, named in imagePullSecrets")
 }
 
 fn unsent(name: &ImageName, why: &str) -> Error {

@@ -178,6 +178,19 @@ impl Store {
             .map_err(|why| Error::new(format!("{} is damaged", image.name), why))
     }
 
+    /// Bytes of each of an image's layers, packed.
+    ///
+    /// # Errors
+    /// When its manifest is missing or makes no sense.
+    pub fn layer_sizes(&self, image: &Stored) -> Result<Vec<u64>> {
+        let bad = |why: String| Error::new(format!("{} is damaged", image.name), why);
+        let size = |digest: &String| -> Result<u64> {
+            let digest = Digest::parse(digest).ok_or_else(|| bad(format!("{digest:?} is no digest")))?;
+            fs::metadata(self.content.path(&digest)).map(|found| found.len()).map_err(|error| bad(error.to_string()))
+        };
+        image.layers.iter().map(size).collect()
+    }
+
     fn file(&self, digest: &str) -> std::result::Result<(ImageFile, Digest), String> {
         let digest = Digest::parse(digest).ok_or_else(|| format!("{digest:?} is no sha256 digest"))?;
         let bytes = self.content.read(&digest, CONFIG_MAX).map_err(|error| error.to_string())?;

@@ -24,6 +24,7 @@ pub(super) enum Code {
     RangeInvalid,
     SizeInvalid,
     TooManyRequests,
+    Unauthorized,
     Unsupported,
     /// Not the specification's: the registry's own disk failed.
     Unknown,
@@ -44,6 +45,7 @@ impl Code {
             Code::RangeInvalid => ("BLOB_UPLOAD_INVALID", StatusCode::RANGE_NOT_SATISFIABLE),
             Code::SizeInvalid => ("SIZE_INVALID", StatusCode::PAYLOAD_TOO_LARGE),
             Code::TooManyRequests => ("TOOMANYREQUESTS", StatusCode::TOO_MANY_REQUESTS),
+            Code::Unauthorized => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED),
             Code::Unsupported => ("UNSUPPORTED", StatusCode::METHOD_NOT_ALLOWED),
             Code::Unknown => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
         }

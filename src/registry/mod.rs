@@ -2,8 +2,8 @@
 //!
 //! In: HTTP requests of docker, podman, containerd, oras, or a kubelet. Out: blobs, manifests,
 //! tags. Content is verified against its digest on the way in, so what is found under a digest is
-//! what was meant. It asks nobody who they are: it listens on the loopback interface. The content
-//! itself ([`Content`]) is shared with the images of this machine.
+//! what was meant. An open one asks nobody who they are: it listens on the loopback interface. A private one
+//! ([`Registry::private`]) wants one user's name and password with every request. The content itself ([`Content`]) is shared with the images of this machine.
 //!
 //! Architecture invariant: nothing here knows about Kubernetes or about running containers.
 //! Source: OCI distribution specification v1.1.
@@ -67,6 +67,8 @@ struct Inside {
     holders: RwLock<()>,
     /// Uploads that a request is writing to.
     busy: Mutex<HashSet<Uuid>>,
+    /// The `Authorization` that every request must bring, as its digest; none for an open registry.
+    password: Option<Digest>,
 }
 
 /// A request.
@@ -84,12 +86,24 @@ impl Registry {
     /// # Errors
     /// When the folder cannot be used.
     pub fn open(dir: &Path, tasks: &TaskGroup) -> Result<Registry> {
+        Registry::with(dir, tasks, None)
+    }
+
+    /// One that answers only who brings this `Authorization` (`Basic …`).
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    pub fn private(dir: &Path, tasks: &TaskGroup, authorization: &str) -> Result<Registry> {
+        Registry::with(dir, tasks, Some(Digest::of(authorization.as_bytes())))
+    }
+
+    fn with(dir: &Path, tasks: &TaskGroup, password: Option<Digest>) -> Result<Registry> {
         let storage = Storage::open(dir).map_err(|error| {
             Error::new(format!("the registry's folder {} cannot be used", dir.display()), error.to_string())
                 .hint("make it writable for you, or use another: tutor serve --state-dir DIR")
         })?;
         let (holders, busy) = (RwLock::new(()), Mutex::default());
-        Ok(Registry(Arc::new(Inside { storage, tasks: tasks.clone(), holders, busy })))
+        Ok(Registry(Arc::new(Inside { storage, tasks: tasks.clone(), holders, busy, password })))
     }
 
     /// The whole API as one filter.
@@ -116,12 +130,24 @@ impl Registry {
     }
 
     async fn answer(&self, asked: Asked) -> Response {
-        let mut response = self.dispatch(asked).await.unwrap_or_else(|refusal| refusal.response());
+        let mut response = match self.knows(&asked.headers) {
+            true => self.dispatch(asked).await.unwrap_or_else(|refusal| refusal.response()),
+            false => {
+                let refused = Refusal::new(Code::Unauthorized, "authentication required").response();
+                with_headers(refused, [("www-authenticate", "Basic realm=\"tutor's private registry\"".to_owned())])
+            }
+        };
         response.headers_mut().insert(
             HeaderName::from_static("docker-distribution-api-version"),
             HeaderValue::from_static("registry/2.0"),
         );
         response
+    }
+
+    /// Whether the caller may ask. Digests are compared, so that the time it takes tells nothing of the password.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(http::header::AUTHORIZATION).map(|value| Digest::of(value.as_bytes()));
+        self.0.password.is_none() || given == self.0.password
     }
 
     async fn dispatch(&self, asked: Asked) -> Result<Response, Refusal> {

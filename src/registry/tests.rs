@@ -52,6 +52,11 @@ impl Client {
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
+    fn private(authorization: &str) -> Client {
+        let dir = tempfile::tempdir().unwrap();
+        Client { registry: Registry::private(dir.path(), &TaskGroup::new(), authorization).unwrap(), _dir: dir }
+    }
+
     async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], b"").await
     }
@@ -193,4 +198,21 @@ async fn referrers_are_found_until_they_are_deleted() {
     assert_eq!(client.get("/v2/web/tags/list").await.json()["tags"], json!(["v1"]), "its tag went with it");
     assert_eq!(client.send("DELETE", "/v2/web/manifests/v1", &[], b"").await.status, 202);
     assert_eq!(client.get(&format!("/v2/web/manifests/{subject}")).await.status, 200, "the tag alone is gone");
+}
+
+#[tokio::test]
+async fn a_private_registry_answers_only_who_brings_the_password() {
+    let client = Client::private("Basic bGVhcm5lcjpzM2NyZXQ=");
+    for path in ["/v2/", "/v2/_catalog", "/v2/a/tags/list", "/v2/a/manifests/1", "/nowhere"] {
+        let refused = client.get(path).await;
+        assert_eq!(refused.refusal(), (401, "UNAUTHORIZED".to_owned()), "{path}");
+        assert!(refused.header("www-authenticate").starts_with("Basic realm="), "{path}");
+    }
+    for wrong in ["Basic bGVhcm5lcjp3cm9uZw==", "Bearer bGVhcm5lcjpzM2NyZXQ=", ""] {
+        assert_eq!(client.send("GET", "/v2/", &[("authorization", wrong)], b"").await.status, 401, "{wrong}");
+    }
+    let known = [("authorization", "Basic bGVhcm5lcjpzM2NyZXQ=")];
+    assert_eq!(client.send("GET", "/v2/", &known, b"").await.status, 200);
+    assert_eq!(client.send("POST", "/v2/a/blobs/uploads/", &known, b"").await.status, 202);
+    assert_eq!(client.send("POST", "/v2/a/blobs/uploads/", &[], b"").await.status, 401);
 }

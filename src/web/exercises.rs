@@ -199,12 +199,16 @@ fn progress_file(site: &Site) -> ProgressFile {
 fn target(site: &Site) -> Target {
     let cluster = site.0.cluster.clone();
     let client = cluster.client("tutor-check");
-    Target::new(client, Some(Box::new(cluster)), site.0.clock, Some(site.0.playground.kubeconfig.clone()))
+    Target::new(client, Some(Box::new(cluster)), site.0.clock, Some(site.0.playground.clone()))
 }
 
 impl Controls for Cluster {
     fn set_switch<'a>(&'a self, name: &'a str, state: SwitchState) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move { self.turn_switch(name, state.as_str()) })
+    }
+
+    fn about(&self) -> BoxFuture<'_, Result<Value>> {
+        Box::pin(async move { Ok(self.status()) })
     }
 
     fn crash(&self, _: Clock) -> BoxFuture<'_, Result<()>> {

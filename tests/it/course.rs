@@ -24,8 +24,8 @@ impl Learner {
     fn new() -> Learner {
         let folder = tempfile::tempdir().unwrap();
         let mut serve = tutor(folder.path())
-            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"])
-            .args(["--registry-listen", "127.0.0.1:0"])
+            .args(["serve", "--json", "--runtime", "simulated", "--listen", "127.0.0.1:0"])
+            .args(["--api-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -116,6 +116,19 @@ fn wrong_use_is_answered_with_what_to_do() {
     assert!(unknown.code == 2 && unknown.err.contains("did you mean bind-by-hand"), "{}", unknown.err);
     let nothing = run(tutor(folder.path()).args(["check"]).current_dir(folder.path()));
     assert!(nothing.code == 2 && nothing.err.contains("tutor start first-contact"), "{}", nothing.err);
+}
+
+#[test]
+fn an_exercise_that_needs_real_containers_says_so_where_there_are_none() {
+    let learner = Learner::new();
+    let refused = learner.types("start build-an-image");
+    assert_eq!(refused.code, 2, "{}", refused.out);
+    for part in ["needs native containers", "runs simulated ones", "tutor serve --runtime native", "tutor doctor"] {
+        assert!(refused.err.contains(part), "{part} is missing: {}", refused.err);
+    }
+    let following = learner.types("start");
+    assert!(following.out.starts_with("# ") && following.code == 0, "{}", following.err);
+    assert!(learner.types("list").out.contains("native"));
 }
 
 #[test]

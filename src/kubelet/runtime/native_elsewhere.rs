@@ -26,6 +26,11 @@ pub mod doctor {
     pub fn obstacles() -> Vec<(&'static str, &'static str)> {
         vec![("native containers need Linux", "use --runtime simulated")]
     }
+
+    /// The same.
+    pub async fn refusal(_: super::Clock) -> Option<super::Error> {
+        Some(super::Error::new("native containers cannot be made on this machine", "they need Linux"))
+    }
 }
 
 /// Images for a runtime that is not there.

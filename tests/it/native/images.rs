@@ -110,3 +110,46 @@ async fn a_run_that_fails_is_told_with_its_line_and_leaves_nothing() {
     let uploads = fs::read_dir(state.path().join("registry/uploads")).unwrap().count();
     assert_eq!(uploads, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_registry_takes_who_is_logged_in_and_no_other() {
+    if super::is_refused() {
+        return;
+    }
+    let (state, context) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut playground, _) = serve(state.path()).await;
+    let login = state.path().join("login");
+    let config: Value = serde_json::from_slice(&fs::read(login.join("config.json")).unwrap()).unwrap();
+    let registry = config["auths"].as_object().unwrap().keys().next().unwrap().clone();
+    assert!(registry.starts_with("127.0.0.2:"), "{registry}");
+    fs::write(context.path().join("Dockerfile"), "FROM tutor/shell:1\nCMD [\"sleep\", \"3600\"]\n").unwrap();
+    let image = format!("{registry}/team/secret:1");
+    tutor(state.path(), &["image", "build", "-t", &image, context.path().to_str().unwrap()]).await;
+    let push = |docker_config: &Path| {
+        let mut push = command(state.path());
+        push.args(["image", "push", &image]).env("DOCKER_CONFIG", docker_config);
+        async move { Clock::real().timeout(LIMIT, push.output()).await.unwrap().unwrap() }
+    };
+    let refused = push(context.path()).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("401 Unauthorized"), "{said}");
+    assert!(said.contains(&format!("docker login {registry}")), "{said}");
+    let sent = push(&login).await;
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    tutor(state.path(), &["image", "rm", &image]).await;
+    let pod = ["kubectl", "run", "stranger", "--image", &image];
+    tutor(state.path(), &pod).await;
+    let waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}";
+    let backs_off = [format!("--for={waiting}=ImagePullBackOff")];
+    tutor(state.path(), &["kubectl", "wait", "pod/stranger", &backs_off[0], "--timeout=60s"]).await;
+    let (events, _) = tutor(state.path(), &["kubectl", "get", "events", "-o", "jsonpath={.items[*].message}"]).await;
+    assert!(events.contains("authorization failed: no basic auth credentials"), "{events}");
+    let from_file = format!("--from-file=.dockerconfigjson={}", login.join("config.json").display());
+    let secret =
+        ["kubectl", "create", "secret", "generic", "mine", "--type=kubernetes.io/dockerconfigjson", &from_file];
+    tutor(state.path(), &secret).await;
+    let overrides = r#"--overrides={"spec": {"imagePullSecrets": [{"name": "mine"}]}}"#;
+    tutor(state.path(), &["kubectl", "run", "friend", "--image", &image, overrides]).await;
+    tutor(state.path(), &["kubectl", "wait", "pod/friend", "--for=condition=Ready", "--timeout=90s"]).await;
+    playground.kill().await.unwrap();
+}

@@ -8,7 +8,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::machine::Machine;
+use crate::clock::Clock;
 use crate::error::Error;
+use crate::tasks::TaskGroup;
 
 /// A setting that forbids user namespaces when it has this value: file, value, what it is, what to type.
 const SETTINGS: [(&str, &str, &str, &str); 3] = [
@@ -41,6 +44,19 @@ fn obstacles_in(root: &Path) -> Vec<(&'static str, &'static str)> {
     let has = |file: &str, value: &str| fs::read_to_string(root.join(file)).is_ok_and(|text| text.trim() == value);
     let found = SETTINGS.iter().filter(|(file, value, _, _)| has(file, value));
     found.map(|(_, _, what, command)| (*what, *command)).collect()
+}
+
+/// Why native containers cannot be made by this process, if they cannot: it makes the namespaces that they stand in,
+/// and tells what the kernel answers.
+pub async fn refusal(clock: Clock) -> Option<Error> {
+    let program = Path::new("/proc/self/exe");
+    match Machine::start(program, clock, &TaskGroup::new()).await {
+        Ok(machine) => {
+            machine.stop().await;
+            None
+        }
+        Err(fault) => Some(refused(fault)),
+    }
 }
 
 /// What the kernel said when the machine process was started, as an error for the reader.

@@ -3,8 +3,11 @@
 //! In: a name. Out: an image whose layers were fetched, verified and unpacked by `images/`; the runtime's
 //! [`Images`] over it. An error is in containerd's words. Chapter: `book/src/inside/images.md`.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 
 use super::images::{Images, Unpacked};
 use crate::images::{ImageName, Registries, Store, Stored as StoredImage};
@@ -15,6 +18,8 @@ use crate::tasks::TaskGroup;
 pub struct Stored {
     registries: Registries,
     tasks: TaskGroup,
+    /// Held while layers are unpacked: nodes that start the same image at once do it once.
+    unpacking: Arc<Mutex<()>>,
 }
 
 fn failed(error: impl std::fmt::Display) -> RuntimeError {
@@ -46,12 +51,18 @@ fn described(image: &StoredImage, user: String) -> Image {
 impl Stored {
     /// The images that these registries put into their store.
     pub fn new(registries: Registries, tasks: &TaskGroup) -> Self {
-        Stored { registries, tasks: tasks.clone() }
+        Stored { registries, tasks: tasks.clone(), unpacking: Arc::default() }
     }
 
     async fn ready(&self, image: StoredImage) -> Result<Unpacked> {
         let store = self.registries.store().clone();
-        self.tasks.blocking(move || unpack(&store, &image)).await
+        let unpacking = self.unpacking.clone();
+        self.tasks
+            .blocking(move || {
+                let _turn = unpacking.lock();
+                unpack(&store, &image)
+            })
+            .await
     }
 }
 

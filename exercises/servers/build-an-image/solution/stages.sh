@@ -1,0 +1,3 @@
+cp "$EXERCISE/solution/Dockerfile" Dockerfile
+tutor image build -t build-an-image:1 .
+kubectl run report --image=build-an-image:1 --labels=app=report

@@ -1,0 +1,4 @@
+tutor image build -t layer-order:1 .
+sed 's/version 1/version 2/' app.sh > new.sh && mv new.sh app.sh
+printf 'FROM layer-order:1\nCOPY app.sh /app/\n' > Dockerfile
+tutor image build -t layer-order:2 .

@@ -1,0 +1,2 @@
+tutor image build -t layer-order:1 .
+tutor image build -t layer-order:2 .

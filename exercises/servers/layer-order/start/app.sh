@@ -1,0 +1,2 @@
+echo "version 1 with $(ls /packages)"
+sleep 3600

@@ -1,0 +1,4 @@
+tutor image build -t "$REGISTRY/push-and-pull:1" .
+tutor image push "$REGISTRY/push-and-pull:1"
+kubectl create deployment hello --image="$REGISTRY/push-and-pull:1"
+kubectl patch deployment hello -p '{"spec": {"template": {"spec": {"containers": [{"name": "push-and-pull", "imagePullPolicy": "Never"}]}}}}'

@@ -1,0 +1,2 @@
+echo "hello from a registry"
+sleep 3600

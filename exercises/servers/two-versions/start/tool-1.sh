@@ -1,0 +1,2 @@
+# A library. Its second version renamed everything, of course.
+TOOL=1

@@ -1,0 +1,2 @@
+# A library, of which everything was renamed.
+TOOL=2
