@@ -28,18 +28,22 @@ enum Action {
 impl Controllers {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
         let page = Page::of(&state.playground()?);
-        let answer = match self.action {
-            None => page.get("/api/switches").await?,
+        let (answer, only) = match self.action {
+            None => (page.get("/api/switches").await?, None),
             Some(action) => {
                 let (name, state) = match action {
                     Action::Pause { name } => (name, "paused"),
                     Action::Step { name } => (name, "step"),
                     Action::Resume { name } => (name, "on"),
                 };
-                page.post("/api/switches", &json!({"name": name, "state": state})).await?
+                (page.post("/api/switches", &json!({"name": name, "state": state})).await?, Some(name))
             }
         };
-        for switch in answer["switches"].as_array().into_iter().flatten() {
+        let full = only.as_ref().map(|name| format!("{name}-controller"));
+        let meant = |switch: &&Value| {
+            [&only, &full].iter().any(|name| name.as_ref().is_none_or(|name| switch["name"] == **name))
+        };
+        for switch in answer["switches"].as_array().into_iter().flatten().filter(meant) {
             let text = |key: &str| switch.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
             writeln!(out, "{:<42} {}", text("name"), text("state")).map_err(super::closed_output)?;
         }

@@ -130,6 +130,8 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotYet) => ExitCode::from(1),
+        // `tutor list | head`: who asked has read enough.
+        Err(error) if error.what == NO_READER => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
             ExitCode::from(2)
@@ -198,7 +200,13 @@ fn in_words(error: &Error, title: &str) -> String {
     words
 }
 
-/// A write to standard output failed: the reader of a pipe has gone.
+/// What happened when the reader of a pipe has gone.
+const NO_READER: &str = "nobody reads the answer";
+
+/// A write to standard output failed.
 fn closed_output(fault: std::io::Error) -> Error {
-    Error::new("the answer cannot be printed", fault.to_string())
+    match fault.kind() {
+        std::io::ErrorKind::BrokenPipe => Error::new(NO_READER, ""),
+        _ => Error::new("the answer cannot be printed", fault.to_string()),
+    }
 }

@@ -63,7 +63,7 @@ pub async fn start(target: &Target, exercise: &Exercise) -> Result<Started> {
 /// # Errors
 /// When the cluster refuses, or the namespace does not go.
 pub async fn clean(target: &Target, exercise: &Exercise) -> Result<()> {
-    set_switches(target, exercise, Some(SwitchState::Running)).await?;
+    release(target, exercise).await?;
     if !is_there(target, &exercise.namespace).await? {
         return images::forget(target, exercise).await;
     }
@@ -98,6 +98,14 @@ async fn needs_runtime(target: &Target, exercise: &Exercise) -> Result<()> {
     Err(Error::new(what, format!("this playground runs {runtime} ones ({reason})"))
         .hint(format!("stop it with Ctrl-C in its terminal, and start it again: tutor serve --runtime {wanted}"))
         .hint("what this machine can run, and what it lacks: tutor doctor"))
+}
+
+/// Lets the loops run again that the exercise has stopped.
+///
+/// # Errors
+/// When the playground cannot be reached.
+pub async fn release(target: &Target, exercise: &Exercise) -> Result<()> {
+    set_switches(target, exercise, Some(SwitchState::Running)).await
 }
 
 /// Makes `namespace` the current one in the playground's own kubeconfig.

@@ -32,11 +32,18 @@ pub struct Solution {
     pub files: Vec<(String, String)>,
 }
 
-/// Starts an exercise, makes its namespace the playground's current one, and notes it.
+/// Starts an exercise, makes its namespace the playground's current one, and notes it. The loops that the
+/// exercise before had stopped run again: no other could be done without them.
 ///
 /// # Errors
 /// When the cluster refuses, or a file cannot be written.
 pub async fn begin(target: &Target, exercise: &Exercise, file: &ProgressFile) -> Result<Started> {
+    if let Some(before) = file.read()?.current.filter(|before| *before != exercise.name)
+        && let Ok(before) = catalogue::Catalogue::get()?.find(&before)
+        && target.is_playground()
+    {
+        lifecycle::release(target, before).await?;
+    }
     let started = lifecycle::start(target, exercise).await?;
     if let Some(kubeconfig) = target.kubeconfig() {
         lifecycle::set_current_namespace(kubeconfig, &exercise.namespace)?;
@@ -49,7 +56,7 @@ pub async fn begin(target: &Target, exercise: &Exercise, file: &ProgressFile) ->
     Ok(started)
 }
 
-/// Checks an exercise and notes a pass.
+/// Checks an exercise and notes a pass, with which its loops run again.
 ///
 /// # Errors
 /// When the cluster cannot be reached, or the progress file not written.
@@ -61,6 +68,7 @@ pub async fn check(
 ) -> Result<Report> {
     let report = check::check(target, exercise, on_step).await?;
     if report.passed {
+        lifecycle::release(target, exercise).await?;
         let now = target.clock().now();
         file.change(|progress| progress.pass(&exercise.name, now))?;
     }

@@ -107,6 +107,33 @@ async fn a_learner_fails_is_told_why_and_passes() {
     assert_eq!(learner.types("reset --all").code, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_exercise_finds_every_loop_running() {
+    let learner = Learner::new();
+    let scheduler = || {
+        let all = learner.types("controllers").out;
+        all.lines().find(|line| line.starts_with("scheduler ")).unwrap_or(&all).to_owned()
+    };
+    assert_eq!(learner.types("start bind-by-hand").code, 0);
+    assert!(scheduler().ends_with("paused"), "{}", scheduler());
+    assert_eq!(learner.types("start raw-api").code, 0);
+    assert!(scheduler().ends_with("on"), "{}", scheduler());
+    assert_eq!(learner.types("start bind-by-hand").code, 0);
+    assert!(scheduler().ends_with("paused"), "{}", scheduler());
+    let one = learner.types("controllers resume scheduler");
+    assert_eq!(one.out.lines().count(), 1, "{}", one.out);
+}
+
+#[test]
+fn who_reads_no_further_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut list = tutor(folder.path()).arg("list").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(list.stdout.take());
+    let ended = list.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.stderr.is_empty(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
 #[test]
 fn wrong_use_is_answered_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
