@@ -9,6 +9,7 @@
 mod reader;
 
 use super::depth;
+use super::go_json;
 use super::prune;
 use super::resource::{Resource, Subresource, api_version, parse_api_version};
 use super::schema::Schema;
@@ -94,6 +95,7 @@ pub fn decode(bytes: &[u8], media: MediaType, target: &Target, validation: Field
         MediaType::Protobuf => (super::protobuf::decode(bytes, target)?, Vec::new()),
         MediaType::Json => {
             let value = reader::read_type(bytes).map_err(|error| unrecognized(bytes, target, &error))?;
+            type_is_text(&value, target).map_err(|error| unrecognized(bytes, target, &error))?;
             check_kind(&value, target)?;
             let read = reader::read(typed_schema(target), &mut serde_json::Deserializer::from_slice(bytes));
             read.map_err(|error| cannot_handle(target, &value, max_depth(&error)))?
@@ -131,7 +133,21 @@ fn no_type(error: &str) -> String {
     format!("couldn't get version/kind; json parse error: {error}")
 }
 
+/// `kind` and `apiVersion` are read before anything else, in a type that has nothing else.
+fn type_is_text(value: &Value, target: &Target) -> Result<(), String> {
+    let wrong =
+        ["apiVersion", "kind"].into_iter().find(|key| value.get(key).is_some_and(|v| !v.is_string() && !v.is_null()));
+    match wrong.filter(|_| !target.custom) {
+        Some(key) => {
+            let found = go_json::kind_of(&value[key]);
+            Err(format!("json: cannot unmarshal {found} into Go struct field .{key} of type string"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_options(value: &Value, target: &Target) -> Result<(), String> {
+    type_is_text(value, target).map_err(|error| no_type(&error))?;
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let given = text("apiVersion").unwrap_or("meta.k8s.io/v1");
     if given.matches('/').count() > 1 {
@@ -163,6 +179,7 @@ pub fn decode_document(
     validation: FieldValidation,
 ) -> Result<Decoded, Status> {
     reader::root(&document.value).map_err(|error| unrecognized(bytes, target, &error))?;
+    type_is_text(&document.value, target).map_err(|error| unrecognized(bytes, target, &error))?;
     check_kind(&document.value, target)?;
     let (value, mut problems) = reader::read(typed_schema(target), &document.value)
         .map_err(|error| cannot_handle(target, &document.value, &error))?;
@@ -270,7 +287,7 @@ fn check_kind(value: &Value, target: &Target) -> Result<(), Status> {
         };
         return Err(Status::bad_request(message));
     }
-    let known = Schema::of_kind(group, version, kind).is_some();
+    let known = Schema::of_kind(group, version, kind).is_some() && go_scheme(group) == go_scheme(target.group);
     if kind == target.kind && (known || super::scheme::is_old_version(group, version)) {
         let message =
             format!("the API version in the data ({given}) does not match the expected API version ({expected})");
@@ -283,6 +300,14 @@ fn check_kind(value: &Value, target: &Target) -> Result<(), Status> {
         no_kind(kind, given)
     };
     Err(Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {}: {why}", target.kind)))
+}
+
+/// Which of the servers that Kubernetes' API server is made of knows a group.
+fn go_scheme(group: &str) -> &str {
+    match group {
+        "apiextensions.k8s.io" | "apiregistration.k8s.io" => group,
+        _ => "",
+    }
 }
 
 /// The Go package of a group's internal types.
@@ -308,7 +333,7 @@ fn unrecognized(bytes: &[u8], target: &Target, error: &str) -> Status {
 /// How much of a body an error shows.
 const SHOWN_BYTES: usize = 30;
 
-fn unrecognized_text(bytes: &[u8], target: &Target, error: &str, readable: bool) -> Status {
+pub(super) fn unrecognized_text(bytes: &[u8], target: &Target, error: &str, readable: bool) -> Status {
     let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
     let mut start = match readable {
         true => String::from_utf8_lossy(shown).into_owned(),

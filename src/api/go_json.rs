@@ -4,6 +4,8 @@
 
 use super::schema::{Schema, Type};
 use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// What Go calls a JSON value: `object`, `array`, `string`, `number`, `bool`.
 pub fn kind_of(value: &Value) -> &'static str {
@@ -20,6 +22,21 @@ pub fn kind_of(value: &Value) -> &'static str {
 /// The Go name of a struct: the last part of its definition's name.
 pub fn struct_name(schema: &Schema) -> &str {
     schema.name().and_then(|name| name.rsplit('.').next()).unwrap_or_default()
+}
+
+/// The structs inside `owner` that Go has a field in, outermost first: `Rule`, `RuleWithOperations`. JSON does
+/// not show them, Go's errors do.
+pub fn embedded(owner: &Schema, field: &str) -> Option<&'static str> {
+    type Inside = HashMap<(&'static str, &'static str), &'static str>;
+    static INSIDE: LazyLock<Inside> = LazyLock::new(|| {
+        let rows = include_str!("facts/embedded.tsv").lines().filter_map(|line| {
+            let mut columns = line.split('\t');
+            Some((columns.next()?, columns.next()?, columns.next()?))
+        });
+        rows.flat_map(|(owner, path, fields)| fields.split(',').map(move |field| ((owner, field), path))).collect()
+    });
+    let owner = owner.name()?.strip_prefix("io.k8s.api.")?;
+    INSIDE.get(&(owner, field)).copied()
 }
 
 /// The Go type of a node: `int32`, `[]v1.Container`, `map[string]string`. `string` is what Go calls its

@@ -45,6 +45,20 @@ fn matches_subdomain(text: &str) -> bool {
     text.split('.').all(matches_label)
 }
 
+/// What a C program could call something.
+pub fn c_identifier(text: &str) -> Faults {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    if text.starts_with(letter) && text.chars().all(|c| letter(c) || c.is_ascii_digit()) {
+        return Vec::new();
+    }
+    vec![
+        "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric \
+          characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is \
+          '[A-Za-z_][A-Za-z0-9_]*')"
+            .to_string(),
+    ]
+}
+
 /// A DNS-1123 label.
 pub fn dns_label(text: &str) -> Faults {
     let mut faults = Vec::new();

@@ -78,12 +78,12 @@ impl Quantity {
         Quantity { mantissa: i128::from(millis), scale: -3, format: Format::DecimalSi }
     }
 
-    /// The number of units, rounded away from zero to a whole one; saturates.
+    /// The number of units, rounded away from zero to a whole one; wraps as in Go.
     pub fn value(&self) -> i64 {
         self.at_scale(0)
     }
 
-    /// The number of thousandths, rounded away from zero; saturates.
+    /// The number of thousandths, rounded away from zero; wraps as in Go.
     pub fn milli_value(&self) -> i64 {
         self.at_scale(-3)
     }
@@ -134,7 +134,12 @@ impl Quantity {
 
     fn at_scale(&self, scale: i32) -> i64 {
         let wide = self.round_up(scale).rescaled(scale);
-        wide.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
+        match i64::try_from(wide) {
+            Ok(value) => value,
+            // Go keeps the lowest 64 bits of a number with many digits, and gives up on one with few.
+            Err(_) if self.scale == NANO => wide as i64,
+            Err(_) => 0,
+        }
     }
 
     /// The mantissa at a scale no larger than ours; saturates.
@@ -235,14 +240,17 @@ impl<'a> Parts<'a> {
         Some(Quantity { mantissa: if self.negative { -mantissa } else { mantissa }, scale, format })
     }
 
-    /// The general path: rounds up to nano-units, and caps at the largest `i64`.
+    /// The general path: rounds up to nano-units, and caps what is written in powers of two at the largest `i64`.
     fn large(&self, suffix: Suffix) -> Quantity {
         let (nanos, format) = match suffix {
             Suffix::Ten(exponent, format) => (self.decimal_nanos(exponent), format),
             Suffix::Two(exponent) => (self.binary_nanos(exponent), Format::BinarySi),
         };
         let unit = power(-NANO);
-        let nanos = nanos.min(i128::from(i64::MAX) * unit);
+        let most = i128::from(i64::MAX) * unit;
+        // Numbers beyond our own limit become the largest whole one; Go has no limit there.
+        let limit = if format == Format::BinarySi { most } else { i128::MAX / unit * unit };
+        let nanos = nanos.min(limit);
         let format = if format == Format::BinarySi && nanos > 0 && nanos < unit { Format::DecimalSi } else { format };
         Quantity { mantissa: if self.negative { -nanos } else { nanos }, scale: NANO, format }
     }
@@ -381,7 +389,7 @@ mod tests {
             ("0.0000000001", "1n"),
             ("1.1Mi", "1153433600m"),
             ("9223372036854775807", "9223372036854775807"),
-            ("99999999999999999999", "9223372036854775807"),
+            ("99999999999999999999", "99999999999999999999"),
             ("2.5e-3", "2500e-6"),
             ("1.", "1"),
             (".5", "500m"),

@@ -77,7 +77,32 @@ pub struct Storage {
     pub version: Arc<str>,
 }
 
+/// Kinds whose delete answers with the object; the others answer with a Status.
+const RETURNED_BY_DELETE: &[(&str, &str)] = &[
+    ("", "pods"),
+    ("", "podtemplates"),
+    ("", "serviceaccounts"),
+    ("", "services"),
+    ("", "resourcequotas"),
+    ("", "persistentvolumes"),
+    ("", "persistentvolumeclaims"),
+    ("storage.k8s.io", "csidrivers"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("storage.k8s.io", "volumeattributesclasses"),
+    ("resource.k8s.io", "deviceclasses"),
+    ("resource.k8s.io", "resourceclaims"),
+    ("resource.k8s.io", "resourceclaimtemplates"),
+    ("resource.k8s.io", "resourceslices"),
+];
+
 impl Resource {
+    /// Whether a delete answers with the object itself.
+    pub fn is_returned_by_delete(&self) -> bool {
+        !self.custom && RETURNED_BY_DELETE.contains(&(&*self.group, &*self.plural))
+    }
+
     /// `apps/v1`, or `v1` for the core group: an object's `apiVersion`.
     pub fn api_version(&self) -> String {
         api_version(&self.group, &self.version)

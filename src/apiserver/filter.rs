@@ -67,7 +67,7 @@ pub fn filter(
                 })
             },
         )
-        .recover(|_| async { Ok::<_, Infallible>(respond::text(404, "404 page not found\n")) })
+        .recover(|_| async { Ok::<_, Infallible>(no_page()) })
         .unify()
 }
 
@@ -197,13 +197,19 @@ where
 {
     let served = engine.catalog.now();
     let Some(resource) = served.find(&info.group, &info.version, &info.resource) else {
-        if served.serves(&info.group, &info.version) || routes::is_own_group(&served, &info.group) {
+        if routes::is_own_group(&served, &info.group) && !(info.group.is_empty() && request.path.starts_with("/apis")) {
             return Err(not_served());
         }
-        return Ok(respond::text(404, "404 page not found\n"));
+        return Ok(no_page());
     };
+    if resource.custom && routes::is_no_page(&resource, &info) {
+        return Ok(no_page());
+    }
     routes::check(&resource, &info, &request.method)?;
     let header = |name: header::HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
+    if info.verb == "patch" && !resource.custom && info.subresource != "proxy" {
+        patch::check_media(header(header::CONTENT_TYPE))?;
+    }
     let pretty = wants_pretty(&query, header(header::USER_AGENT));
     let route = match info.verb {
         _ if resource.custom => Route::Custom,
@@ -230,6 +236,10 @@ where
     let mut response = answered.unwrap_or_else(|status| respond::error(&status, form));
     add_warnings(&mut response, &call.warnings.lock());
     Ok(response)
+}
+
+fn no_page() -> Response {
+    respond::text(404, "404 page not found\n")
 }
 
 /// Which file answers.

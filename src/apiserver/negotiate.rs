@@ -110,7 +110,7 @@ pub fn negotiate(header: Option<&str>, route: Route, pretty: bool) -> Result<Acc
         }
     }
     clauses.iter().find_map(|clause| choose(clause, route, pretty)).ok_or_else(|| {
-        Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {}", accepted(route)))
+        Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {ACCEPTED}"))
     })
 }
 
@@ -168,12 +168,7 @@ fn choose(clause: &Clause, route: Route, pretty: bool) -> Option<Accepted> {
 
 /// A media type by its name.
 pub fn parse_media(text: &str) -> Option<MediaType> {
-    match text {
-        "application/json" => Some(MediaType::Json),
-        "application/yaml" => Some(MediaType::Yaml),
-        "application/vnd.kubernetes.protobuf" => Some(MediaType::Protobuf),
-        _ => None,
-    }
+    [MediaType::Json, MediaType::Yaml, MediaType::Protobuf].into_iter().find(|media| text == content_type(*media))
 }
 
 /// By quality; equal ones as written.
@@ -193,29 +188,18 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
     clauses
 }
 
-fn accepted(route: Route) -> &'static str {
-    match route {
-        Route::Custom => "application/json, application/yaml",
-        _ => "application/json, application/yaml, application/vnd.kubernetes.protobuf",
-    }
-}
+/// The forms of an answer.
+const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 fn not_routed(route: Route) -> Status {
     let streams = if route == Route::List { format!(", {STREAMS}") } else { String::new() };
-    Status::new(
-        Reason::NotAcceptable,
-        format!("406: Not Acceptable\n\nAvailable representations: {}{streams}", accepted(route)),
-    )
-    .details(Details::default())
+    Status::new(Reason::NotAcceptable, format!("406: Not Acceptable\n\nAvailable representations: {ACCEPTED}{streams}"))
+        .details(Details::default())
 }
 
 /// Events have no form that the client takes.
-pub fn no_stream(custom: bool) -> Status {
-    let streams = match custom {
-        true => "application/json;stream=watch",
-        false => STREAMS,
-    };
-    Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {streams}"))
+pub fn no_stream() -> Status {
+    Status::new(Reason::NotAcceptable, format!("only the following media types are accepted: {STREAMS}"))
 }
 
 /// The forms of a stream.
@@ -227,10 +211,9 @@ const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes
 /// 415 for one that is not read here.
 pub fn body_media(header: Option<&str>, custom: bool) -> Result<MediaType, Status> {
     let text = header.unwrap_or("").split(';').next().unwrap_or("").trim();
-    let media = if text.is_empty() { Some(MediaType::Json) } else { parse_media(text) };
-    let route = if custom { Route::Custom } else { Route::Object };
+    let media = if text.is_empty() { Some(MediaType::Json) } else { parse_media(&text.to_ascii_lowercase()) };
     media.filter(|media| !custom || *media != MediaType::Protobuf).ok_or_else(|| {
-        let list = accepted(route);
+        let list = if custom { "application/json, application/yaml" } else { ACCEPTED };
         Status::new(
             Reason::UnsupportedMediaType,
             format!("the body of the request was in an unknown format - accepted media types include: {list}"),

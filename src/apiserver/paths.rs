@@ -97,20 +97,28 @@ fn unrouted(
             Some(group) => negotiated(&group, accept),
             None => missing(),
         },
+        ["openapi", "v2" | "v3", ..] if !takes_openapi(accept) => bare(406),
         ["openapi", "v2"] if wants_protobuf(headers) => {
             let make = |list: &List| Some(openapi::protobuf::encode(&swagger(list)).into());
             kept_bytes(list, headers, "openapi/v2 protobuf", openapi::protobuf::MEDIA[1], make)
         }
         ["openapi", "v2"] => kept(list, headers, "openapi/v2", |list| Some(swagger(list))),
         ["openapi", "v3"] => {
-            kept(list, headers, "openapi/v3", |list| Some(merge::openapi_index(openapi::index(list.all()), list)))
+            let make = |list: &List| Some(merge::openapi_index(openapi::index(list.all()), list));
+            let make = |list: &List| make(list).map(|value| Bytes::from(format!("{value}\n")));
+            kept_bytes(list, headers, "openapi/v3", "text/plain; charset=utf-8", make)
         }
         ["openapi", "v3", rest @ ..] => {
             let rest = rest.join("/");
             if let Some(document) = remote_openapi(list, &rest) {
                 return respond::send(200, "application/json", document);
             }
-            kept(list, headers, &format!("openapi/v3/{rest}"), |list| openapi::document(list.all(), &rest))
+            let key = format!("openapi/v3/{rest}");
+            match list.document(&key, || openapi::document(list.all(), &rest).map(|value| format!("{value}\n").into()))
+            {
+                Some(_) => kept(list, headers, &key, |_| None),
+                None => bare(404),
+            }
         }
         _ => missing(),
     }
@@ -140,6 +148,24 @@ fn wants_protobuf(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first = accept.split(',').next().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     openapi::protobuf::MEDIA.contains(&first)
+}
+
+/// Whether a client takes any form that OpenAPI has.
+fn takes_openapi(accept: Option<&str>) -> bool {
+    let accept = accept.unwrap_or("").trim();
+    let media = |clause: &str| clause.split(';').next().unwrap_or_default().trim().to_string();
+    let known = |media: String| {
+        matches!(media.as_str(), "*/*" | "application/*" | "application/json")
+            || openapi::protobuf::MEDIA.contains(&&*media)
+    };
+    accept.is_empty() || accept.split(',').map(media).any(known)
+}
+
+/// A code and nothing else.
+fn bare(code: u16) -> Response {
+    let mut response = respond::send(code, "", Bytes::new());
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
 }
 
 fn missing() -> Response {

@@ -68,6 +68,7 @@ pub fn object(code: u16, object: &Value, call: &Call) -> Result<Response, Status
     let inner;
     let object = match accepted.shape {
         Shape::Native => object,
+        Shape::Table if include_object(call)? == IncludeObject::Object => object,
         _ => {
             inner = without_conversion(object, call);
             &inner
@@ -114,7 +115,8 @@ fn without_conversion(object: &Value, call: &Call) -> Value {
 /// 406 when there is no such form.
 pub fn list(mut items: Vec<Value>, metadata: &Value, call: &Call) -> Result<Value, Status> {
     let resource = &call.resource;
-    if call.accepted.shape != Shape::Native && &*resource.kind == "DaemonSet" {
+    let whole = call.accepted.shape == Shape::Table && include_object(call)? == IncludeObject::Object;
+    if call.accepted.shape != Shape::Native && !whole && &*resource.kind == "DaemonSet" {
         items.iter_mut().for_each(|item| *item = without_conversion(item, call));
     }
     let mut list = json!({"kind": &*resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata});

@@ -5,10 +5,10 @@
 use http::Method;
 
 use super::catalog::List;
-use super::engine::{not_allowed, not_served};
+use super::engine::{bad_request, not_allowed, not_served};
 use super::request::RequestInfo;
 use crate::api::resource::Resource;
-use crate::api::status::Status;
+use crate::api::status::{Details, Reason, Status};
 
 /// Parts of objects, and answers to questions, that have no Table.
 const NO_TABLE: [(&str, &str); 11] = [
@@ -35,19 +35,47 @@ pub fn is_own_group(served: &List, group: &str) -> bool {
     group.is_empty() || served.all().iter().any(|resource| !resource.custom && *resource.group == *group)
 }
 
+/// Whether the path of a custom resource has a namespace where none belongs, or none where one does: nobody
+/// answers there.
+pub fn is_no_page(resource: &Resource, info: &RequestInfo) -> bool {
+    let across = matches!(info.verb, "list" | "watch") && info.namespace.is_empty();
+    is_misplaced(resource, info) && !(resource.namespaced() && across)
+}
+
+/// Custom resources have no routes: what a request asks for is told from its verb alone.
+fn check_custom(resource: &Resource, info: &RequestInfo) -> Result<(), Status> {
+    if !info.subresource.is_empty() && resource.subresource(&info.subresource).is_none() {
+        return Err(Status::not_found(&resource.group, &resource.plural, &info.name));
+    }
+    let verbs = resource.subresource(&info.subresource).map_or(&resource.verbs, |sub| &sub.verbs);
+    if !verbs.iter().any(|verb| &**verb == info.verb) {
+        let group_resource = resource.group_resource();
+        let message = format!("{} is not supported on resources of kind {group_resource:?}", info.verb);
+        return Err(Status::new(Reason::MethodNotAllowed, message).details(Details {
+            group: resource.group.to_string(),
+            kind: resource.plural.to_string(),
+            ..Details::default()
+        }));
+    }
+    if matches!(info.verb, "update" | "patch") && info.name.is_empty() {
+        return Err(bad_request("name must be provided"));
+    }
+    Ok(())
+}
+
 /// A route leads to the path, and takes the method.
 ///
 /// # Errors
 /// 404, 405.
 pub fn check(resource: &Resource, info: &RequestInfo, method: &Method) -> Result<(), Status> {
+    if resource.custom {
+        return check_custom(resource, info);
+    }
     let usual = matches!(*method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
     let allows = |verbs: &[&str]| verbs.iter().any(|verb| resource.allows(verb));
     let rest = info.rest.trim_matches('/');
     if !info.subresource.is_empty() {
-        let sub = resource.subresource(&info.subresource).ok_or_else(|| match resource.custom {
-            true => Status::not_found(&resource.group, &resource.plural, &info.name),
-            false => not_served(),
-        })?;
+        let sub = resource.subresource(&info.subresource).ok_or_else(not_served)?;
         let proxy = &*sub.name == "proxy";
         if is_misplaced(resource, info) || (!rest.is_empty() && !proxy) || info.watch_path {
             return Err(not_served());

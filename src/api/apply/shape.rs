@@ -76,12 +76,16 @@ fn keyed(node: Node<'_>, keys: &[Arc<str>], item: &Value) -> Result<String, Stri
         let default = || node?.field(key)?.default.as_ref().or(node?.field(key)?.schema().default());
         match fields.get(&**key).or_else(default) {
             Some(value) => found.push((key.to_string(), value.clone())),
-            None => {
-                return Err(format!(
-                    "associative list with keys has an element that omits key field {key:?} (and doesn't have default value)"
-                ));
-            }
+            None => continue,
         }
+    }
+    if found.is_empty() {
+        let names: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
+        return Err(format!(
+            "associative list with keys has an element that omits all key fields [{}] (and doesn't have default values \
+             for any key fields)",
+            names.join(" ")
+        ));
     }
     Ok(key_step(found))
 }

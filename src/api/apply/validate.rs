@@ -38,11 +38,11 @@ fn visit(value: &Value, node: Node<'_>, path: &str, errors: &mut Vec<String>) {
         Type::Boolean if !value.is_boolean() => {
             fail(path, &format!("expected boolean, got &{{{}}}", go_plain(value)), errors);
         }
-        Type::String | Type::Bytes | Type::Time | Type::MicroTime | Type::Duration if !value.is_string() => {
+        Type::String | Type::Bytes | Type::Duration if !value.is_string() => {
             let shown = format!("&value.valueUnstructured{{Value:{}}}", go_syntax(value));
             fail(path, &format!("expected string, got {shown}"), errors);
         }
-        Type::Quantity | Type::IntOrString if value.is_object() || value.is_array() => {
+        Type::Quantity | Type::IntOrString | Type::Time | Type::MicroTime if value.is_object() || value.is_array() => {
             fail(path, &format!("expected any scalar, got &{{{}}}", go_plain(value)), errors);
         }
         _ => {}

@@ -191,6 +191,12 @@ impl Scope<'_> {
                 let mut kind = Type::Dyn;
                 for element in &list.elements {
                     let inner = self.visit(element)?;
+                    if let (Some(first), Some(other)) = (kind.family(), inner.kind.family())
+                        && first != other
+                    {
+                        let message = format!("expected type '{}' but found '{}'", kind.name(), inner.kind.name());
+                        self.faults.push(self.fault(self.start(element), &message));
+                    }
                     (kind, cost) = (inner.kind, cost.saturating_add(inner.cost));
                 }
                 verdict(Type::List(Rc::new(kind), list.elements.len() as u64), cost)
@@ -311,7 +317,18 @@ impl Scope<'_> {
             "double" => verdict(Type::Plain("double"), cost),
             "string" => verdict(Type::Text(first.size()), cost),
             "startsWith" | "endsWith" | "contains" => verdict(BOOL, plus(cost, scanned(10))),
-            "matches" => verdict(BOOL, plus(cost, scanned(4))),
+            "matches" => {
+                self.literal(call, |text| crate::api::go_regex::compile(text).is_ok())?;
+                verdict(BOOL, plus(cost, scanned(4)))
+            }
+            "duration" => {
+                self.literal(call, |text| super::duration::parse(text).is_some())?;
+                verdict(Type::Dyn, plus(cost, scanned(10)))
+            }
+            "timestamp" => {
+                self.literal(call, |text| text.parse::<jiff::Timestamp>().is_ok())?;
+                verdict(Type::Dyn, plus(cost, scanned(10)))
+            }
             "isSorted" => verdict(BOOL, plus(cost, first.size())),
             name if name.starts_with("is") && super::functions::is_known(name) => {
                 verdict(BOOL, plus(cost, scanned(10)))
@@ -324,6 +341,18 @@ impl Scope<'_> {
             }
             _ => verdict(Type::Dyn, plus(cost, scanned(10))),
         }
+    }
+
+    /// A text that is written down as the one argument is one that the function can read.
+    fn literal(&mut self, call: &CallExpr, reads: impl Fn(&str) -> bool) -> Result<(), String> {
+        if let [IdedExpr { expr: Expr::Literal(LiteralValue::String(text)), .. }] = call.args.as_slice()
+            && !reads(text.inner())
+        {
+            let place = self.start(&call.args[0]);
+            let message = format!("invalid {} argument", call.func_name);
+            self.faults.push(self.fault(place, &message));
+        }
+        Ok(())
     }
 
     /// Whether there is such a function, and one for these types.
@@ -438,7 +467,7 @@ fn literal_type(literal: &LiteralValue) -> Type {
     }
 }
 
-fn is_type_name(name: &str) -> bool {
+pub(super) fn is_type_name(name: &str) -> bool {
     matches!(
         name,
         "bool"

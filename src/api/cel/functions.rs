@@ -11,6 +11,7 @@ use cel::extractors::{Arguments, This};
 use cel::objects::{Opaque, OptionalValue};
 use cel::{Context, ExecutionError, FunctionContext, Value as Cel};
 
+use super::addresses;
 use super::formats;
 use super::map;
 use super::pairs;
@@ -77,7 +78,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("getPort", |this, _| Ok(string(&as_url(this)?.port().map(|port| port.to_string()).unwrap_or_default()))),
     ("getEscapedPath", |this, _| Ok(string(path(as_url(this)?)))),
     ("getQuery", |this, _| Ok(query(as_url(this)?))),
-    ("isIP", |this, _| Ok(Cel::Bool(text(this)?.parse::<IpAddr>().is_ok()))),
+    ("isIP", |this, _| Ok(Cel::Bool(address(text(this)?).is_ok()))),
     ("ip", |this, _| match this {
         Cel::String(_) => Ok(wrap(Own::Ip(address(text(this)?)?))),
         _ => Ok(wrap(Own::Ip(as_cidr(this)?.0))),
@@ -141,6 +142,8 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("last", |this, _| Ok(maybe(list(this)?.last()))),
     ("indexOf", |this, rest| place(list(this)?, one(rest)?, false)),
     ("lastIndexOf", |this, rest| place(list(this)?, one(rest)?, true)),
+    ("@indexOf", |this, rest| index(this, rest, false)),
+    ("@lastIndexOf", |this, rest| index(this, rest, true)),
     ("sets.contains", |this, rest| Ok(Cel::Bool(covers(list(this)?, list(one(rest)?)?)))),
     ("sets.equivalent", |this, rest| {
         let (one, other) = (list(this)?, list(one(rest)?)?);
@@ -274,6 +277,28 @@ fn maybe(item: Option<&Cel>) -> Cel {
     Cel::Opaque(Arc::new(item.map_or_else(OptionalValue::none, |item| OptionalValue::of(item.clone()))))
 }
 
+/// Where an item stands in a list, or a text in a text, from or up to a place.
+fn index(this: &Cel, rest: &[Cel], last: bool) -> Answer {
+    let Cel::String(whole) = this else { return place(list(this)?, one(rest)?, last) };
+    let (letters, wanted): (Vec<char>, Vec<char>) = (whole.chars().collect(), text(one(rest)?)?.chars().collect());
+    let offset = match rest.get(1) {
+        Some(Cel::Int(offset)) => Some(*offset),
+        Some(_) => return Err(none()),
+        None => None,
+    };
+    let most = letters.len() as i64;
+    if let Some(offset) = offset.filter(|offset| !(0..=most).contains(offset)) {
+        return Err(format!("index out of range: {offset}"));
+    }
+    let fits = |at: &usize| letters[*at..].starts_with(&wanted);
+    let offset = offset.map(|offset| offset as usize);
+    let found = match last {
+        false => (offset.unwrap_or(0)..=letters.len()).find(fits),
+        true => (0..=offset.unwrap_or(letters.len())).rev().find(fits),
+    };
+    Ok(Cel::Int(found.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)))
+}
+
 /// Where an item stands in a list; -1: nowhere.
 fn place(items: &[Cel], wanted: &Cel, last: bool) -> Answer {
     let mut places = items.iter();
@@ -287,6 +312,9 @@ fn covers(items: &[Cel], wanted: &[Cel]) -> bool {
 
 fn url(text: &str) -> Result<http::Uri, String> {
     let wrong = || format!("URL parse error during conversion from string: parse {text:?}: invalid URI for request");
+    if text.starts_with(':') {
+        return Err(format!("URL parse error during conversion from string: parse {text:?}: missing protocol scheme"));
+    }
     let absolute = text.starts_with('/') || text.contains("://");
     let without = text.split('#').next().unwrap_or(text);
     without.parse::<http::Uri>().ok().filter(|_| absolute).ok_or_else(wrong)
@@ -329,11 +357,16 @@ fn query(url: &http::Uri) -> Cel {
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| {
-        format!(
-            "IP Address {text:?} parse error during conversion from string: ParseAddr({text:?}): unable to parse IP"
-        )
-    })
+    let wrong = |why| format!("IP Address {text:?} parse error during conversion from string: {why}");
+    if text.contains('%') && addresses::parse(text.split('%').next().unwrap_or_default()).is_ok() {
+        return Err(format!("IP address {text:?} with zone value is not allowed"));
+    }
+    match addresses::parse(text).map_err(wrong)? {
+        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => {
+            Err(format!("IPv4-mapped IPv6 address {text:?} is not allowed"))
+        }
+        ip => Ok(ip),
+    }
 }
 
 fn as_ip(value: &Cel) -> Result<IpAddr, String> {
@@ -351,11 +384,19 @@ fn is_link_local(ip: IpAddr) -> bool {
 }
 
 fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
-    let wrong =
-        || format!("network address parse error during conversion from string: netip.ParsePrefix({text:?}): no '/'");
-    let (ip, bits) = text.split_once('/').ok_or_else(wrong)?;
-    let (ip, bits): (IpAddr, u8) = (ip.parse().map_err(|_| wrong())?, bits.parse().map_err(|_| wrong())?);
-    if bits <= if ip.is_ipv4() { 32 } else { 128 } { Ok((ip, bits)) } else { Err(wrong()) }
+    let wrong = |why: String| {
+        format!("network address parse error during conversion from string: netip.ParsePrefix({text:?}): {why}")
+    };
+    let (ip, bits) = text.rsplit_once('/').ok_or_else(|| wrong("no '/'".to_owned()))?;
+    let ip = addresses::parse(ip).map_err(wrong)?;
+    let plain = bits.bytes().all(|digit| digit.is_ascii_digit()) && (bits.len() == 1 || !bits.starts_with('0'));
+    let length: u64 =
+        bits.parse().ok().filter(|_| plain).ok_or_else(|| wrong(format!("bad bits after slash: {bits:?}")))?;
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    match u8::try_from(length) {
+        Ok(bits) if bits <= most => Ok((ip, bits)),
+        _ => Err(wrong("prefix length out of range".to_owned())),
+    }
 }
 
 fn as_cidr(value: &Cel) -> Result<(IpAddr, u8), String> {

@@ -12,6 +12,8 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, L
 use cel::extractors::This;
 use cel::{Context, ExecutionError, Value as Cel};
 
+use super::check::is_type_name;
+
 /// The most that one evaluation may cost.
 pub const PER_CALL: u64 = 1_000_000;
 /// The most that all rules of an object, or all expressions of a policy's binding, may cost.
@@ -112,8 +114,15 @@ pub fn metered(expression: &mut IdedExpr) {
         Expr::Call(call) => {
             call.target.iter_mut().for_each(|target| metered(target));
             call.args.iter_mut().for_each(metered);
-            if let Some(target) = call.target.as_mut().filter(|_| WALKS.contains(&call.func_name.as_str())) {
+            let library =
+                matches!(call.target.as_deref(), Some(IdedExpr { expr: Expr::Ident(name), .. }) if is_type_name(name));
+            if !library && let Some(target) = call.target.as_mut().filter(|_| WALKS.contains(&call.func_name.as_str()))
+            {
                 wrap(target, WALK, None);
+            }
+            // Of texts and of lists; the language itself has them of texts alone.
+            if !library && matches!(call.func_name.as_str(), "indexOf" | "lastIndexOf") {
+                call.func_name.insert(0, '@');
             }
             if call.func_name == operators::IN
                 && let [_, list] = call.args.as_mut_slice()

@@ -4,6 +4,7 @@
 //! the words of cel-go. [`functions`] holds Kubernetes' own functions, [`check`] finds what is wrong
 //! with an expression before it meets a value, and what it may cost. Chapter: `book/src/inside/schema.md`.
 
+mod addresses;
 pub mod check;
 pub mod duration;
 pub mod formats;
@@ -44,6 +45,11 @@ pub fn context<'p, 'v>() -> Context<'p, 'v> {
 /// `compilation failed: ERROR: <input>:1:2: Syntax error: …`
 pub fn compile(text: &str) -> Result<Program, String> {
     ENVIRONMENT.compile(text).map_err(|errors| {
+        if text.is_empty() {
+            // Nothing has no first column, and no line to show.
+            let message = errors.errors.first().map_or("", |error| error.msg.trim_start_matches("Syntax error: "));
+            return format!("compilation failed: ERROR: <input>:1:0: Syntax error: {message}");
+        }
         let all: Vec<String> = errors
             .errors
             .iter()

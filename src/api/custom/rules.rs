@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::node::Node;
 use super::value::correlated;
-use crate::api::cel::check::{Known, Type};
+use crate::api::cel::check::{Known, Type, check};
 use crate::api::cel::meter::{self, Meter, metered};
 use crate::api::cel::{self as language, escape, evaluate, to_cel};
 use crate::api::field_error::{ErrorType, FieldError};
@@ -82,17 +82,26 @@ pub fn validate(node: &Node, value: &Value, old: Option<&Value>) -> Vec<FieldErr
     let mut errors = Vec::new();
     if node.has_rules {
         let unchanged = old == Some(value);
-        let mut found = Found { errors: Vec::new(), budget: Some(meter::BUDGET) };
+        let mut found = Found { errors: Vec::new(), budget: Some(meter::BUDGET), unproven: false };
         walk(&Place { node, path: "", is_object: true, unchanged }, value, old, &mut found);
         errors = found.errors;
     }
     errors
 }
 
+/// What the rules of `node`, which nobody has compiled yet, find wrong with a default that lies at `path`.
+pub fn validate_default(node: &Node, value: &Value, path: &str) -> Vec<FieldError> {
+    let mut found = Found { errors: Vec::new(), budget: Some(meter::BUDGET), unproven: true };
+    walk(&Place { node, path, is_object: node.embedded, unchanged: false }, value, None, &mut found);
+    found.errors
+}
+
 /// What was found so far, and what may still be spent; `None`: no further rules are asked.
 struct Found {
     errors: Vec<FieldError>,
     budget: Option<u64>,
+    /// Whether the rules may be none.
+    unproven: bool,
 }
 
 struct Place<'a> {
@@ -150,6 +159,12 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, fo
     let at = |path: &str| if path.is_empty() { "<nil>".to_owned() } else { path.to_owned() };
     let kind = place.node.types.first().copied().unwrap_or_default();
     for rule in &ruled.rules {
+        if found.unproven
+            && let Some(words) = why_none(rule, place)
+        {
+            found.errors.push(FieldError::invalid(at(place.path), kind, format!("rule compile error: {words}")));
+            continue;
+        }
         let Some(expression) = &rule.metered else { continue };
         if rule.uses_old && before.is_none() && !rule.optional_old {
             continue;
@@ -205,6 +220,21 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, fo
                 found.errors.push(FieldError::invalid(at(place.path), kind, words));
             }
         }
+    }
+}
+
+/// Why a rule cannot be asked.
+fn why_none(rule: &Rule, place: &Place) -> Option<String> {
+    let kind = || type_of(place.node, place.is_object);
+    let old = if rule.optional_old { Type::Dyn } else { kind() };
+    let program = match &rule.program {
+        Ok(program) => program,
+        Err(words) => return Some(words.clone()),
+    };
+    match check(program, &[("self", kind()), ("oldSelf", old)]) {
+        Ok(verdict) if matches!(verdict.kind, Type::Dyn | Type::Plain("bool")) => None,
+        Ok(_) => Some("cel expression must evaluate to a bool".to_string()),
+        Err(words) => Some(words),
     }
 }
 

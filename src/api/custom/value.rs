@@ -180,6 +180,9 @@ impl Walk<'_> {
             }
         }
         let Range { min, max } = node.number;
+        // A whole number is held against whole bounds.
+        let whole = |(bound, exclusive): (f64, bool)| (if value.is_f64() { bound } else { bound.trunc() }, exclusive);
+        let (min, max) = (min.map(whole), max.map(whole));
         if let Some((max, exclusive)) = max.filter(|(max, exclusive)| number > *max || (*exclusive && number >= *max)) {
             let words = if exclusive { "less than" } else { "less than or equal to" };
             out.add(self.invalid(path, value.clone(), format_args!("should be {words} {}", show(max))));

@@ -1,9 +1,12 @@
 //! The reader itself: JSON, or YAML already read, walked beside a schema as Go's decoder would.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::super::depth;
 use super::super::go_json;
 use super::super::projection::Projection;
-use super::super::quantity::Quantity;
+use super::super::quantity::{Quantity, QuantityError};
 use super::super::schema::{Schema, Type};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -46,7 +49,7 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
     let walk = Walk::default();
     let value =
         Node { schema, string: "", path: None, walk: &walk }.deserialize(from).map_err(|error| error.to_string())?;
-    match walk.error.into_inner() {
+    match walk.fatal.into_inner().or(walk.error.into_inner()) {
         Some(error) => Err(error),
         None => Ok((value, walk.problems.into_inner())),
     }
@@ -57,6 +60,8 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
 struct Walk {
     problems: RefCell<Vec<String>>,
     error: RefCell<Option<String>>,
+    /// What a type that reads itself said first: with it the reading ends.
+    fatal: RefCell<Option<String>>,
 }
 
 /// Where the reader is: a step, and the place it was taken from. It becomes text only when there is
@@ -101,6 +106,10 @@ impl Walk {
         self.error.borrow_mut().get_or_insert(error);
     }
 
+    fn end(&self, error: String) {
+        self.fatal.borrow_mut().get_or_insert(error);
+    }
+
     /// `json: cannot unmarshal string into Go struct field PodSpec.spec.priority of type int32`
     fn wrong_type(&self, path: Option<&Path<'_>>, found: &str, wanted: &str) {
         let fields: Vec<(&Schema, &str)> = steps(path)
@@ -109,7 +118,10 @@ impl Walk {
             .collect();
         let place = match fields.last() {
             Some((owner, _)) => {
-                let names: Vec<&str> = fields.iter().map(|(_, name)| *name).collect();
+                let names: Vec<&str> = fields
+                    .iter()
+                    .flat_map(|(owner, name)| go_json::embedded(owner, name).into_iter().chain([*name]))
+                    .collect();
                 format!("struct field {}.{} of type {wanted}", go_json::struct_name(owner), names.join("."))
             }
             None => format!("value of type {wanted}"),
@@ -141,10 +153,14 @@ impl Node<'_> {
     }
 
     fn free(&self) -> bool {
-        matches!(self.kind(), Type::Any | Type::Json)
+        matches!(self.kind(), Type::Any | Type::Json | Type::RawExtension)
     }
 
     fn wrong(&self, found: &str) -> Value {
+        if self.kind() == Type::Quantity {
+            self.walk.end(QuantityError::Format.to_string());
+            return Value::Null;
+        }
         if let Some(schema) = self.schema {
             self.walk.wrong_type(self.path, found, &go_json::type_name(schema, self.string));
         }
@@ -170,7 +186,7 @@ impl Node<'_> {
 
     fn text(&self, text: String) -> Value {
         match self.kind() {
-            Type::Any | Type::Json | Type::String | Type::IntOrString => Value::String(text),
+            Type::Any | Type::Json | Type::RawExtension | Type::String | Type::IntOrString => Value::String(text),
             Type::Bytes | Type::Time | Type::MicroTime | Type::Quantity | Type::Duration => {
                 self.checked(Value::String(text))
             }
@@ -191,8 +207,10 @@ impl Node<'_> {
             kind @ (Type::Time | Type::MicroTime) => go_json::time_error(&text, kind),
             _ => None,
         };
-        if let Some(error) = error {
-            self.walk.fail(error);
+        match (error, self.kind()) {
+            (None, _) => {}
+            (Some(error), Type::Bytes) => self.walk.fail(error),
+            (Some(error), _) => self.walk.end(error),
         }
         match (self.kind(), value) {
             // Go reads bytes and writes them anew: on one line.
@@ -244,7 +262,15 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let items = match self.kind() {
-            Type::Any | Type::Json => None,
+            Type::Any | Type::Json | Type::RawExtension => None,
+            Type::Bytes => {
+                // Go takes a list of numbers for bytes.
+                let mut bytes = Vec::new();
+                while let Some(byte) = seq.next_element::<u8>()? {
+                    bytes.push(byte);
+                }
+                return Ok(Value::String(STANDARD.encode(bytes)));
+            }
             Type::List | Type::SchemaOrArray => self.schema.and_then(Schema::items),
             Type::SchemaOrStrings => None,
             _ => {

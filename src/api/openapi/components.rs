@@ -13,22 +13,27 @@ use std::sync::Arc;
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 const EXTENSIONS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1";
 
-/// Definitions that every document has.
-const ALWAYS: [&str; 3] = ["DeleteOptions", "Status", "WatchEvent"];
+/// What every resource of some verbs reaches: the definition, and the verbs.
+const BY_VERB: [(&str, &[&str]); 3] = [
+    ("DeleteOptions", &["delete", "deletecollection"]),
+    ("Status", &["delete", "deletecollection"]),
+    ("WatchEvent", &["watch"]),
+];
 
 /// The definitions that `served` reach; kinds that every group has name the groups of `all`.
 pub(super) fn schemas(served: &[Arc<Resource>], all: &[Arc<Resource>], form: Form) -> Map<String, Value> {
-    let mut writer = Writer {
-        form,
-        descriptions: Descriptions::read(),
-        every_group: every_group(all),
-        definitions: BTreeMap::new(),
-        scalars: BTreeSet::new(),
-    };
-    for name in ALWAYS {
+    let about = if form == Form::V2 { all } else { served };
+    let mut writer = Writer::new(form, every_group(about));
+    let asks = |verbs: &[&str]| served.iter().any(|resource| verbs.iter().any(|verb| resource.allows(verb)));
+    for (name, _) in BY_VERB.iter().filter(|(_, verbs)| asks(verbs)) {
         writer.definition(Schema::builtin(&format!("{META}.{name}")));
     }
-    writer.definitions.insert(format!("{META}.Patch"), json!({"type": "object", "description": "A patch."}));
+    if served.iter().any(|resource| !resource.custom) {
+        writer.definition(Schema::builtin(&format!("{META}.APIResourceList")));
+    }
+    if asks(&["patch"]) {
+        writer.definitions.insert(format!("{META}.Patch"), json!({"type": "object", "description": "A patch."}));
+    }
     for resource in served {
         if let Some(source) = resource.schema.source() {
             writer.custom(resource, source);
@@ -40,6 +45,14 @@ pub(super) fn schemas(served: &[Arc<Resource>], all: &[Arc<Resource>], form: For
             writer.definition(sub.schema.clone());
         }
     }
+    writer.leaves();
+    writer.definitions.into_iter().collect()
+}
+
+/// A definition and what it reaches.
+pub(super) fn only(name: &str, form: Form) -> Map<String, Value> {
+    let mut writer = Writer::new(form, Vec::new());
+    writer.definition(Schema::builtin(name));
     writer.leaves();
     writer.definitions.into_iter().collect()
 }
@@ -69,6 +82,11 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(form: Form, every_group: Vec<(String, String)>) -> Writer {
+        let (definitions, scalars) = (BTreeMap::new(), BTreeSet::new());
+        Writer { form, descriptions: Descriptions::read(), every_group, definitions, scalars }
+    }
+
     fn definition(&mut self, schema: Option<SchemaRef>) {
         let Some(schema) = schema else { return };
         let Some(name) = schema.name().filter(|name| !self.definitions.contains_key(*name)) else { return };
@@ -82,6 +100,12 @@ impl Writer {
         }
         let properties: Map<String, Value> =
             schema.fields().iter().map(|field| (field.name.to_string(), self.property(name, field))).collect();
+        let mut properties = properties;
+        if is_list(name)
+            && let Some(items) = properties.get_mut("items").and_then(Value::as_object_mut)
+        {
+            items.shift_remove("x-kubernetes-list-type");
+        }
         if !properties.is_empty() {
             out.insert("properties".into(), Value::Object(properties));
         }
@@ -125,8 +149,8 @@ impl Writer {
         self.describe(&mut out, definition, Some(&field.name));
         let node = self.node(field.schema_ref());
         // A reference has no neighbours in version 3; in version 2 they are ignored but for the text.
-        match (self.form, node.contains_key("$ref")) {
-            (Form::V3, true) => {
+        match (self.form, node.contains_key("$ref") && !out.is_empty() || field.default.is_some()) {
+            (Form::V3, true) if node.contains_key("$ref") => {
                 out.insert("allOf".into(), json!([node]));
             }
             _ => out.extend(node),
@@ -135,7 +159,12 @@ impl Writer {
             out.insert("default".into(), default.clone());
         }
         if !field.values.is_empty() {
-            out.insert("enum".into(), json!(field.values));
+            let inside = ["items", "additionalProperties"].into_iter().find(|inside| out.contains_key(*inside));
+            let of = match inside.and_then(|inside| out.get_mut(inside)).and_then(Value::as_object_mut) {
+                Some(element) => element,
+                None => &mut out,
+            };
+            of.insert("enum".into(), json!(field.values));
         }
         if !field.format.is_empty() {
             out.insert("format".into(), json!(field.format));
@@ -202,25 +231,9 @@ impl Writer {
         out
     }
 
-    /// What a list or a map holds; version 3 tells the zero value as its default.
+    /// What a list or a map holds.
     fn element(&mut self, schema: &Schema) -> Value {
-        let Some(items) = schema.items_ref() else { return json!({}) };
-        let kind = items.kind();
-        let mut node = self.node(items);
-        if self.form == Form::V3 {
-            let zero = match kind {
-                Type::String => Some(json!("")),
-                Type::Int32 | Type::Int64 => Some(json!(0)),
-                Type::Boolean => Some(json!(false)),
-                Type::Object => Some(json!({})),
-                _ => None,
-            };
-            if kind == Type::Object {
-                node = Map::from_iter([("allOf".to_string(), json!([node]))]);
-            }
-            node.extend(zero.map(|zero| ("default".to_string(), zero)));
-        }
-        Value::Object(node)
+        schema.items_ref().map_or_else(|| json!({}), |items| Value::Object(self.node(items)))
     }
 
     /// The definitions whose JSON is no struct.
@@ -247,6 +260,11 @@ impl Writer {
             self.definitions.insert(name.to_string(), Value::Object(out));
         }
     }
+}
+
+/// Whether a definition is the list of a kind.
+fn is_list(name: &str) -> bool {
+    name.ends_with("List") && Schema::builtin(name).is_some_and(|schema| !schema.kinds().is_empty())
 }
 
 /// Version 2 has no `oneOf`: such a scalar is told as a string.

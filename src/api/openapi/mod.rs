@@ -8,13 +8,15 @@
 
 mod components;
 mod descriptions;
+mod operations;
 mod paths;
 pub mod protobuf;
 
+use self::operations::Operation;
 use super::discovery;
 use super::resource::Resource;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha512};
 use std::sync::Arc;
 
 /// The two forms of a document.
@@ -43,7 +45,7 @@ pub fn index(resources: &[Arc<Resource>]) -> Value {
         let url = format!("/openapi/v3/{path}?hash={}", hash(resources, &path));
         paths.insert(path, json!({"serverRelativeURL": url}));
     };
-    for path in ["api", "apis", "version", ".well-known/openid-configuration", "openid/v1/jwks", "logs"] {
+    for path in PLAIN {
         add(path.to_string());
     }
     for group in discovery::groups(resources) {
@@ -64,38 +66,62 @@ pub fn document(resources: &[Arc<Resource>], path: &str) -> Option<Value> {
     let served: Vec<Arc<Resource>> = match parts[..] {
         ["api", version] => of(resources, "", version),
         ["apis", group, version] => of(resources, group, version),
-        ["apis", group] if discovery::groups(resources).contains(&group) => return Some(plain(path)),
-        ["api" | "apis" | "version" | "logs"] | [".well-known", _] | ["openid", ..] => return Some(plain(path)),
-        _ => return None,
+        ["apis", group] if !discovery::groups(resources).contains(&group) => return None,
+        _ => {
+            let (operation, definition) = plain(path, Form::V3)?;
+            let mut out = base();
+            out["paths"][format!("/{path}/")] = paths::item(&[operation], &[], Form::V3);
+            if let Some(definition) = definition {
+                out["components"]["schemas"] = json!(components::only(&definition, Form::V3));
+            }
+            return Some(out);
+        }
     };
     if served.is_empty() {
         return None;
     }
-    let mut info = base();
-    info["paths"] = Value::Object(paths::paths(&served, Form::V3));
-    info["components"] = json!({"schemas": components::schemas(&served, resources, Form::V3)});
-    Some(info)
+    let mut out = base();
+    out["paths"] = Value::Object(paths::paths(&served, Form::V3));
+    out["components"]["schemas"] = json!(components::schemas(&served, resources, Form::V3));
+    Some(out)
 }
 
 /// `/openapi/v2`: one document for everything.
 pub fn swagger(resources: &[Arc<Resource>]) -> Value {
+    let mut served = paths::paths(resources, Form::V2);
+    let mut definitions = components::schemas(resources, resources, Form::V2);
+    let groups = discovery::groups(resources).into_iter().filter(|group| !group.is_empty());
+    let own = PLAIN.iter().map(|path| (*path).to_string()).chain(groups.map(|group| format!("apis/{group}")));
+    for path in own {
+        let Some((operation, definition)) = plain(&path, Form::V2) else { continue };
+        served.insert(format!("/{path}/"), paths::item(&[operation], &[], Form::V2));
+        definitions.extend(definition.map(|name| components::only(&name, Form::V2)).unwrap_or_default());
+    }
+    served.sort_keys();
     json!({
         "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": VERSION},
-        "paths": paths::paths(resources, Form::V2),
-        "definitions": components::schemas(resources, resources, Form::V2),
-        "securityDefinitions": {"BearerToken": {
-            "description": "Bearer Token authentication", "type": "apiKey", "name": "authorization", "in": "header"}},
+        "info": {"title": "Kubernetes", "version": SHORT_VERSION},
+        "paths": served,
+        "definitions": definitions,
+        "securityDefinitions": {"BearerToken": bearer_token()},
         "security": [{"BearerToken": []}],
     })
 }
 
 /// The version whose API this is.
 pub const VERSION: &str = "v1.37.2";
+/// As documents name it.
+const SHORT_VERSION: &str = "1.37";
+/// Paths that are no groups and have a document of their own.
+const PLAIN: [&str; 5] = ["api", "apis", "version", ".well-known/openid-configuration", "openid/v1/jwks"];
+
+fn bearer_token() -> Value {
+    json!({"description": "Bearer Token authentication", "type": "apiKey", "name": "authorization", "in": "header"})
+}
 
 /// Changes when a document may have: of the resources below `path`, or of all for the empty path.
 pub fn hash(resources: &[Arc<Resource>], path: &str) -> String {
-    let mut digest = Sha256::new();
+    let mut digest = Sha512::new();
     digest.update(VERSION);
     digest.update(path);
     for resource in resources.iter().filter(|r| document_path(&r.group, &r.version).starts_with(path)) {
@@ -119,15 +145,40 @@ fn of(resources: &[Arc<Resource>], group: &str, version: &str) -> Vec<Arc<Resour
 }
 
 fn base() -> Value {
-    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": {}, "components": {"schemas": {}}})
+    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": SHORT_VERSION}, "paths": {},
+        "components": {"securitySchemes": {"BearerToken": bearer_token()}}})
 }
 
-/// A document of one path that only reads.
-fn plain(path: &str) -> Value {
-    let mut document = base();
-    let get = json!({"get": {"description": "get available information", "responses": {"200": {"description": "OK"}}}});
-    document["paths"][format!("/{path}/")] = get;
-    document
+/// What a path that is no resource answers, and the definition of it.
+fn plain(path: &str, form: Form) -> Option<(Operation, Option<String>)> {
+    const JSON: [&str; 1] = ["application/json"];
+    let text = json!({"type": "string"});
+    let meta = |kind: &str| Some(format!("io.k8s.apimachinery.pkg.apis.meta.v1.{kind}"));
+    Some(match path {
+        "api" => (operations::roots(path, form), meta("APIVersions")),
+        "apis" => (operations::roots(path, form), meta("APIGroupList")),
+        "version" => {
+            let info = "io.k8s.apimachinery.pkg.version.Info".to_string();
+            let about = "get the version information for this server";
+            let schema = form.reference(&info);
+            let mut operation = operations::reading("version", about, "getCodeVersion", &JSON, &schema, form);
+            if form == Form::V2 {
+                operation.told["consumes"] = json!(JSON);
+            }
+            (operation, Some(info))
+        }
+        ".well-known/openid-configuration" => {
+            let about = "get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'";
+            let id = "getServiceAccountIssuerOpenIDConfiguration";
+            (operations::reading("WellKnown", about, id, &JSON, &text, form), None)
+        }
+        "openid/v1/jwks" => {
+            let about = "get service account issuer OpenID JSON Web Key Set (contains public token verification keys)";
+            let (id, forms) = ("getServiceAccountIssuerOpenIDKeyset", ["application/jwk-set+json"]);
+            (operations::reading("openid", about, id, &forms, &text, form), None)
+        }
+        group => (operations::group(group.strip_prefix("apis/")?, form), meta("APIGroup")),
+    })
 }
 
 #[cfg(test)]

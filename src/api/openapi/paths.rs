@@ -1,251 +1,116 @@
-//! The paths of a document: what may be done with each resource, and with which parameters.
+//! The paths of a document: what may be done at each, and with which parameters.
+//!
+//! In: resources. Out: path items; what all operations of a path have in common stands beside them.
+//! [`super::operations`] has the operations themselves.
 
 use super::super::resource::{Resource, Subresource};
-use super::super::schema::Schema;
 use super::Form;
-use super::components::definition_name;
+use super::operations::{self, Operation, Parameter, Place, Subject};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// The bodies a server writes.
-const ANSWERS: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
-/// The patches it reads.
-const PATCHES: [&str; 4] = [
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-];
-
-/// Verb of the API, HTTP method, action told in `x-kubernetes-action`, and whether the path names an object.
-const OPERATIONS: [(&str, &str, &str, bool); 7] = [
-    ("list", "get", "list", false),
-    ("create", "post", "post", false),
-    ("deletecollection", "delete", "deletecollection", false),
-    ("get", "get", "get", true),
-    ("update", "put", "put", true),
-    ("patch", "patch", "patch", true),
-    ("delete", "delete", "delete", true),
-];
 
 /// Every path below which `resources` are served.
 pub(super) fn paths(resources: &[Arc<Resource>], form: Form) -> Map<String, Value> {
     let mut paths = Map::new();
+    let groups: BTreeSet<_> = resources.iter().filter(|r| !r.custom).map(|r| (&*r.group, &*r.version)).collect();
+    for (group, version) in groups {
+        let path = format!("{}/", prefix(group, version));
+        paths.insert(path, item(&[operations::resources(group, version, form)], &[], form));
+    }
     for resource in resources {
-        let prefix = match &*resource.group {
-            "" => format!("/api/{}", resource.version),
-            group => format!("/apis/{group}/{}", resource.version),
-        };
-        let plural = &resource.plural;
-        let scoped = if resource.namespaced() { "/namespaces/{namespace}" } else { "" };
-        let collection = format!("{prefix}{scoped}/{plural}");
-        let object = format!("{collection}/{{name}}");
-        let own = Subject::own(resource);
-        add(&mut paths, &collection, &own, false, form);
-        add(&mut paths, &object, &own, true, form);
-        if resource.namespaced() && resource.allows("list") {
-            let everywhere = Subject { verbs: &[Arc::from("list")], everywhere: true, ..own };
-            add(&mut paths, &format!("{prefix}/{plural}"), &everywhere, false, form);
-        }
+        own(&mut paths, resource, form);
         for sub in &resource.subresources {
-            add(&mut paths, &format!("{object}/{}", sub.name), &Subject::sub(resource, sub), true, form);
+            below(&mut paths, resource, sub, form);
         }
     }
+    paths.sort_keys();
     paths
 }
 
-/// What a path is about.
-#[derive(Clone)]
-struct Subject<'a> {
-    resource: &'a Resource,
-    sub: Option<&'a Subresource>,
-    verbs: &'a [Arc<str>],
-    definition: String,
-    list_definition: String,
-    everywhere: bool,
+fn prefix(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
 }
 
-impl<'a> Subject<'a> {
-    fn own(resource: &'a Resource) -> Subject<'a> {
-        Subject {
-            resource,
-            sub: None,
-            verbs: &resource.verbs,
-            definition: definition_name(resource, &resource.kind),
-            list_definition: definition_name(resource, &resource.list_kind),
-            everywhere: false,
+/// A resource's collection and objects, and the older paths to watch them.
+fn own(paths: &mut Map<String, Value>, resource: &Resource, form: Form) {
+    let (prefix, plural) = (prefix(&resource.group, &resource.version), &resource.plural);
+    let scoped = if resource.namespaced() { "/namespaces/{namespace}" } else { "" };
+    let objects = ["get", "update", "delete", "patch"];
+    let scope = if resource.namespaced() { Place::Namespace } else { Place::Cluster };
+    let collection: Vec<&str> =
+        ["list", "create", "deletecollection"].into_iter().filter(|verb| resource.allows(verb)).collect();
+    let mut add = |path: String, verbs: &[&str], place: Place| {
+        let subject = Subject { resource, sub: None, place };
+        let found: Vec<Operation> = verbs.iter().map(|verb| subject.operation(verb, form)).collect();
+        if !found.is_empty() {
+            paths.insert(path, item(&found, &subject.path_parameters(), form));
         }
+    };
+    add(format!("{prefix}{scoped}/{plural}"), &collection, scope);
+    let allowed: Vec<&str> = objects.into_iter().filter(|verb| resource.allows(verb)).collect();
+    add(format!("{prefix}{scoped}/{plural}/{{name}}"), &allowed, scope.object());
+    if resource.namespaced() && resource.allows("list") {
+        add(format!("{prefix}/{plural}"), &["list"], Place::Everywhere);
     }
-
-    fn sub(resource: &'a Resource, sub: &'a Subresource) -> Subject<'a> {
-        let builtin = Schema::of_kind(&sub.group, &sub.version, &sub.kind);
-        let named = builtin.and_then(|schema| schema.name().map(str::to_string));
-        Subject {
-            resource,
-            sub: Some(sub),
-            verbs: &sub.verbs,
-            definition: named.unwrap_or_else(|| definition_name(resource, &resource.kind)),
-            list_definition: String::new(),
-            everywhere: false,
-        }
-    }
-
-    fn kind(&self) -> Value {
-        match self.sub {
-            Some(sub) => json!({"group": sub.group, "version": sub.version, "kind": sub.kind}),
-            None => {
-                json!({"group": self.resource.group, "version": self.resource.version, "kind": self.resource.kind})
-            }
-        }
-    }
-
-    /// `readCoreV1NamespacedPodStatus`
-    fn operation_id(&self, verb: &str) -> String {
-        let upper = |text: &str| {
-            let mut chars = text.chars();
-            chars.next().map(|first| first.to_uppercase().chain(chars).collect::<String>()).unwrap_or_default()
-        };
-        let does = match verb {
-            "get" => "read",
-            "update" => "replace",
-            "deletecollection" => "deleteCollection",
-            verb => verb,
-        };
-        let group = match self.resource.group.split('.').next() {
-            Some("") | None => "core",
-            Some(first) => first,
-        };
-        let scope = if self.resource.namespaced() && !self.everywhere { "Namespaced" } else { "" };
-        let end = if self.everywhere { "ForAllNamespaces" } else { "" };
-        let sub = self.sub.map(|sub| upper(&sub.name)).unwrap_or_default();
-        format!("{does}{}{}{scope}{}{sub}{end}", upper(group), upper(&self.resource.version), self.resource.kind)
-    }
-}
-
-fn add(paths: &mut Map<String, Value>, path: &str, subject: &Subject, object: bool, form: Form) {
-    let mut item = Map::new();
-    for (verb, method, action, on_object) in OPERATIONS {
-        // A subresource is created below its object.
-        let here = on_object == object || (subject.sub.is_some() && verb == "create");
-        if here && subject.verbs.iter().any(|v| &**v == verb) {
-            item.insert(method.into(), operation(subject, verb, action, form));
-        }
-    }
-    if item.is_empty() {
+    if resource.custom || !resource.allows("watch") {
         return;
     }
-    let mut parameters = Vec::new();
-    if object {
-        parameters.push(parameter("name", "path", "string", form));
+    add(format!("{prefix}/watch{scoped}/{plural}"), &["watchlist"], scope);
+    if resource.allows("get") {
+        add(format!("{prefix}/watch{scoped}/{plural}/{{name}}"), &["watch"], scope.object());
     }
-    if path.contains("{namespace}") {
-        parameters.push(parameter("namespace", "path", "string", form));
+    if resource.namespaced() {
+        add(format!("{prefix}/watch/{plural}"), &["watchlist"], Place::Everywhere);
     }
-    parameters.push(parameter("pretty", "query", "string", form));
-    item.insert("parameters".into(), Value::Array(parameters));
-    paths.insert(path.to_string(), Value::Object(item));
 }
 
-/// Query parameters: name, type, and the verbs that take it.
-const QUERY: [(&str, &str, &[&str]); 17] = [
-    ("allowWatchBookmarks", "boolean", &["list"]),
-    ("continue", "string", &["list", "deletecollection"]),
-    ("dryRun", "string", &["create", "update", "patch", "delete", "deletecollection"]),
-    ("fieldManager", "string", &["create", "update", "patch"]),
-    ("fieldSelector", "string", &["list", "deletecollection"]),
-    ("fieldValidation", "string", &["create", "update", "patch"]),
-    ("force", "boolean", &["patch"]),
-    ("gracePeriodSeconds", "integer", &["delete", "deletecollection"]),
-    ("labelSelector", "string", &["list", "deletecollection"]),
-    ("limit", "integer", &["list", "deletecollection"]),
-    ("orphanDependents", "boolean", &["delete", "deletecollection"]),
-    ("propagationPolicy", "string", &["delete", "deletecollection"]),
-    ("resourceVersion", "string", &["list", "deletecollection"]),
-    ("resourceVersionMatch", "string", &["list", "deletecollection"]),
-    ("sendInitialEvents", "boolean", &["list", "deletecollection"]),
-    ("timeoutSeconds", "integer", &["list", "deletecollection"]),
-    ("watch", "boolean", &["list"]),
-];
-
-fn operation(subject: &Subject, verb: &str, action: &str, form: Form) -> Value {
-    let mut parameters: Vec<Value> = QUERY
-        .iter()
-        .filter(|(_, _, verbs)| verbs.contains(&verb))
-        .map(|(name, kind, _)| parameter(name, "query", kind, form))
-        .collect();
-    let status = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
-    let answer = match verb {
-        "list" => &subject.list_definition,
-        "delete" | "deletecollection" => status,
-        _ => &subject.definition,
-    };
-    let mut out = json!({"operationId": subject.operation_id(verb), "tags": [tag(subject.resource)]});
-    if let Some((definition, forms)) = body(subject, verb) {
-        let schema = form.reference(definition);
-        match form {
-            Form::V3 => out["requestBody"] = json!({"content": content(forms, &schema), "required": verb != "delete"}),
-            Form::V2 => {
-                let required = !verb.starts_with("delete");
-                parameters.push(json!({"name": "body", "in": "body", "required": required, "schema": schema}));
-                out["consumes"] = json!(forms);
-            }
+/// A subresource.
+fn below(paths: &mut Map<String, Value>, resource: &Resource, sub: &Subresource, form: Form) {
+    let scoped = if resource.namespaced() { "/namespaces/{namespace}" } else { "" };
+    let prefix = prefix(&resource.group, &resource.version);
+    let path = format!("{prefix}{scoped}/{}/{{name}}/{}", resource.plural, sub.name);
+    let place = if resource.namespaced() { Place::NamespacedObject } else { Place::Object };
+    let subject = Subject { resource, sub: Some(sub), place };
+    if let Some((options, methods)) = operations::connection(&sub.name) {
+        let mut parameters = subject.path_parameters();
+        parameters.extend(options.iter().map(|(name, kind)| Parameter::query(name, kind)));
+        let found: Vec<Operation> = methods.iter().map(|method| subject.connect(method, false, form)).collect();
+        paths.insert(path.clone(), item(&found, &parameters, form));
+        if &*sub.name == "proxy" {
+            parameters.push(Parameter::path("path", "path to the resource"));
+            let found: Vec<Operation> = methods.iter().map(|method| subject.connect(method, true, form)).collect();
+            paths.insert(format!("{path}/{{path}}"), item(&found, &parameters, form));
         }
+        return;
     }
-    out["parameters"] = json!(parameters);
-    let codes: &[&str] = match verb {
-        "create" => &["200", "201", "202"],
-        "update" | "patch" => &["200", "201"],
-        "delete" => &["200", "202"],
-        _ => &["200"],
-    };
-    let schema = form.reference(answer);
-    let told = match form {
-        Form::V3 => json!({"description": "OK", "content": content(&ANSWERS, &schema)}),
-        Form::V2 => json!({"description": "OK", "schema": schema}),
-    };
-    out["responses"] = codes.iter().map(|code| (code.to_string(), told.clone())).collect();
-    out["responses"]["401"] = json!({"description": "Unauthorized"});
-    if form == Form::V2 {
-        out["produces"] = json!(ANSWERS);
-        out["schemes"] = json!(["https"]);
-    }
-    out["x-kubernetes-action"] = json!(action);
-    out["x-kubernetes-group-version-kind"] = subject.kind();
-    out
-}
-
-fn body<'a>(subject: &'a Subject, verb: &str) -> Option<(&'a str, &'static [&'static str])> {
-    match verb {
-        "create" | "update" => Some((&subject.definition, &["*/*"])),
-        "patch" => Some(("io.k8s.apimachinery.pkg.apis.meta.v1.Patch", &PATCHES)),
-        "delete" | "deletecollection" => Some(("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", &["*/*"])),
-        _ => None,
+    let verbs = ["get", "update", "patch", "create"];
+    let allowed = verbs.into_iter().filter(|verb| sub.verbs.iter().any(|own| **own == **verb));
+    let found: Vec<Operation> = allowed.map(|verb| subject.operation(verb, form)).collect();
+    if !found.is_empty() {
+        paths.insert(path, item(&found, &subject.path_parameters(), form));
     }
 }
 
-fn content(forms: &[&str], schema: &Value) -> Value {
-    forms.iter().map(|form| (form.to_string(), json!({"schema": schema}))).collect()
-}
-
-fn tag(resource: &Resource) -> String {
-    let group = match resource.group.split('.').next() {
-        Some("") | None => "core",
-        Some(first) => first,
-    };
-    format!("{group}_{}", resource.version)
-}
-
-fn parameter(name: &str, place: &str, kind: &str, form: Form) -> Value {
-    let mut out = json!({"name": name, "in": place});
-    match form {
-        Form::V3 => out["schema"] = json!({"type": kind, "uniqueItems": true}),
-        Form::V2 => {
-            out["type"] = json!(kind);
-            out["uniqueItems"] = json!(true);
+/// The operations of a path; parameters that all of them take stand beside them.
+pub(super) fn item(operations: &[Operation], own: &[Parameter], form: Form) -> Value {
+    let shared = |parameter: &&Parameter| operations.iter().all(|one| one.parameters.contains(parameter));
+    let common: Vec<&Parameter> =
+        operations.first().into_iter().flat_map(|one| &one.parameters).filter(shared).collect();
+    let mut item = Map::new();
+    for operation in operations {
+        let mut told = operation.told.clone();
+        let mut left: Vec<Value> = operation.body.iter().cloned().collect();
+        left.extend(operation.parameters.iter().filter(|one| !common.contains(one)).map(|one| one.told(form)));
+        if !left.is_empty() {
+            told["parameters"] = Value::Array(left);
         }
+        item.insert(operation.method.clone(), told);
     }
-    if place == "path" {
-        out["required"] = json!(true);
+    let mut beside: Vec<&Parameter> = own.iter().chain(common).collect();
+    beside.sort_by(|a, b| (&a.name, a.place).cmp(&(&b.name, b.place)));
+    if !beside.is_empty() {
+        item.insert("parameters".into(), json!(beside.iter().map(|one| one.told(form)).collect::<Vec<_>>()));
     }
-    out
+    Value::Object(item)
 }

@@ -32,7 +32,14 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
         let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {found}");
         return Err(Status::new(Reason::RequestEntityTooLarge, message));
     }
-    let patch: Vec<PatchOperation> = serde_json::from_value(patch.clone()).map_err(|_| unprocessable())?;
+    let mut patch = patch.clone();
+    for operation in patch.as_array_mut().into_iter().flatten() {
+        // The library that Kubernetes uses takes what is not said for `null`.
+        if matches!(operation["op"].as_str(), Some("add" | "replace")) && operation.get("value").is_none() {
+            operation["value"] = Value::Null;
+        }
+    }
+    let patch: Vec<PatchOperation> = serde_json::from_value(patch).map_err(|_| unprocessable())?;
     let (mut patched, mut copied) = (target.clone(), 0);
     for operation in patch {
         check_growth(&patched, &operation, &mut copied)?;

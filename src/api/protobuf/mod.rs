@@ -27,7 +27,8 @@ pub fn decode(bytes: &[u8], target: &Target) -> Result<Value, Status> {
         Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why}"))
     };
     let Some(unknown) = bytes.strip_prefix(MAGIC) else {
-        return Err(broken("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"));
+        let why = "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
+        return Err(super::decode::unrecognized_text(bytes, target, why, bytes.first() == Some(&b'{')));
     };
     let envelope = Envelope::read(unknown).ok_or_else(|| broken("unexpected EOF"))?;
     let own = envelope.kind.is_empty() || (envelope.kind == target.kind && envelope.api_version_is(target));

@@ -61,7 +61,7 @@ fn volume(object: &Value, context: &Context<'_>) -> Row {
 fn claim(object: &Value, context: &Context<'_>) -> Row {
     let spec = |field| meta::text(object, &["spec", field]);
     let bound = !spec("volumeName").is_empty();
-    let capacity = plain(meta::get(object, &["status", "capacity", "storage"])).filter(|_| bound);
+    let capacity = bound.then(|| plain(meta::get(object, &["status", "capacity", "storage"])).unwrap_or("0".into()));
     let modes = if bound { access_modes(object, &["status", "accessModes"]) } else { String::new() };
     cells![
         meta::name(object),
@@ -95,7 +95,7 @@ fn csi_driver(object: &Value, context: &Context<'_>) -> Row {
         meta::get(object, &["spec", "attachRequired"]).is_none_or(|required| required != false),
         flag(object, &["spec", "podInfoOnMount"]),
         flag(object, &["spec", "storageCapacity"]),
-        or(&audiences, UNSET),
+        if meta::list(object, &["spec", "tokenRequests"]).is_empty() { UNSET } else { &audiences },
         flag(object, &["spec", "requiresRepublish"]),
         or(&modes.collect::<Vec<_>>().join(","), NONE),
         context.age(object),

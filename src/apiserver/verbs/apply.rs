@@ -3,18 +3,19 @@
 //! The client sends the fields it cares about; ownership decides what becomes of the others. Creates
 //! the object when there is none.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::create::{finish, place};
 use super::update;
 use crate::api::apply::{self, Force};
 use crate::api::decode::FieldValidation;
+use crate::api::go_json;
 use crate::api::meta;
 use crate::api::resource::Subresource;
 use crate::api::status::Status;
 use crate::api::yaml;
-use crate::apiserver::engine::{Call, bad_request};
+use crate::apiserver::engine::{Call, bad_request, conflict_because};
 use crate::apiserver::options::{APPLY, WriteOptions};
 use crate::apiserver::respond;
 
@@ -37,6 +38,7 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
         let mut object =
             call.as_writer(&options.field_manager, |writer| apply::apply(live, &applied, writer, force))?;
         check_duplicates(&duplicates, &options)?;
+        check_place(call, &object, &applied, live.is_none())?;
         if live.is_none() {
             finish(call, &mut object, &options);
         } else if meta::resource_version(&applied).is_empty() {
@@ -51,11 +53,31 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
 
 /// The applied fields, which name the object of the URL, and the keys that are there twice.
 fn body(call: &Call, options: &WriteOptions) -> Result<(Value, Vec<String>), Status> {
-    let document = yaml::parse_document(&call.body)
-        .map_err(|error| bad_request(format!("error decoding patch: {CONVERTING}: {error}")))?;
-    let applied = document.value;
-    let url = &call.info.name;
-    match meta::name(&applied) {
+    let document =
+        yaml::parse_document(&call.body).map_err(|error| bad_request(format!("error encoding patch: {error}")))?;
+    let applied = match document.value {
+        Value::Null => json!({}),
+        object @ Value::Object(_) => object,
+        other => {
+            let found = go_json::kind_of(&other);
+            return Err(bad_request(format!(
+                "error decoding patch: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} \
+                 into Go value of type map[string]interface {{}}"
+            )));
+        }
+    };
+    let told = document.duplicates.iter().filter(|_| options.validation != FieldValidation::Ignore);
+    Ok((applied, told.map(|error| format!("{CONVERTING}: {error}")).collect()))
+}
+
+/// The object that came of it is the one of the URL, in the namespace of the URL.
+fn check_place(call: &Call, object: &Value, applied: &Value, is_new: bool) -> Result<(), Status> {
+    let (url, uid) = (&call.info.name, meta::uid(applied));
+    if is_new && !uid.is_empty() {
+        let why = format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+        return Err(conflict_because(&call.resource, url, &why));
+    }
+    match meta::name(object) {
         "" => {
             let message =
                 format!("the name of the object ({url} based on URL) was undeterminable: name must be provided");
@@ -68,9 +90,7 @@ fn body(call: &Call, options: &WriteOptions) -> Result<(Value, Vec<String>), Sta
         _ => {}
     }
     // Which namespace is checked, and not written down: it is no field the client applies.
-    place(call, &mut applied.clone())?;
-    let told = document.duplicates.iter().filter(|_| options.validation != FieldValidation::Ignore);
-    Ok((applied, told.map(|error| format!("{CONVERTING}: {error}")).collect()))
+    place(call, &mut object.clone())
 }
 
 /// A key that is there twice is told once ownership has been sorted out, which knows no unknown fields.

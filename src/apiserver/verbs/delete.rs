@@ -20,26 +20,6 @@ use crate::apiserver::storage::{self, Stored, Written};
 /// How often a delete that lost a race is tried again.
 const ATTEMPTS: usize = 20;
 
-/// Kinds whose delete answers with the object; the others answer with a Status.
-const ANSWER_WITH_OBJECT: &[(&str, &str)] = &[
-    ("", "pods"),
-    ("", "podtemplates"),
-    ("", "serviceaccounts"),
-    ("", "services"),
-    ("", "resourcequotas"),
-    ("", "persistentvolumes"),
-    ("", "persistentvolumeclaims"),
-    ("storage.k8s.io", "csidrivers"),
-    ("storage.k8s.io", "csinodes"),
-    ("storage.k8s.io", "storageclasses"),
-    ("storage.k8s.io", "volumeattachments"),
-    ("storage.k8s.io", "volumeattributesclasses"),
-    ("resource.k8s.io", "deviceclasses"),
-    ("resource.k8s.io", "resourceclaims"),
-    ("resource.k8s.io", "resourceclaimtemplates"),
-    ("resource.k8s.io", "resourceslices"),
-];
-
 /// Told to whoever deletes a Job and does not say what becomes of its Pods.
 const JOB_WARNING: &str = "child pods are preserved by default when jobs are deleted; set \
      propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
@@ -64,9 +44,7 @@ pub async fn delete(call: &Call) -> Result<Response, Status> {
     match remove(call, &name, &options).await? {
         Removed::Stays(object) if options.keeps_no_dependents() => respond::object(202, &object, call),
         Removed::Stays(object) => respond::object(200, &object, call),
-        Removed::Gone(object) if ANSWER_WITH_OBJECT.iter().any(|kind| is(&call.resource, *kind)) => {
-            respond::object(200, &object, call)
-        }
+        Removed::Gone(object) if call.resource.is_returned_by_delete() => respond::object(200, &object, call),
         Removed::Gone(object) => {
             let mut details = json!({"name": name, "kind": &*call.resource.plural, "uid": meta::uid(&object)});
             if !call.resource.group.is_empty() {

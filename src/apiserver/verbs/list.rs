@@ -84,10 +84,10 @@ pub async fn page(
     let mut start = String::new();
     let mut at = None;
     if !options.continue_token.is_empty() {
+        let token = Token::parse(&options.continue_token)?;
         if !matches!(options.resource_version.as_str(), "" | "0") {
             return Err(bad_request("specifying resource version is not allowed when using continue"));
         }
-        let token = Token::parse(&options.continue_token)?;
         if token.revision > 0 && call.engine.horizon.is_past(token.revision) {
             return Err(gone(&StoreError::Compacted { oldest: Revision(token.revision) }, Some(&token.start)));
         }
@@ -218,12 +218,16 @@ pub fn revision(text: &str) -> Result<i64, FieldError> {
 }
 
 async fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
-    let metadata = respond::list_meta(page.revision, &page.continue_token, page.remaining);
+    let mut metadata = respond::list_meta(page.revision, &page.continue_token, page.remaining);
+    if call.resource.custom && call.accepted.shape == Shape::Native {
+        // A list without a type of its own has all that was ever set in it.
+        metadata["continue"] = json!(page.continue_token);
+    }
     let as_stored =
         call.accepted.media == MediaType::Json && !call.accepted.pretty && !convert::is_needed(&call.resource);
     let body = if as_stored && call.accepted.shape == Shape::Native {
         concatenated(call, page, &metadata)
-    } else if as_stored && call.accepted.shape == Shape::Table {
+    } else if as_stored && call.accepted.shape == Shape::Table && &*call.resource.kind != "DaemonSet" {
         respond::table_of_list(page.objects.iter().map(|object| object.json()), &metadata, call)?
     } else {
         let values = page.objects.iter().map(|object| object.value()).collect();

@@ -171,6 +171,25 @@ fn go_value(value: &Value) -> String {
     }
 }
 
+/// A patch is in one of the forms for patches.
+///
+/// # Errors
+/// 415.
+pub fn check_media(header: Option<&str>) -> Result<(), Status> {
+    const FORMS: [&str; 4] = [
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+        super::apply::MEDIA,
+    ];
+    let media = header.unwrap_or("").split(';').next().unwrap_or("").trim();
+    if FORMS.contains(&media) { Ok(()) } else { Err(not_a_patch()) }
+}
+
+fn not_a_patch() -> Status {
+    Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type").details(Details::default())
+}
+
 fn kind(call: &Call) -> Result<Kind, Status> {
     let media = call.header("content-type").unwrap_or("").split(';').next().unwrap_or("").trim();
     match media {
@@ -182,6 +201,6 @@ fn kind(call: &Call) -> Result<Kind, Status> {
             "the body of the request was in an unknown format - accepted media types include: \
              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
-        _ => Err(Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type").details(Details::default())),
+        _ => Err(not_a_patch()),
     }
 }

@@ -76,10 +76,11 @@ async fn write(call: &Call, sub: &Subresource, paths: &Paths) -> Result<Response
         _ => PATCH,
     };
     let options = WriteOptions::parse(&call.query, kind)?;
+    let sent = if call.info.verb == "update" { Some(body(call, sub, &options)?) } else { None };
     let (object, _) = update::write(call, &options, "scale", |old| {
         let current = view(call, sub, paths, old);
         let scale = match call.info.verb {
-            "update" => body(call, sub, &options)?,
+            "update" => sent.clone().unwrap_or_default(),
             _ if applies => unguarded(apply::merged(call, &current, sub, &options)?, &current),
             _ => unguarded(patched(call, &current, &media, sub)?, &current),
         };

@@ -213,7 +213,9 @@ async fn prepare(
     if !errors.is_empty() {
         return Err(call.invalid(name, &errors));
     }
-    call.warn((strategy.warnings)(&new, Some(old)));
+    if subresource.is_none() {
+        call.warn((strategy.warnings)(&new, Some(old)));
+    }
     attributes.object = Some(new);
     let verdict = call.engine.admission.validate(&mut attributes).await;
     // A refusal brings its warnings with it.

@@ -45,7 +45,7 @@ const MIN_TIMEOUT_SECONDS: u64 = 1_800;
 pub async fn watch(call: &Call) -> Result<Response, Status> {
     let options = ListOptions::parse(&call.query, true)?;
     if call.accepted.media == MediaType::Yaml {
-        return Err(negotiate::no_stream(call.resource.custom));
+        return Err(negotiate::no_stream());
     }
     if call.accepted.shape == Shape::Table {
         respond::include_object(call)?;
@@ -110,7 +110,10 @@ async fn begin(
     let progress = caches.progress();
     let snapshot = cache.snapshot(&selection.key_prefix, "");
     let selected = snapshot.objects.iter().filter(|object| selection.matches(object));
-    let selected = selected.map(|object| (Change::Added, object.clone())).collect();
+    let selected: Vec<_> = selected.map(|object| (Change::Added, object.clone())).collect();
+    if form.is_unfit() && !selected.is_empty() {
+        return (Vec::new(), None);
+    }
     let mut first = match lines(&call.engine, &call.resource, form, selected).await {
         Ok(lines) => lines,
         Err(status) => return (vec![form.error(&status)], None),
@@ -179,7 +182,10 @@ impl Watcher {
                 Some(self.form.error(&too_old(0, oldest)))
             }
             Ok(events) if !events.is_empty() => {
-                let seen = events.iter().filter_map(|event| self.see(event)).collect();
+                let seen: Vec<_> = events.iter().filter_map(|event| self.see(event)).collect();
+                if self.form.is_unfit() && !seen.is_empty() {
+                    return None;
+                }
                 match lines(&self.engine, &self.resource, &self.form, seen).await {
                     Ok(lines) => Some(lines.concat().into()),
                     Err(status) => {

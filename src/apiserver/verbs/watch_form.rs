@@ -85,6 +85,11 @@ impl Form {
         self.write("ERROR", &status.to_value())
     }
 
+    /// Whether events cannot be shown so: a list of metadata is no form of one object.
+    pub fn is_unfit(&self) -> bool {
+        self.accepted.shape == Shape::MetadataList
+    }
+
     fn shaped(&self, object: Value) -> Value {
         match self.accepted.shape {
             Shape::Native => object,

@@ -225,13 +225,11 @@ fn match_constraints(policy: &Value) -> Vec<FieldError> {
     if matching.is_null() {
         return vec![FieldError::required("spec.matchConstraints", "")];
     }
-    let rules = matching.items("resourceRules");
-    if rules.is_empty() {
-        return vec![FieldError::required("spec.matchConstraints.resourceRules", "")];
+    let mut errors = match_resources(matching, "spec.matchConstraints");
+    if matching.items("resourceRules").is_empty() {
+        errors.push(FieldError::required("spec.matchConstraints.resourceRules", ""));
+        return errors;
     }
-    let numbered = rules.iter().enumerate();
-    let mut errors: Vec<FieldError> =
-        numbered.flat_map(|(index, own)| rule(own, &format!("spec.matchConstraints.resourceRules[{index}]"))).collect();
     errors.extend(conditions(policy.items("spec.matchConditions"), "spec.matchConditions"));
     errors
 }
@@ -316,13 +314,31 @@ fn binding_errors(binding: &Value) -> Vec<FieldError> {
     if param.is_object() {
         errors.extend(param_reference(param, "spec.paramRef"));
     }
-    let matching = binding.at("spec.matchResources");
+    errors.extend(match_resources(binding.at("spec.matchResources"), "spec.matchResources"));
+    errors
+}
+
+/// What is wrong with what a policy or a binding is about.
+fn match_resources(matching: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if matching.has("matchPolicy") {
+        errors.extend(check::choice(matching, "matchPolicy", path, &["Equivalent", "Exact"]));
+    }
     for field in ["namespaceSelector", "objectSelector"] {
-        errors.extend(selectors::validate(matching.at(field), &format!("spec.matchResources.{field}")));
+        errors.extend(selectors::validate(matching.at(field), &format!("{path}.{field}")));
     }
     for field in ["resourceRules", "excludeResourceRules"] {
         for (index, own) in matching.items(field).iter().enumerate() {
-            errors.extend(rule(own, &format!("spec.matchResources.{field}[{index}]")));
+            let at = format!("{path}.{field}[{index}]");
+            errors.extend(rule(own, &at));
+            let names = own.items("resourceNames");
+            for (place, name) in names.iter().enumerate() {
+                let (at, text) = (format!("{at}.resourceNames[{place}]"), name.as_str().unwrap_or_default());
+                errors.extend(check::faults(at.as_str(), text, names::path_segment(text, false)));
+                if names[..place].contains(name) {
+                    errors.push(FieldError::duplicate(at, name.clone()));
+                }
+            }
         }
     }
     errors

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::api::field_error::go_quote;
 use crate::apiserver::kinds::json::Fill::{Empty, Int, Text};
 use crate::apiserver::kinds::json::{Defaults, Json, fill};
 use crate::apiserver::kinds::{FieldError, Strategy, names, selectors};
@@ -106,6 +107,10 @@ fn hook_settings(hook: &Value, path: &str) -> Vec<FieldError> {
 /// What is wrong with the URL of a server.
 pub fn client_url(url: &str, path: &str) -> Vec<FieldError> {
     const FORM: &str = "; desired format: https://host[/path]";
+    if url.starts_with(':') {
+        let detail = format!("url must be a valid URL: parse {}: missing protocol scheme{FORM}", go_quote(url));
+        return vec![FieldError::required(path, detail)];
+    }
     let (scheme, rest) = url.split_once("://").unwrap_or(("", ""));
     let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -125,9 +130,10 @@ pub fn client_url(url: &str, path: &str) -> Vec<FieldError> {
 /// What is wrong with a reference to the Service of a server.
 pub fn client_service(service: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for field in ["name", "namespace"] {
+    // Kubernetes takes one for the other.
+    for (field, said) in [("namespace", "name"), ("name", "namespace")] {
         if service.text(field).is_empty() {
-            errors.push(FieldError::required(format!("{path}.{field}"), ""));
+            errors.push(FieldError::required(format!("{path}.{said}"), ""));
         }
     }
     let port = service.int("port").unwrap_or(443);

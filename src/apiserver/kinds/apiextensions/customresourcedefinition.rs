@@ -194,6 +194,12 @@ fn versions(definition: &Value) -> Vec<FieldError> {
             "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
         errors.push(FieldError::invalid("spec.preserveUnknownFields", true, detail));
     }
+    if let Some(first) = list.first().map(|version| version.text("name")) {
+        // What the field was called when there could be one version only.
+        for fault in names::dns_1035_label(first) {
+            errors.push(FieldError::invalid("spec.version", first, fault));
+        }
+    }
     for (index, version) in list.iter().enumerate() {
         let path = format!("spec.versions[{index}]");
         let name = version.text("name");

@@ -180,7 +180,11 @@ fn default(schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid(at.clone(), given.clone(), "must not have unknown fields"));
     }
     let rules = Node::read(schema);
-    errors.extend(value::validate(&rules, given, None, &at));
+    let faults = value::validate(&rules, given, None, &at);
+    match faults.is_empty() {
+        true => errors.extend(crate::api::custom::rules::validate_default(&rules, given, &at)),
+        false => errors.extend(faults),
+    }
 }
 
 /// Whether a keyword that structural schemas do not have is anywhere in the schema.

@@ -68,6 +68,14 @@ fn defaults(set: &mut Value, _: &Context) {
             ],
         );
     }
+    // The type inside has numbers, and no way to say that there is none.
+    fill(
+        set,
+        &[
+            ("spec.updateStrategy.rollingUpdate.maxUnavailable", Int(0)),
+            ("spec.updateStrategy.rollingUpdate.maxSurge", Int(0)),
+        ],
+    );
     template_defaults(set);
 }
 

@@ -8,7 +8,7 @@ use super::{job_policies, job_status};
 use crate::api::meta;
 use crate::apiserver::kinds::core::pod::{self, defaults, warnings};
 use crate::apiserver::kinds::json::Fill::{Choice, Flag, Int, Text};
-use crate::apiserver::kinds::json::{Json, at_mut, copy, fill, object_mut, put};
+use crate::apiserver::kinds::json::{Json, at_mut, copy, drop_at, fill, object_mut, put};
 use crate::apiserver::kinds::metadata::{immutable, non_negative, refused};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, lifecycle, names, selectors};
 
@@ -44,6 +44,8 @@ fn defaults(job: &mut Value, _: &Context) {
 
 /// Defaults of a Job's spec.
 pub fn spec_defaults(spec: &mut Value) {
+    // The feature is off.
+    drop_at(spec, "scheduling");
     if !spec.has("completions") && !spec.has("parallelism") {
         fill(spec, &[("completions", Int(1)), ("parallelism", Int(1))]);
     }
@@ -174,7 +176,10 @@ pub fn validate_spec(spec: &Value, path: &str) -> Vec<FieldError> {
             let rules = spec.items("successPolicy.rules").iter();
             let rules: Vec<String> =
                 rules.map(|rule| check::go_struct(rule, &["SucceededIndexes", "SucceededCount"])).collect();
-            let shown = format!("{{\"Rules\":[{}]}}", rules.join(","));
+            let shown = match spec.at("successPolicy.rules") {
+                Value::Array(_) => format!("{{\"Rules\":[{}]}}", rules.join(",")),
+                _ => "{\"Rules\":null}".to_string(),
+            };
             let detail = "requires indexed completion mode";
             errors.push(FieldError::invalid_raw(format!("{path}.successPolicy"), shown, detail));
         }

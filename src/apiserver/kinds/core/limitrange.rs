@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::resources::{self, quantity};
+use crate::api::meta;
 use crate::api::quantity::Quantity;
 use crate::apiserver::kinds::json::{Json, items_mut, object_mut};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, check, names};
@@ -12,6 +13,13 @@ pub const STRATEGY: Strategy = Strategy {
     defaults,
     validate: |range, _| validate(range),
     validate_update: |new, _, _| validate(new),
+    // The one kind that needs no name.
+    prepare_create: |range, _| {
+        if meta::name(range).is_empty() && meta::generate_name(range).is_empty() {
+            let uid = meta::uid(range).to_string();
+            meta::set_text(range, "name", &uid);
+        }
+    },
     create_on_update: true,
     whole_again: true,
     ..Strategy::PLAIN

@@ -33,6 +33,8 @@ pub const STRATEGY: Strategy = Strategy {
 };
 
 fn defaults(node: &mut Value, _: &Context) {
+    // The feature is off.
+    drop_at(node, "spec.podPreemptionPolicy");
     if !node.text("spec.podCIDR").is_empty() && node.items("spec.podCIDRs").is_empty() {
         let cidr = node.at("spec.podCIDR").clone();
         put(node, "spec.podCIDRs", json!([cidr]));

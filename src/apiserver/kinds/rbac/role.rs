@@ -37,7 +37,11 @@ fn cluster_role(role: &Value) -> Vec<FieldError> {
         ));
     }
     for (index, selector) in parts.iter().enumerate() {
-        errors.extend(selectors::validate(selector, &format!("aggregationRule.clusterRoleSelectors[{index}]")));
+        let at = format!("aggregationRule.clusterRoleSelectors[{index}]");
+        let faults = selectors::validate(selector, &at);
+        let unusable = !selectors::is_usable(selector);
+        errors.extend(faults);
+        errors.extend(unusable.then(|| FieldError::invalid(at, Value::Null, "invalid label selector.")));
     }
     errors
 }

@@ -1,14 +1,15 @@
 //! The `resource.k8s.io` group: devices, and claims for them. Small kinds, one file.
 
 mod slice;
+mod status;
 
 use serde_json::Value;
 
 use super::core::pod::seconds;
 use super::json::Fill::{Empty, Text};
-use super::json::{Json, at_mut, fill, items_mut, put};
+use super::json::{Json, at_mut, drop_at, fill, items_mut, put};
 use super::metadata::{declared_immutable, immutable, of_template};
-use super::{Context, FieldError, Strategy, check, lifecycle, names};
+use super::{Context, FieldError, Strategy, Subresource, check, lifecycle, names};
 
 /// The strategy of a kind of this group.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -33,6 +34,7 @@ const CLAIM: Strategy = Strategy {
     validate: |claim, _| devices(claim.at("spec"), "spec"),
     validate_update: |new, old, _| declared_immutable(new, old, "spec").into_iter().collect(),
     whole_again: true,
+    subresources: &[Subresource { validate: |new, old, _| status::claim(new, old), ..lifecycle::STATUS }],
     ..Strategy::WITH_STATUS
 };
 
@@ -55,6 +57,9 @@ const SLICE: Strategy = Strategy {
     defaults: |slice, context| {
         let now = seconds(context.now);
         let Some(spec) = slice.get_mut("spec") else { return };
+        // The feature is off.
+        drop_at(spec, "skipNodeOperations");
+        drop_at(spec, "partitionTypeAttribute");
         for device in items_mut(spec, "devices") {
             for taint in items_mut(device, "taints") {
                 if !taint.has("timeAdded") {
@@ -90,6 +95,7 @@ const TAINT_RULE: Strategy = Strategy {
     validate: |rule, _| slice::validate_taint_rule(rule),
     validate_update: |new, _, _| slice::validate_taint_rule(new),
     unconditional_update: false,
+    subresources: &[Subresource { validate: |new, _, _| status::taint_rule(new), ..lifecycle::STATUS }],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -106,6 +112,8 @@ fn requests(object: &mut Value, path: &str) {
 }
 
 fn device_request(request: &mut Value) {
+    // The feature is off.
+    drop_at(request, "derivedAttributes");
     fill(request, &[("allocationMode", Text("ExactCount")), ("tolerations[].operator", Text("Equal"))]);
     if request.text("allocationMode") == "ExactCount" && request.int("count").unwrap_or(0) == 0 {
         put(request, "count", 1);
@@ -148,6 +156,10 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
         }
     }
     for (index, constraint) in spec.items("devices.constraints").iter().enumerate() {
+        if let Some(field) = ["matchAttribute", "distinctAttribute"].into_iter().find(|field| constraint.has(field)) {
+            let at = format!("{path}.constraints[{index}].{field}");
+            errors.extend(slice::fully_qualified(constraint.text(field), &at));
+        }
         if !constraint.has("matchAttribute") && !constraint.has("distinctAttribute") {
             // Kubernetes says so, whether none is set or both are.
             let detail = "exactly one of \"matchAttribute\" or \"distinctAttribute\" is required, but multiple fields \

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::core::pod::volume_sources::csi_driver_name;
 use super::super::json::Json;
 use super::super::{FieldError, check, names};
-use crate::api::cel;
+use crate::api::cel::{self, check::Type};
 
 const PLACES: [&str; 4] = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
 const ONE_PLACE: &str = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
@@ -48,7 +48,14 @@ pub fn selectors(list: &[Value], path: &str) -> Vec<FieldError> {
             continue;
         }
         let expression = selector.text("cel.expression");
-        if let Err(why) = cel::compile(expression) {
+        let checked = cel::compile(expression).and_then(|program| {
+            let verdict = cel::check::check(&program, &[("device", Type::Dyn)])?;
+            match verdict.kind {
+                Type::Dyn | Type::Plain("bool") => Ok(()),
+                _ => Err("must evaluate to bool or the unknown type".to_string()),
+            }
+        });
+        if let Err(why) = checked {
             errors.push(FieldError::invalid(format!("{at}.expression"), expression, why));
         }
     }
@@ -64,7 +71,12 @@ pub fn configs(list: &[Value], path: &str) -> Vec<FieldError> {
             errors.push(FieldError::required(at, ""));
             continue;
         }
-        errors.extend(csi_driver_name(config.text("opaque.driver"), &format!("{at}.driver")));
+        let (driver, place) = (config.text("opaque.driver"), format!("{at}.driver"));
+        match driver {
+            "" => errors.push(FieldError::required(place, "")),
+            driver if driver.len() > 63 => errors.push(FieldError::too_long(place, 63)),
+            driver => errors.extend(check::faults(place, driver, names::dns_subdomain_caseless(driver))),
+        }
         match config.at("opaque.parameters") {
             Value::Null => errors.push(FieldError::required(format!("{at}.parameters"), "")),
             Value::Object(_) => {}
@@ -81,12 +93,17 @@ pub fn configs(list: &[Value], path: &str) -> Vec<FieldError> {
 pub fn validate_taint_rule(rule: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let selector = rule.at("spec.deviceSelector");
-    for (field, faults) in [("driver", names::dns_subdomain as fn(&str) -> names::Faults), ("device", names::dns_label)]
-    {
-        if selector.has(field) {
-            let name = selector.text(field);
-            errors.extend(check::faults(format!("spec.deviceSelector.{field}"), name, faults(name)));
+    if selector.has("pool") {
+        for part in selector.text("pool").split('/') {
+            errors.extend(check::faults("spec.deviceSelector.pool", part, names::dns_subdomain(part)));
         }
+    }
+    if selector.has("driver") {
+        errors.extend(csi_driver_name(selector.text("driver"), "spec.deviceSelector.driver"));
+    }
+    if selector.has("device") {
+        let name = selector.text("device");
+        errors.extend(check::faults("spec.deviceSelector.device", name, names::dns_label(name)));
     }
     errors.extend(taint(rule.at("spec.taint"), "spec.taint"));
     errors
@@ -195,11 +212,36 @@ fn validate_device(device: &Value, per_device: bool, path: &str) -> Vec<FieldErr
         let set = fields.iter().filter(|field| attribute.has(field)).count();
         let at = format!("{path}.attributes[{key}]");
         if set != 1 {
-            let shown = if set == 0 { Value::from("") } else { attribute.clone() };
-            errors.push(FieldError::invalid(at, shown, "exactly one value must be specified"));
+            let members = ["int", "bool", "string", "version", "ints", "bools", "strings", "versions"];
+            let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let given: Vec<&str> = members.into_iter().filter(|member| attribute.has(member)).collect();
+            errors.push(match set {
+                0 => FieldError::invalid(at, "", format!("must specify one of: {}", quoted(&members))),
+                _ => {
+                    let shown = format!("{{{}}}", given.join(", "));
+                    let detail = format!("must specify exactly one of: {}", quoted(&members));
+                    FieldError::invalid_raw(at, shown, detail)
+                }
+            });
         } else if attribute.has("version") && cel::semver::read(attribute.text("version"), false).is_err() {
             let detail = "must be a string compatible with semver.org spec 2.0.0";
             errors.push(FieldError::invalid(format!("{at}.version"), attribute.text("version"), detail));
+        }
+    }
+    for (field, list) in [("attributes", device.entries("attributes")), ("capacity", device.entries("capacity"))] {
+        errors.extend(list.iter().flat_map(|(key, _)| qualified(key, &format!("{path}.{field}"))));
+    }
+    for (index, consumed) in device.items("consumesCounters").iter().enumerate() {
+        let at = format!("{path}.consumesCounters[{index}]");
+        match consumed.text("counterSet") {
+            "" => errors.push(FieldError::required(format!("{at}.counterSet"), "")),
+            name => errors.extend(check::faults(format!("{at}.counterSet"), name, names::dns_label(name))),
+        }
+        if consumed.entries("counters").is_empty() {
+            errors.push(FieldError::required(format!("{at}.counters"), ""));
+        }
+        for (name, _) in consumed.entries("counters") {
+            errors.extend(check::faults(format!("{at}.counters"), name, names::dns_label(name)));
         }
     }
     for (index, one) in device.items("taints").iter().enumerate() {
@@ -214,6 +256,72 @@ fn validate_device(device: &Value, per_device: bool, path: &str) -> Vec<FieldErr
         let detail = "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when \
                       `perDeviceNodeSelection` is set to true in the ResourceSlice spec";
         errors.push(FieldError::required(path, detail));
+    }
+    errors.extend(binding(device, path));
+    errors
+}
+
+/// Conditions that a binding waits for, and those that end it.
+fn binding(device: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let (waits, ends) = (device.items("bindingConditions"), device.items("bindingFailureConditions"));
+    for (field, list) in [("bindingConditions", waits), ("bindingFailureConditions", ends)] {
+        for (index, name) in list.iter().enumerate() {
+            let (at, text) = (format!("{path}.{field}[{index}]"), name.as_str().unwrap_or_default());
+            errors.extend(check::faults(at, text, names::qualified_name(text)));
+        }
+    }
+    for (field, list) in [("bindingConditions", waits), ("bindingFailureConditions", ends)] {
+        for (index, name) in list.iter().enumerate() {
+            let at = format!("{path}.{field}[{index}]");
+            if list[..index].contains(name) {
+                errors.push(FieldError::duplicate(at.clone(), name.clone()));
+            }
+            if field == "bindingFailureConditions" && waits.contains(name) {
+                let detail = "bindingFailureConditions must not overlap with bindingConditions";
+                errors.push(FieldError::invalid(at, name.clone(), detail));
+            }
+        }
+    }
+    for (field, other, lacks) in [
+        ("bindingConditions", "bindingFailureConditions", waits.is_empty() && !ends.is_empty()),
+        ("bindingFailureConditions", "bindingConditions", ends.is_empty() && !waits.is_empty()),
+    ] {
+        if lacks {
+            let shown = if device.has(field) { "[]" } else { "null" };
+            let detail = format!("{field} are required to use {other}");
+            errors.push(FieldError::invalid_raw(format!("{path}.{field}"), shown, detail));
+        }
+    }
+    errors
+}
+
+/// A name that may have a domain before it.
+fn qualified(name: &str, path: &str) -> Vec<FieldError> {
+    let identifier = |text: &str| check::faults(path, text, names::c_identifier(text)).collect::<Vec<_>>();
+    match name.split('/').collect::<Vec<_>>()[..] {
+        [plain] => identifier(plain),
+        [domain, plain] => {
+            let mut errors = match domain {
+                "" => vec![FieldError::invalid(path, "", "the domain must not be empty")],
+                domain => csi_driver_name(domain, path),
+            };
+            match plain {
+                "" => errors.push(FieldError::invalid(path, "", "the name must not be empty")),
+                plain => errors.extend(identifier(plain)),
+            }
+            errors
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A name that must have a domain before it.
+pub fn fully_qualified(name: &str, path: &str) -> Vec<FieldError> {
+    let mut errors = qualified(name, path);
+    if !name.contains('/') {
+        let detail = "a fully qualified name must be a domain and a name separated by a slash";
+        errors.push(FieldError::invalid(path, name, detail));
     }
     errors
 }

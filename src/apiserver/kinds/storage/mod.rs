@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::core::pod::volume_sources::csi_driver_name;
 use super::core::resources::quantity;
-use super::json::Fill::{Choice, Flag, Text};
+use super::json::Fill::{Choice, Flag};
 use super::json::{Json, copy, fill, put};
 use super::metadata::{declared_immutable, immutable};
 use super::{FieldError, Strategy, check, names, selectors};
@@ -100,9 +100,10 @@ fn topologies(list: &[Value]) -> Vec<FieldError> {
                 errors.push(FieldError::duplicate(format!("{here}.key"), key));
             }
         }
-        if list[..index].contains(term) {
-            errors.push(FieldError::duplicate(path, ""));
-        }
+        // A term is compared with what is kept for every place, and later places are kept empty.
+        let same = list[..index].iter().filter(|other| *other == term).count();
+        let later = if rules.is_empty() { list.len() - index } else { 0 };
+        errors.extend((0..same + later).map(|_| FieldError::duplicate(path.as_str(), "")));
     }
     errors
 }
@@ -115,7 +116,7 @@ const CSI_DRIVER: Strategy = Strategy {
                 ("spec.attachRequired", Flag(true)),
                 ("spec.podInfoOnMount", Flag(false)),
                 ("spec.storageCapacity", Flag(false)),
-                ("spec.fsGroupPolicy", Text("ReadWriteOnceWithFSType")),
+                ("spec.fsGroupPolicy", Choice("ReadWriteOnceWithFSType")),
                 ("spec.requiresRepublish", Flag(false)),
                 ("spec.seLinuxMount", Flag(false)),
                 ("spec.preventPodSchedulingIfMissing", Flag(false)),
@@ -163,7 +164,7 @@ fn validate_driver(driver: &Value) -> Vec<FieldError> {
     }
     let policies = ["File", "None", "ReadWriteOnceWithFSType"];
     let policy = driver.text("spec.fsGroupPolicy");
-    if !policies.contains(&policy) {
+    if driver.has("spec.fsGroupPolicy") && !policies.contains(&policy) {
         errors.push(FieldError::not_supported("spec.fsGroupPolicy", policy, &policies));
     }
     let period = "spec.nodeAllocatableUpdatePeriodSeconds";

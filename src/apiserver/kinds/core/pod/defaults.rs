@@ -80,7 +80,10 @@ pub fn pod_spec(spec: &mut Value) {
     }
     for list in CONTAINER_LISTS {
         for container in items_mut(spec, list) {
-            drop_at(container, "lifecycle.stopSignal");
+            let signalled = drop_at(container, "lifecycle.stopSignal").is_some();
+            if signalled && container.at("lifecycle").as_object().is_some_and(serde_json::Map::is_empty) {
+                drop_at(container, "lifecycle");
+            }
         }
     }
     fill(spec, POD_SPEC);

@@ -92,7 +92,7 @@ fn partition(source: &Value, path: &str) -> Option<FieldError> {
 }
 
 /// An iSCSI name: which of its three forms it begins as, and whether the rest fits.
-fn iscsi_name(name: &str) -> Result<(), &'static str> {
+fn iscsi_name(name: &str, volume: bool) -> Result<(), &'static str> {
     static FORMS: LazyLock<[(&str, Regex); 3]> = LazyLock::new(|| {
         let form = |pattern| Regex::new(pattern).expect("a pattern of ours");
         [
@@ -102,6 +102,7 @@ fn iscsi_name(name: &str) -> Result<(), &'static str> {
         ]
     });
     match FORMS.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+        None if volume => Err("must be valid format"),
         None => Err("must be valid format starting with iqn, eui, or naa"),
         Some((_, form)) if !form.is_match(name) => Err("must be valid format"),
         Some(_) => Ok(()),
@@ -110,9 +111,11 @@ fn iscsi_name(name: &str) -> Result<(), &'static str> {
 
 fn iscsi(source: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
+    // Of a PersistentVolume less is said.
+    let volume = path.starts_with("spec.iscsi");
     let name = source.text("iqn");
     if !name.is_empty()
-        && let Err(detail) = iscsi_name(name)
+        && let Err(detail) = iscsi_name(name, volume)
     {
         errors.push(FieldError::invalid(format!("{path}.iqn"), name, detail));
     }
@@ -121,7 +124,7 @@ fn iscsi(source: &Value, path: &str) -> Vec<FieldError> {
         errors.push(FieldError::required(format!("{path}.secretRef"), ""));
     }
     if source.has("initiatorName")
-        && let Err(detail) = iscsi_name(source.text("initiatorName"))
+        && let Err(detail) = iscsi_name(source.text("initiatorName"), volume)
     {
         errors.push(FieldError::invalid(format!("{path}.initiatorname"), source.text("initiatorName"), detail));
     }
