@@ -8,6 +8,9 @@ const RUNS = new Set(["kubectl", "tutor", "curl", "watch", "cat", "echo", "for",
 /** What of tutor is for a shell of your own. */
 const ELSEWHERE = /^tutor (serve|init|dev|completions)\b|^tutor$/;
 
+/** A word that stands for one of yours: `--at REVISION`. Such a line is for you to fill in and type. */
+const PLACEHOLDER = /\s[A-Z]{3,}(?=\s|$)/;
+
 /** The commands of a console block: what stands behind `$ `, with the lines that continue it. */
 export function commands(text) {
   const typed = [];
@@ -36,7 +39,7 @@ export function copyCommandsOnly() {
 /** Gives every console block that the terminal can run a button that does. */
 export function offerRun(run) {
   for (const code of document.querySelectorAll("pre > code.language-console")) {
-    const typed = commands(code.textContent);
+    const typed = commands(code.textContent).filter((command) => !PLACEHOLDER.test(command));
     const runs = typed.length > 0 && typed.every((command) => RUNS.has(command.split(/\s/)[0]) && !ELSEWHERE.test(command));
     if (!runs) continue;
     const button = element("button", {

@@ -270,7 +270,11 @@ pub async fn at(client: &Client, write: &Write, revision: i64) -> Result<Option<
         write.resource, write.name
     );
     let list = get(client, &path).await.map_err(|error| {
-        Error::new(format!("{} cannot be read as of revision {revision}", write.what()), error.to_string())
+        let why = match error {
+            kube::Error::Api(status) => status.message.clone(),
+            other => other.to_string(),
+        };
+        Error::new(format!("{} cannot be read as of revision {revision}", write.what()), why)
             .hint("history is kept for a while only; trace a newer write")
     })?;
     Ok(list.pointer("/items/0").cloned())
