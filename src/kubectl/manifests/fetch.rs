@@ -54,11 +54,10 @@ pub async fn read(session: &Session, address: &str) -> Result<Vec<u8>> {
             Some(to) if status.is_redirection() => at = joined(&uri, to),
             _ if !status.is_success() => {
                 let reason = status.canonical_reason().unwrap_or_default();
-                return Err(failed(format!(
-                    "server reported {} {reason}, status code={}",
-                    status.as_u16(),
-                    status.as_u16()
-                )));
+                let code = status.as_u16();
+                let words = format!("server reported {code} {reason}, status code={code}");
+                // Told as it is, as the real one tells it.
+                return Err(Failure::Plain(failed(words).words()));
             }
             _ => {
                 let whole = Limited::new(response.into_body(), LONGEST).collect().await;

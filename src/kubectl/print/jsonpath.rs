@@ -51,7 +51,7 @@ impl Template {
             let words = "Printing more information for debugging the template:";
             let shown = super::go_syntax(object);
             Failure::new(format!(
-                "error executing jsonpath {}: Error executing template: {why}. {words}\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{shown}\n\n",
+                "error executing jsonpath {}: Error executing template: {why}. {words}\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{shown}\n\n\n",
                 super::super::failure::quote(&self.text), self.text,
             ))
         })?;
