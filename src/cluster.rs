@@ -31,7 +31,7 @@ use crate::controllers::csr_signing::Signer;
 use crate::controllers::{self, Selection};
 use crate::error::{Error, Result};
 use crate::etcd::{self, Etcd, Store};
-use crate::kubelet::runtime::native;
+use crate::kubelet::runtime::{docker, native};
 use crate::kubelet::runtime::simulated::Simulated;
 use crate::kubelet::{self, Kubelet, NodeConfig};
 use crate::scheduler::Scheduler;
@@ -78,6 +78,8 @@ pub enum Runtime {
     Auto,
     /// Real containers, made by tutor itself.
     Native,
+    /// Real containers, made by the machine's docker.
+    Docker,
     /// Pods have lives but no processes.
     Simulated,
 }
@@ -90,6 +92,7 @@ impl Runtime {
                 (Runtime::Simulated, "native containers do not run the whole course yet (--runtime native)")
             }
             Runtime::Native => (Runtime::Native, "--runtime native"),
+            Runtime::Docker => (Runtime::Docker, "--runtime docker"),
             Runtime::Simulated => (Runtime::Simulated, "--runtime simulated"),
         }
     }
@@ -100,6 +103,7 @@ impl fmt::Display for Runtime {
         f.write_str(match self {
             Runtime::Auto => "auto",
             Runtime::Native => "native",
+            Runtime::Docker => "docker",
             Runtime::Simulated => "simulated",
         })
     }
@@ -113,8 +117,8 @@ impl FromStr for Runtime {
             "auto" => Ok(Runtime::Auto),
             "native" => Ok(Runtime::Native),
             "simulated" => Ok(Runtime::Simulated),
-            "docker" => Err("this version of tutor cannot run docker containers; use native or simulated".to_owned()),
-            _ => Err("expected auto, native or simulated".to_owned()),
+            "docker" => Ok(Runtime::Docker),
+            _ => Err("expected auto, native, docker or simulated".to_owned()),
         }
     }
 }
@@ -293,7 +297,7 @@ impl Cluster {
     pub fn status(&self) -> Value {
         let (runtime, reason) = self.0.options.runtime.settle();
         let reason = match &self.0.machine {
-            Some(machine) => format!("{reason}; {}", machine.host.limits_said()),
+            Some(machine) => format!("{reason}; {}", machine.said()),
             None => reason.to_owned(),
         };
         json!({"nodes": self.0.options.nodes, "runtime": runtime.to_string(), "runtimeReason": reason})
@@ -346,7 +350,7 @@ impl Cluster {
         match (power, kubelet.is_off()) {
             (Power::Off, false) => {
                 kubelet.power_off();
-                self.0.machine.iter().for_each(|machine| machine.host.power_off(node));
+                self.0.machine.iter().for_each(|machine| machine.power_off(node));
             }
             (Power::On, true) => self.power_on(kubelet.config().clone())?,
             _ => return Err(Error::new(format!("{node} is {power} already"), "")),
@@ -359,7 +363,7 @@ impl Cluster {
         let clock = self.0.options.clock;
         let worked = self.0.workers.shutdown(clock, limit / 2).await;
         if let Some(machine) = &self.0.machine {
-            machine.host.stop().await;
+            machine.stop().await;
         }
         let served = self.0.serving.shutdown(clock, limit / 4).await;
         let stored = self.0.storing.shutdown(clock, CLOSE_LIMIT.max(limit / 4)).await;
@@ -375,6 +379,11 @@ pub fn native_obstacles() -> Vec<(&'static str, &'static str)> {
 /// Why this process cannot run native containers, if it cannot; it tries.
 pub async fn native_refusal(clock: Clock) -> Option<Error> {
     native::doctor::refusal(clock).await
+}
+
+/// What stands in the way of docker containers: why docker cannot be reached, and what to do.
+pub fn docker_obstacle() -> Option<Error> {
+    docker::obstacle()
 }
 
 /// Lends the authority's signature, but not its key, to the loop that signs requests.

@@ -18,7 +18,7 @@ struct Finding {
 }
 
 pub fn run(state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
-    for finding in [state_folder(state), containers(), kubectl(), playground(state)] {
+    for finding in [state_folder(state), containers(), docker(), kubectl(), playground(state)] {
         let mark = if finding.well { "ok     " } else { "missing" };
         writeln!(out, "{mark} {:<14} {}", finding.what, finding.note).map_err(closed_output)?;
     }
@@ -42,6 +42,15 @@ fn containers() -> Finding {
         Some((what, command)) => format!("{what}. Mend it: {command}"),
     };
     Finding { what: "containers", well: obstacles.is_empty(), note }
+}
+
+fn docker() -> Finding {
+    let obstacle = cluster::docker_obstacle();
+    let note = match &obstacle {
+        None => "tutor serve --runtime docker can use it (Pods have no Services there)".to_owned(),
+        Some(error) => format!("{error}. Mend it: {}", error.hints.first().map_or("", String::as_str)),
+    };
+    Finding { what: "docker", well: obstacle.is_none(), note }
 }
 
 fn kubectl() -> Finding {

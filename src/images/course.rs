@@ -45,26 +45,20 @@ pub fn is_course(name: &ImageName) -> bool {
     name.host == "docker.io" && name.repository.starts_with("tutor/") && name.digest.is_none()
 }
 
-/// True when the image was made of the executable that runs now.
-pub fn is_current(store: &Store, image: &Stored) -> bool {
-    let now = std::env::current_exe().and_then(|executable| stamp(&executable));
-    now.is_ok_and(|stamp| is_of(store, image, &stamp))
+/// True when the image was made of this executable as it is now.
+pub fn is_current(store: &Store, image: &Stored, executable: &Path) -> bool {
+    stamp(executable).is_ok_and(|stamp| is_of(store, image, &stamp))
 }
 
 fn is_of(store: &Store, image: &Stored, stamp: &String) -> bool {
     store.config(image).is_ok_and(|file| file.config.labels.get(STAMP) == Some(stamp))
 }
 
-/// One of the course's images, made of this program if need be; `None` when the course has no such image.
+/// One of the course's images, made of this executable if need be; `None` when the course has no such image.
 ///
 /// # Errors
 /// When the executable cannot be read or the image cannot be written.
-pub fn image(store: &Store, name: &ImageName) -> Result<Option<Stored>> {
-    let unknown = |error: io::Error| Error::new("this program's own file cannot be found", error.to_string());
-    assemble(store, name, &std::env::current_exe().map_err(unknown)?)
-}
-
-fn assemble(store: &Store, name: &ImageName, executable: &Path) -> Result<Option<Stored>> {
+pub fn image(store: &Store, name: &ImageName, executable: &Path) -> Result<Option<Stored>> {
     let short = name.repository.trim_start_matches("tutor/");
     let tag = name.tag.as_deref().unwrap_or(LATEST);
     let Some((_, tags, start, ports)) = IMAGES.iter().find(|(known, ..)| *known == short) else { return Ok(None) };
@@ -250,7 +244,7 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let executable = dir.path().join("program");
         fs::write(&executable, "not really").unwrap();
-        let make = |name: &str| assemble(&store, &ImageName::parse(name).unwrap(), &executable).unwrap();
+        let make = |name: &str| image(&store, &ImageName::parse(name).unwrap(), &executable).unwrap();
         let made = make("tutor/web:2").unwrap();
         assert_eq!(made.name, "docker.io/tutor/web:2");
         let unpacked = store.unpack(&made).unwrap();

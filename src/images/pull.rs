@@ -6,6 +6,7 @@
 //! token authentication. Chapter: `book/src/servers/registries.md`.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,6 +57,8 @@ pub struct Registries {
     logins: Logins,
     clock: Clock,
     tasks: TaskGroup,
+    /// What the course's images are made of.
+    executable: PathBuf,
 }
 
 /// What a conversation is for.
@@ -88,7 +91,15 @@ impl Registries {
             .enable_http1()
             .build();
         let http = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Registries { http, store, logins: Logins::default(), clock, tasks: tasks.clone() })
+        let executable = std::env::current_exe()
+            .map_err(|error| Error::new("this program's own file cannot be found", error.to_string()))?;
+        Ok(Registries { http, store, logins: Logins::default(), clock, tasks: tasks.clone(), executable })
+    }
+
+    /// The course's images are made of this tutor instead of the program that runs now.
+    #[must_use]
+    pub fn made_of(self, executable: PathBuf) -> Registries {
+        Registries { executable, ..self }
     }
 
     /// The same, with who to be where nobody else is named.
@@ -109,7 +120,7 @@ impl Registries {
     /// The image, if it is here; one of the course's only if it was made of the program that runs now.
     pub fn find(&self, name: &ImageName) -> Option<Stored> {
         let image = self.store.find(name)?;
-        (!course::is_course(name) || course::is_current(&self.store, &image)).then_some(image)
+        (!course::is_course(name) || course::is_current(&self.store, &image, &self.executable)).then_some(image)
     }
 
     /// Fetches an image; one of the course's is made instead.
@@ -118,8 +129,8 @@ impl Registries {
     /// Why it cannot be had, as a container runtime says it.
     pub async fn pull(&self, name: &ImageName, credentials: Option<&Credentials>) -> Result<Stored> {
         if course::is_course(name) {
-            let (store, wanted) = (self.store.clone(), name.clone());
-            let made = self.tasks.blocking(move || course::image(&store, &wanted));
+            let (store, wanted, executable) = (self.store.clone(), name.clone(), self.executable.clone());
+            let made = self.tasks.blocking(move || course::image(&store, &wanted, &executable));
             return made.await?.ok_or_else(|| unresolved(name, &format!("{name}: not found")));
         }
         let mut session = self.session(name, Doing::Pull, credentials);

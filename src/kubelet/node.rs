@@ -56,6 +56,9 @@ pub struct NodeConfig {
     pub capacity: BTreeMap<String, String>,
 }
 
+/// The range that the addresses of the first 256 nodes' Pods are from.
+pub const POD_NETWORK: (std::net::Ipv4Addr, u8) = (std::net::Ipv4Addr::new(10, 244, 0, 0), 16);
+
 impl NodeConfig {
     /// Node number `index` (from 0) of a playground: `node-1` in `zone-a`, and so on round three zones.
     pub fn numbered(index: usize) -> Self {

@@ -8,6 +8,8 @@ mod controllers;
 mod conversion;
 mod course;
 mod custom;
+#[cfg(target_os = "linux")]
+mod docker;
 mod fuzz;
 mod harness;
 mod helm;

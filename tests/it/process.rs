@@ -39,8 +39,14 @@ impl Serve {
 
     /// With arguments besides.
     pub fn with(state: &Path, arguments: &[&str]) -> Serve {
-        let mut child =
-            serve_command(state).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::with_env(state, arguments, &[])
+    }
+
+    /// And with variables.
+    pub fn with_env(state: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Serve {
+        let mut command = serve_command(state);
+        command.args(arguments).envs(env.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|_| {

@@ -45,7 +45,7 @@ pub fn with_kubectl() -> Option<Served> {
 /// that fails the test.
 pub fn with_tools(tools: &[&str]) -> Option<Served> {
     for tool in tools {
-        if find(tool).is_none() {
+        if program(tool).is_none() {
             assert!(std::env::var_os("CI").is_none(), "{tool} is missing: run .ci/install");
             eprintln!("skipped: needs {tool}");
             return None;
@@ -55,7 +55,7 @@ pub fn with_tools(tools: &[&str]) -> Option<Served> {
 }
 
 /// Where a program is: named by `TUTOR_KUBECTL`, in the folder of `.ci/install`, or on the PATH.
-fn find(tool: &str) -> Option<PathBuf> {
+pub fn program(tool: &str) -> Option<PathBuf> {
     let name = tool.rsplit('/').next().unwrap_or(tool);
     let named = std::env::var_os(format!("TUTOR_{}", name.to_uppercase())).map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/tutor-tools"));
@@ -102,13 +102,13 @@ impl Served {
     /// As [`Served::command`], in a terminal of its own (the program `script` makes one).
     pub fn command_in_terminal(&self, words: &str) -> Command {
         let mut command = Command::new("script");
-        command.args(["-qec", &format!("{} {words}", find(KUBECTL).unwrap().display()), "/dev/null"]);
+        command.args(["-qec", &format!("{} {words}", program(KUBECTL).unwrap().display()), "/dev/null"]);
         self.ready(command)
     }
 
     /// A program that talks to this playground, and keeps its own files in the playground's folder.
     pub fn tool(&self, tool: &str) -> Command {
-        self.ready(Command::new(find(tool).unwrap()))
+        self.ready(Command::new(program(tool).unwrap()))
     }
 
     fn ready(&self, mut command: Command) -> Command {
@@ -141,7 +141,7 @@ impl Served {
 
     /// The real kubectl's program.
     pub fn program(&self) -> PathBuf {
-        find(KUBECTL).unwrap()
+        program(KUBECTL).unwrap()
     }
 
     /// Writes a kubeconfig whose context works in this namespace.

@@ -16,6 +16,11 @@ use jiff::Timestamp;
 pub mod config;
 pub mod conformance;
 #[cfg(target_os = "linux")]
+pub mod docker;
+#[cfg(not(target_os = "linux"))]
+#[path = "docker_elsewhere.rs"]
+pub mod docker;
+#[cfg(target_os = "linux")]
 pub mod native;
 #[cfg(not(target_os = "linux"))]
 #[path = "native_elsewhere.rs"]

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::kubelet::runtime::{Answered, Dial};
@@ -38,23 +39,37 @@ fn words(fault: &io::Error) -> String {
 /// # Errors
 /// What the asker would see.
 pub async fn ask(socket: OwnedFd, address: Ipv4Addr, dial: Dial, tasks: &TaskGroup) -> Result<Answered, String> {
+    let port = port(&dial);
+    let stream = connect(socket, address, port).await?;
+    over(stream, &format!("{address}:{port}"), dial, tasks).await
+}
+
+/// The port that is asked.
+pub fn port(dial: &Dial) -> u16 {
     match dial {
-        Dial::Tcp { port } => {
-            connect(socket, address, port).await?;
-            Ok(Answered { status: 200, body: Bytes::new() })
-        }
-        Dial::Http { port, path, headers } => {
-            let stream = connect(socket, address, port).await?;
-            get(stream, &format!("{address}:{port}"), &path, &headers).await
-        }
-        Dial::Grpc { port, service } => {
-            let stream = connect(socket, address, port).await?;
-            check_health(stream, &format!("{address}:{port}"), &service, tasks).await
-        }
+        Dial::Tcp { port } | Dial::Http { port, .. } | Dial::Grpc { port, .. } => *port,
     }
 }
 
-async fn get(stream: TcpStream, host: &str, path: &str, headers: &[(String, String)]) -> Result<Answered, String> {
+/// Asks over a connection that is open already, to a host of this name.
+///
+/// # Errors
+/// What the asker would see.
+pub async fn over<S>(stream: S, host: &str, dial: Dial, tasks: &TaskGroup) -> Result<Answered, String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    match dial {
+        Dial::Tcp { .. } => Ok(Answered { status: 200, body: Bytes::new() }),
+        Dial::Http { path, headers, .. } => get(stream, host, &path, &headers).await,
+        Dial::Grpc { service, .. } => check_health(stream, host, &service, tasks).await,
+    }
+}
+
+async fn get<S>(stream: S, host: &str, path: &str, headers: &[(String, String)]) -> Result<Answered, String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let said = |fault: hyper::Error| match fault.is_incomplete_message() {
         true => "EOF".to_owned(),
         false => fault.to_string(),
@@ -106,7 +121,10 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Within 
 
 /// `grpc.health.v1.Health/Check`. Source: grpc health checking protocol; field 1 of the request is the
 /// service, field 1 of the answer is 1 when it serves.
-async fn check_health(stream: TcpStream, host: &str, service: &str, tasks: &TaskGroup) -> Result<Answered, String> {
+async fn check_health<S>(stream: S, host: &str, service: &str, tasks: &TaskGroup) -> Result<Answered, String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let said = |fault: hyper::Error| fault.to_string();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(Within(tasks.clone()), TokioIo::new(stream)).await.map_err(said)?;

@@ -38,7 +38,7 @@ pub mod borrowed;
 pub mod build;
 mod connection;
 mod container;
-mod dial;
+pub(super) mod dial;
 pub mod doctor;
 pub mod host;
 pub mod images;
@@ -57,7 +57,7 @@ mod stop;
 pub mod stored;
 mod terminal;
 mod usage;
-mod volumes;
+pub(super) mod volumes;
 mod wire;
 mod wired;
 
