@@ -38,7 +38,7 @@ impl Machine {
                     native::host::Place { node: &config.name, pod_cidr: &config.pod_cidr, address: &config.address };
                 host.node(&place, images.clone())
             }
-            Machine::Docker(host) => host.node(&config.name),
+            Machine::Docker(host) => host.node(&config.name, &config.pod_cidr),
         }
     }
 

@@ -56,7 +56,7 @@ async fn machine() -> Option<Machine> {
     let daemon = daemon().await?;
     let folder = tempfile::tempdir().unwrap();
     let host = host(folder.path(), &daemon, 244).await;
-    let node = host.node("node-1").unwrap();
+    let node = host.node("node-1", "10.244.0.0/24").unwrap();
     Some(Machine { host, node, clock: Clock::real(), folder, daemon })
 }
 
@@ -179,11 +179,20 @@ async fn a_cluster_cleans_up_after_itself_and_touches_nothing_else() {
         assert!(labels.contains(label), "{label} is missing: {labels}");
     }
     let strange = machine.daemon.docker(&[
-        "run", "-d", "--network", "none", "--name", "tutor-like", "--entrypoint", "/bin/sleep", "tutor/shell:1", "3600",
+        "run",
+        "-d",
+        "--network",
+        "none",
+        "--name",
+        "tutor-like",
+        "--entrypoint",
+        "/bin/sleep",
+        "tutor/shell:1",
+        "3600",
     ]);
     let elsewhere = tempfile::tempdir().unwrap();
     let other = host(elsewhere.path(), &machine.daemon, 245).await;
-    let node = other.node("node-1").unwrap();
+    let node = other.node("node-1", "10.245.0.0/24").unwrap();
     let config = SandboxConfig { name: "theirs".into(), ip: "10.245.0.2".into(), ..SandboxConfig::default() };
     node.run_sandbox(config).await.unwrap();
 

@@ -55,7 +55,7 @@ impl Host {
     ///
     /// # Errors
     /// There is no host to ask.
-    pub fn node(self: &Arc<Self>, _: &str) -> Result<Arc<dyn Runtime>> {
+    pub fn node(self: &Arc<Self>, _: &str, _: &str) -> Result<Arc<dyn Runtime>> {
         match **self {}
     }
 

@@ -77,8 +77,7 @@ pub async fn connect(socket: PathBuf, clock: Clock) -> Result<Connected> {
     let unusable = |error: bollard::errors::Error| refused(&socket, &io::Error::other(super::words::said(&error)));
     ping(&socket).map_err(|fault| refused(&socket, &fault))?;
     let path = socket.to_string_lossy();
-    let docker =
-        Docker::connect_with_unix(&path, REQUEST_LIMIT_SECONDS, API_DEFAULT_VERSION).map_err(unusable)?;
+    let docker = Docker::connect_with_unix(&path, REQUEST_LIMIT_SECONDS, API_DEFAULT_VERSION).map_err(unusable)?;
     let asked = async {
         let docker = docker.negotiate_version().await?;
         let version = docker.version().await?.version.unwrap_or_default();
@@ -113,7 +112,9 @@ fn refused(socket: &Path, fault: &io::Error) -> Error {
     };
     let error = Error::new("docker cannot be reached", why);
     let error = match fault.kind() {
-        io::ErrorKind::PermissionDenied => error.hint("join the group, then log in anew: sudo usermod -aG docker $USER"),
+        io::ErrorKind::PermissionDenied => {
+            error.hint("join the group, then log in anew: sudo usermod -aG docker $USER")
+        }
         _ => error
             .hint("start docker: sudo systemctl start docker")
             .hint("it is elsewhere? say where: export DOCKER_HOST=unix:///PATH/docker.sock"),

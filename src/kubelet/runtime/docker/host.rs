@@ -10,9 +10,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bollard::models::{
-    ContainerCreateBody, HostConfig, Ipam, IpamConfig, Mount, MountType, NetworkCreateRequest,
-};
+use bollard::models::{ContainerCreateBody, HostConfig, Ipam, IpamConfig, Mount, MountType, NetworkCreateRequest};
 use bollard::query_parameters::WaitContainerOptions;
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -54,6 +52,7 @@ pub struct Host {
     pub(super) images: Images,
     pub(super) cluster: String,
     pub(super) network: String,
+    pub(super) pods: (Ipv4Addr, u8),
     pub(super) services: (Ipv4Addr, u8),
     pub(super) clock: Clock,
     pub(super) tasks: TaskGroup,
@@ -88,6 +87,7 @@ impl Host {
             images,
             cluster,
             network: String::new(),
+            pods: options.pods,
             services: options.services,
             clock: options.clock,
             tasks,
@@ -122,8 +122,14 @@ impl Host {
     /// The runtime of a node whose Pods get addresses of `pod_cidr`.
     ///
     /// # Errors
-    /// Never now; a node without a place could not be made.
-    pub fn node(self: &Arc<Self>, name: &str) -> Result<Arc<dyn Runtime>> {
+    /// When the range is no part of the cluster's network.
+    pub fn node(self: &Arc<Self>, name: &str, pod_cidr: &str) -> Result<Arc<dyn Runtime>> {
+        let first = pod_cidr.split('/').next().and_then(|address| address.parse().ok());
+        if !first.is_some_and(|address| is_in(address, self.pods)) {
+            let (network, prefix) = self.pods;
+            let why = format!("its Pods' addresses {pod_cidr} are not of docker's network {network}/{prefix}");
+            return Err(Error::new(format!("the node {name} has no place"), why).hint("take fewer nodes: --nodes 3"));
+        }
         let node = Arc::new(Node::new(self.clone(), name.to_owned()));
         self.nodes.lock().insert(name.to_owned(), node.clone());
         Ok(node)
@@ -166,7 +172,8 @@ impl Host {
         }
         let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return };
         let command = ["/bin/rm", "-rf", &format!("/swept/{}", name.to_string_lossy())].map(str::to_owned);
-        if let Err(why) = self.help(&command, HostConfig { mounts: Some(vec![bind(parent, "/swept")]), ..helper() }).await
+        if let Err(why) =
+            self.help(&command, HostConfig { mounts: Some(vec![bind(parent, "/swept")]), ..helper() }).await
         {
             tracing::warn!(why, folder = %folder.display(), "a Pod's folder could not be removed");
         }
@@ -225,5 +232,24 @@ pub(super) fn bind(source: &Path, target: &str) -> Mount {
         source: Some(source.to_string_lossy().into_owned()),
         target: Some(target.to_owned()),
         ..Mount::default()
+    }
+}
+
+/// Whether an address is one of a network's.
+pub(super) fn is_in(address: Ipv4Addr, (network, prefix): (Ipv4Addr, u8)) -> bool {
+    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+    u32::from(address) & mask == u32::from(network) & mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_address_is_told_from_others() {
+        let services = (Ipv4Addr::new(10, 96, 0, 0), 12);
+        for (address, inside) in [([10, 96, 0, 10], true), ([10, 111, 255, 255], true), ([10, 112, 0, 0], false)] {
+            assert_eq!(is_in(address.into(), services), inside, "{address:?}");
+        }
     }
 }

@@ -141,10 +141,8 @@ pub async fn remove_rest(docker: &Docker, cluster: &str) -> Result<(), Error> {
 /// Removes what a Pod has in memory: the holders, then what they held.
 pub async fn remove_memory(docker: &Docker, cluster: &str, sandbox: &str) -> Result<(), Error> {
     let wanted = [(CLUSTER, cluster), (KIND, "memory"), (SANDBOX, sandbox)];
-    let filters = Some(HashMap::from([(
-        "label".to_owned(),
-        wanted.map(|(name, value)| format!("{name}={value}")).to_vec(),
-    )]));
+    let filters =
+        Some(HashMap::from([("label".to_owned(), wanted.map(|(name, value)| format!("{name}={value}")).to_vec())]));
     let options = ListContainersOptions { all: true, filters: filters.clone(), ..Default::default() };
     for id in docker.list_containers(Some(options)).await?.into_iter().filter_map(|it| it.id) {
         remove_container(docker, &id).await?;

@@ -201,10 +201,8 @@ impl Runtime for Node {
     }
 
     fn stop_container<'a>(&'a self, container: &'a str, grace: Duration) -> BoxFuture<'a, Result<Exit>> {
-        async move {
-            self.container(container)?.stop(&self.host.connected.docker, grace, self.host.clock).await
-        }
-        .boxed()
+        async move { self.container(container)?.stop(&self.host.connected.docker, grace, self.host.clock).await }
+            .boxed()
     }
 
     fn wait<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Exit>> {

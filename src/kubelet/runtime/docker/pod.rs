@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use bollard::models::{
 use bollard::query_parameters::CreateContainerOptions;
 use parking_lot::Mutex;
 
-use super::host::{Host, PAUSE, bind};
+use super::host::{Host, PAUSE, bind, is_in};
 use super::words::{failed, refused};
 use super::{door, labels};
 use crate::kubelet::runtime::config::{self, Ipc, Network, Processes, SandboxConfig, Volume, VolumeSource};
@@ -197,11 +196,12 @@ impl Pod {
         let place = place.ok_or_else(|| format!("the volume \"{}\" is not there", wanted.volume))?;
         let mut mount = match place {
             Place::Memory(_) if !wanted.sub_path.is_empty() => {
-                return Err(format!("docker cannot show a part of the volume \"{}\", which is in memory", wanted.volume));
+                return Err(format!(
+                    "docker cannot show a part of the volume \"{}\", which is in memory",
+                    wanted.volume
+                ));
             }
-            Place::Memory(volume) => {
-                Mount { typ: Some(MountType::VOLUME), source: Some(volume), ..Mount::default() }
-            }
+            Place::Memory(volume) => Mount { typ: Some(MountType::VOLUME), source: Some(volume), ..Mount::default() },
             Place::Folder(folder) => {
                 let source = volumes::sub_path(&folder, &wanted.sub_path).map_err(|fault| {
                     format!("failed to prepare subPath for volumeMount \"{}\": {fault}", wanted.volume)
@@ -229,7 +229,10 @@ impl Pod {
 fn sandbox(host: &Host, node: &str, config: &SandboxConfig, image: String, door: Mount) -> ContainerCreateBody {
     let own_network = config.namespaces.network == Network::Pod;
     let endpoint = EndpointSettings {
-        ipam_config: Some(EndpointIpamConfig { ipv4_address: Some(config.ip.clone()), ..EndpointIpamConfig::default() }),
+        ipam_config: Some(EndpointIpamConfig {
+            ipv4_address: Some(config.ip.clone()),
+            ..EndpointIpamConfig::default()
+        }),
         ..EndpointSettings::default()
     };
     let some = |list: &[String]| Some(list.to_vec()).filter(|list| !list.is_empty());
@@ -256,27 +259,8 @@ fn sandbox(host: &Host, node: &str, config: &SandboxConfig, image: String, door:
             dns_options: some(&config.dns.options),
             ..HostConfig::default()
         }),
-        networking_config: own_network.then(|| NetworkingConfig {
-            endpoints_config: Some([(host.network.clone(), endpoint)].into()),
-        }),
+        networking_config: own_network
+            .then(|| NetworkingConfig { endpoints_config: Some([(host.network.clone(), endpoint)].into()) }),
         ..ContainerCreateBody::default()
-    }
-}
-
-fn is_in(address: Ipv4Addr, (network, prefix): (Ipv4Addr, u8)) -> bool {
-    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-    u32::from(address) & mask == u32::from(network) & mask
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_service_address_is_told_from_others() {
-        let services = (Ipv4Addr::new(10, 96, 0, 0), 12);
-        for (address, inside) in [([10, 96, 0, 10], true), ([10, 111, 255, 255], true), ([10, 112, 0, 0], false)] {
-            assert_eq!(is_in(address.into(), services), inside, "{address:?}");
-        }
     }
 }

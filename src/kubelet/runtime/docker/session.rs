@@ -116,13 +116,17 @@ pub async fn exec(host: &Arc<Host>, container: &Container, exec: Exec) -> Result
             let (docker, id) = (host.connected.docker.clone(), id.clone());
             async move { docker.resize_exec(&id, options).await }
         });
-        let held = tokio::select! {
+        let (kept, printed) = tokio::select! {
             held = show(output, printed, complained, true) => held,
             never = type_in(typed, input, true) => match never {},
             never = sized => match never {},
         };
         let code = running.end().await?;
-        code.ok_or_else(|| not_run(&String::from_utf8_lossy(&held)))
+        if let (Some(_), Some(mut printed)) = (code, printed) {
+            // They were the command's own words. Who has left needs none.
+            let _ = printed.write_all(&kept).await;
+        }
+        code.ok_or_else(|| not_run(&String::from_utf8_lossy(&kept)))
     };
     Ok(session(stdin, stdout, stderr, exec.streams.tty.then_some(resize), exit.boxed()))
 }
@@ -231,33 +235,32 @@ async fn type_in(typed: Option<DuplexStream>, mut input: Input, ends: bool) -> s
 }
 
 /// Shows what is printed, to its end. What may be docker's own words about a command that could not be run
-/// is held back until it is known not to be, and returned if it never is.
+/// is held back, and returned with where it would go: whether the command ran shows only afterwards.
 async fn show(
     mut output: Output,
     mut printed: Option<DuplexStream>,
     mut complained: Option<DuplexStream>,
     holds: bool,
-) -> Bytes {
+) -> (Bytes, Option<DuplexStream>) {
     let mut held = BytesMut::new();
-    let mut holds = holds;
+    let mut is_first = true;
     while let Some(Ok(piece)) = output.next().await {
         let to = if matches!(piece, LogOutput::StdErr { .. }) { &mut complained } else { &mut printed };
-        let mut bytes = piece.into_bytes();
-        if holds {
+        let bytes = piece.into_bytes();
+        // Docker says it in one piece, and then nothing more.
+        if holds && is_first && bytes.starts_with(NOT_RUN) {
             held.extend_from_slice(&bytes);
-            let length = held.len().min(NOT_RUN.len());
-            if held[..length] == NOT_RUN[..length] {
-                continue;
-            }
-            holds = false;
-            bytes = held.split().freeze();
+            continue;
         }
-        if let Some(writer) = to
-            && writer.write_all(&bytes).await.is_err()
-        {
-            // Nobody looks any more; the process goes on.
-            *to = None;
+        is_first = false;
+        for bytes in [held.split().freeze(), bytes] {
+            if let Some(writer) = to
+                && writer.write_all(&bytes).await.is_err()
+            {
+                // Nobody looks any more; the process goes on.
+                *to = None;
+            }
         }
     }
-    held.freeze()
+    (held.freeze(), printed)
 }
