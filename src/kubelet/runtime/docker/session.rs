@@ -108,6 +108,7 @@ pub async fn exec(host: &Arc<Host>, container: &Container, exec: Exec) -> Result
     let (stdout, printed) = pair(exec.streams.stdout);
     let (stderr, complained) = pair(exec.streams.stderr && !exec.streams.tty);
     let (resize, sizes) = mpsc::channel(SIZES);
+    let ends = !exec.streams.tty;
     let exit = async move {
         let (mut running, output, input) = started?;
         let (host, id) = (running.host.clone(), running.id.clone());
@@ -118,7 +119,8 @@ pub async fn exec(host: &Arc<Host>, container: &Container, exec: Exec) -> Result
         });
         let (kept, printed) = tokio::select! {
             held = show(output, printed, complained, true) => held,
-            never = type_in(typed, input, true) => match never {},
+            // With a terminal the end of typing is a key like any other; docker would end the output with it.
+            never = type_in(typed, input, ends) => match never {},
             never = sized => match never {},
         };
         let code = running.end().await?;
