@@ -119,8 +119,7 @@ impl Pod {
         let reason = "CreateContainerConfigError";
         let place = match volume.source {
             VolumeSource::Files(files) => {
-                let version = uuid::Uuid::new_v4().simple().to_string();
-                volumes::write_files(&folder, &version, &files, volume.fs_group).map_err(refused(reason))?;
+                volumes::write_files(&folder, &files, volume.fs_group).map_err(refused(reason))?;
                 Place::Folder(folder)
             }
             _ if known => return Ok(()),

@@ -129,8 +129,7 @@ impl Pod {
         let folder = self.folder.join("volumes").join(folder_name(&volume.name));
         let path = match volume.source {
             VolumeSource::Files(files) => {
-                let version = uuid::Uuid::new_v4().simple().to_string();
-                volumes::write_files(&folder, &version, &files, volume.fs_group).map_err(said)?;
+                volumes::write_files(&folder, &files, volume.fs_group).map_err(said)?;
                 folder
             }
             _ if known => return Ok(()),

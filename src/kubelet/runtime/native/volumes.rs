@@ -11,11 +11,17 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
 use crate::kubelet::runtime::VolumeFile;
 use crate::kubelet::runtime::config::HostPathKind;
 
 /// The link that all files' links go through. Source: kubelet `AtomicWriter`.
 const DATA: &str = "..data";
+
+/// Held while files are written: a moment.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Makes an empty folder that everybody may write.
 pub fn make_empty(folder: &Path, group: Option<i64>) -> io::Result<()> {
@@ -28,16 +34,21 @@ pub fn make_empty(folder: &Path, group: Option<i64>) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts exactly these files into the folder. `version` names this content.
-pub fn write_files(
-    folder: &Path,
-    version: &str,
-    files: &BTreeMap<String, VolumeFile>,
-    group: Option<i64>,
-) -> io::Result<()> {
+/// Puts exactly these files into the folder. Where they are already, nothing is touched: another container of the
+/// Pod may be mounting one of them at this moment.
+pub fn write_files(folder: &Path, files: &BTreeMap<String, VolumeFile>, group: Option<i64>) -> io::Result<()> {
+    // Containers of a Pod start at the same time, and each brings the Pod's volumes.
+    let _turn = WRITING.lock();
+    let version = version(files, group);
+    let before = fs::read_link(folder.join(DATA)).ok();
+    if before.as_deref() == Some(Path::new(&version)) {
+        return Ok(());
+    }
     fs::create_dir_all(folder)?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-    let content = folder.join(format!("..{version}"));
+    let content = folder.join(&version);
+    // Left over, should an earlier attempt have failed half-way.
+    remove(&content)?;
     fs::create_dir(&content)?;
     for (path, file) in files {
         let place = content.join(inside(path)?);
@@ -49,9 +60,9 @@ pub fn write_files(
         fs::set_permissions(&place, fs::Permissions::from_mode(mode & 0o777))?;
         give(&place, file.owner, group);
     }
-    let before = fs::read_link(folder.join(DATA)).ok();
     let moving = folder.join("..data_tmp");
-    symlink(format!("..{version}"), &moving)?;
+    remove_file(&moving)?;
+    symlink(&version, &moving)?;
     fs::rename(&moving, folder.join(DATA))?;
     let names: std::collections::BTreeSet<&str> =
         files.keys().filter_map(|path| path.trim_start_matches('/').split('/').next()).collect();
@@ -72,6 +83,30 @@ pub fn write_files(
         fs::remove_dir_all(folder.join(before))?;
     }
     Ok(())
+}
+
+/// The name of a folder with these files: the same content has the same one.
+fn version(files: &BTreeMap<String, VolumeFile>, group: Option<i64>) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    add(format!("{group:?}").as_bytes());
+    for (path, file) in files {
+        add(path.as_bytes());
+        add(format!("{:o} {:?}", file.mode, file.owner).as_bytes());
+        add(&file.content);
+    }
+    let hex: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("..{hex}")
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 /// Gives a file away where we can: who has one user number has nobody to give it to.
@@ -176,13 +211,17 @@ mod tests {
     fn files_are_replaced_as_a_whole() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().join("config");
-        write_files(&folder, "1", &files(&[("color", "red"), ("deep/shape", "round")]), None).unwrap();
+        let red = files(&[("color", "red"), ("deep/shape", "round")]);
+        write_files(&folder, &red, None).unwrap();
         assert_eq!(fs::read_to_string(folder.join("deep/shape")).unwrap(), "round");
+        let place = fs::canonicalize(folder.join("color")).unwrap();
         assert_eq!(fs::metadata(folder.join("color")).unwrap().permissions().mode() & 0o777, 0o640);
-        write_files(&folder, "2", &files(&[("color", "blue")]), None).unwrap();
+        write_files(&folder, &red, None).unwrap();
+        assert!(place.exists(), "who mounts a file still finds it when another container asks for the same");
+        write_files(&folder, &files(&[("color", "blue")]), None).unwrap();
         assert_eq!(fs::read_to_string(folder.join("color")).unwrap(), "blue");
-        assert!(!folder.join("deep").exists() && !folder.join("..1").exists());
-        assert!(write_files(&folder, "3", &files(&[("../out", "x")]), None).is_err());
+        assert!(!folder.join("deep").exists() && !place.exists());
+        assert!(write_files(&folder, &files(&[("../out", "x")]), None).is_err());
     }
 
     #[test]
