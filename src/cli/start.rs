@@ -23,10 +23,12 @@ impl Start {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
         let catalogue = Catalogue::get()?;
         let progress = course::progress(state).read()?;
+        // A name that is none is told before anything is looked for.
+        let named = self.name.as_deref().map(|name| catalogue.find(name)).transpose()?;
         let target = self.place.target(state).await?;
         let runtime = target.runtime().await?.map(|(runtime, _)| runtime);
-        let exercise = match &self.name {
-            Some(name) => catalogue.find(name)?,
+        let exercise = match named {
+            Some(exercise) => exercise,
             None => course::following(catalogue, &progress, runtime.as_deref())
                 .ok_or_else(|| Error::new("every exercise has passed", "").hint("tutor start NAME does one again"))?,
         };

@@ -67,8 +67,8 @@ pub fn asks_client_first(path: &str) -> bool {
         "apply",
     ];
     let words = path.strip_prefix("kubectl ").unwrap_or_default();
-    let under = |name: &&str| words.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    words != "create token" && !words.starts_with("apply ") && FIRST.iter().any(|name| under(&name))
+    let under = |name: &str| words.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+    words != "create token" && !words.starts_with("apply ") && FIRST.iter().any(|name| under(name))
 }
 
 /// Fails where a flag names a context, cluster or user that is not there, or a group without a user.

@@ -85,6 +85,15 @@ async fn cluster_info(call: &Invocation) -> Result {
 }
 
 async fn top(call: &Invocation) -> Result {
+    if call.arguments().len() > 1 {
+        return Err(call.usage(format!("{} [NAME | -l label]", call.command.name)));
+    }
+    if !matches!(call.flags.text("sort-by"), "" | "cpu" | "memory") {
+        return Err(Failure::new("--sort-by accepts only cpu or memory"));
+    }
+    if !call.arguments().is_empty() && !call.flags.text("selector").is_empty() {
+        return Err(Failure::new("only one of NAME or selector can be provided"));
+    }
     let mapper = call.cluster().await?.mapper().await?;
     let words = if mapper.groups.iter().any(|group| group.name == "metrics.k8s.io") {
         "this kubectl does not read the metrics API"
