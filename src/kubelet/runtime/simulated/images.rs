@@ -130,8 +130,7 @@ pub fn pull(name: &str) -> Result<Image> {
 /// No name is below `invalid` (RFC 2606), which stands for a host that does not exist.
 fn exists(host: &str) -> bool {
     let slip = |known: &str| strsim::osa_distance(known, host) <= SLIP;
-    HOSTS.contains(&host)
-        || !(host.split('.').any(|label| label == "invalid") || HOSTS.iter().any(|known| slip(known)))
+    HOSTS.contains(&host) || !(host.split('.').any(|label| label == "invalid") || HOSTS.iter().any(|known| slip(known)))
 }
 
 fn denied() -> String {
