@@ -25,6 +25,7 @@ pub mod native;
 #[cfg(not(target_os = "linux"))]
 #[path = "native_elsewhere.rs"]
 pub mod native;
+mod sample;
 pub mod session;
 pub mod simulated;
 

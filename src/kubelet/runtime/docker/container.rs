@@ -18,11 +18,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::host::{Host, bind};
-use super::measure::Sample;
 use super::pod::Pod;
 use super::words::{failed, is_missing, not_started, refused, said};
 use super::{create, labels, pod};
 use crate::clock::Clock;
+use crate::kubelet::runtime::sample::Sample;
 use crate::kubelet::runtime::{ContainerConfig, Exit, Result, RuntimeError};
 
 /// How long until docker is asked again when it lost the thread.

@@ -1,6 +1,6 @@
 //! What a container uses, as docker measures it.
 //!
-//! In: a container. Out: CRI's figures. Lately's CPU is what was used since it was asked before.
+//! In: a container. Out: CRI's figures.
 //! Chapter: `book/src/inside/runtime.md`.
 
 use bollard::Docker;
@@ -10,16 +10,8 @@ use futures::StreamExt;
 
 use super::container::Container;
 use super::words::failed;
-use crate::clock::{Clock, Tick};
-use crate::kubelet::runtime::{Result, Stats};
-
-/// A measurement to compare the next with.
-#[derive(Clone, Copy)]
-pub struct Sample {
-    at: Tick,
-    cpu_nanoseconds: u64,
-    cpu_millis: i64,
-}
+use crate::clock::Clock;
+use crate::kubelet::runtime::{Result, Stats, sample};
 
 /// Measures; nothing for a container that does not run.
 pub async fn stats(docker: &Docker, container: &Container, clock: Clock) -> Result<Stats> {
@@ -35,7 +27,7 @@ pub async fn stats(docker: &Docker, container: &Container, clock: Clock) -> Resu
     let cpu = found.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|usage| usage.total_usage).unwrap_or_default();
     let processes = found.pids_stats.and_then(|pids| pids.current).unwrap_or_default();
     Ok(Stats {
-        cpu_millis: lately(container, cpu, clock),
+        cpu_millis: sample::cpu_millis(&container.sample, cpu, clock),
         cpu_nanoseconds: cpu,
         memory_bytes: found.memory_stats.map_or(0, |memory| working_set(&memory)),
         written_bytes: written.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
@@ -49,19 +41,4 @@ fn working_set(memory: &ContainerMemoryStats) -> i64 {
     let named = |name: &str| detail.and_then(|stats| stats.get(name).copied());
     let idle = named("total_inactive_file").or_else(|| named("inactive_file")).unwrap_or_default();
     i64::try_from(memory.usage.unwrap_or_default().saturating_sub(idle)).unwrap_or(i64::MAX)
-}
-
-fn lately(container: &Container, cpu_nanoseconds: u64, clock: Clock) -> i64 {
-    let mut before = container.sample.lock();
-    let passed = before.map(|sample| (clock.since(sample.at).as_nanos() as u64, sample));
-    let cpu_millis = match passed {
-        // Too short a time says nothing.
-        Some((passed, sample)) if passed < 100_000_000 => return sample.cpu_millis,
-        Some((passed, sample)) => {
-            i64::try_from(cpu_nanoseconds.saturating_sub(sample.cpu_nanoseconds) * 1000 / passed).unwrap_or(i64::MAX)
-        }
-        None => 0,
-    };
-    *before = Some(Sample { at: clock.tick(), cpu_nanoseconds, cpu_millis });
-    cpu_millis
 }

@@ -22,7 +22,6 @@ use tokio::sync::{broadcast, watch};
 use super::images::Unpacked;
 use super::limits::Group;
 use super::logs::{LONGEST_LINE, Log};
-use super::measure::Sample;
 use super::messages::{Files, Mount, Plan};
 use super::pod::{Pod, Way};
 use super::process::{Gifts, NotStarted, Process};
@@ -30,6 +29,7 @@ use super::terminal::Terminal;
 use super::{plan, usage, volumes};
 use crate::clock::Clock;
 use crate::kubelet::runtime::config::{ContainerConfig, Resources};
+use crate::kubelet::runtime::sample::Sample;
 use crate::kubelet::runtime::{Exit, Stream};
 
 /// How long output may still come after the process has ended: what is in the pipe, not what a process
