@@ -143,6 +143,7 @@ async fn command(arguments: Arguments, state: &StateDir, out: &mut Pipe) -> Resu
         Some(Command::Controllers(controllers)) => controllers.run(state, out).await,
         Some(Command::Trace(trace)) => trace.run(state, out).await,
         Some(Command::Etcd(etcd)) => etcd.run(state, out).await,
+        Some(Command::Lab(lab)) => lab.run(state, out).await,
         _ => Err(Error::new("this command is not for the page", "it is about your machine, or starts a playground")
             .hint("run it in your own shell")),
     }
