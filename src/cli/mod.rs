@@ -162,7 +162,7 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Some(Command::Controllers(controllers)) => one_thread()?.block_on(controllers.run(&state, &mut out)),
         Some(Command::Trace(trace)) => one_thread()?.block_on(trace.run(&state, &mut out)),
         Some(Command::Etcd(etcd)) => one_thread()?.block_on(etcd.run(&state, &mut out)),
-        Some(Command::Image(image)) => many_threads()?.block_on(image.run(&state, &mut out)),
+        Some(Command::Image(image)) => many_threads()?.block_on(image.run(&state, &image::Desk::of_shell(), &mut out)),
         Some(Command::Lab(lab)) => many_threads()?.block_on(lab.run(&state, &mut out)),
         Some(Command::Completions(completions)) => completions.run(&mut Arguments::command(), &mut out),
         None => one_thread()?.block_on(watch::here_or_next(&state, &mut out)),
