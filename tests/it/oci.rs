@@ -59,7 +59,8 @@ fn conforms(login: Option<(&str, &str)>) {
     let ended = command.output().unwrap();
     tasks.cancel();
     let said = [ended.stdout, ended.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    let failed: Vec<&str> = said.lines().filter(|line| line.contains("FAIL") || line.contains("failed test")).collect();
+    let failed: Vec<&str> =
+        said.lines().filter(|line| line.trim_end().ends_with("FAIL") || line.contains("failed test")).collect();
     assert!(
         ended.status.success() && failed.is_empty(),
         "{}\n{}",
