@@ -47,13 +47,12 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("course", &["clock", "error", "tasks", "state", "images", "api", "client", "kubectl", "cluster"]),
-    ("lab", &["clock", "error", "tasks", "kubelet"]),
-    ("web", &["clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course", "lab"]),
+    ("web", &["clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course"]),
     (
         "cli",
         &[
-            "clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course", "lab",
-            "web", "registry", "images",
+            "clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course", "web",
+            "registry", "images",
         ],
     ),
     ("main", &["cli", "kubelet", "programs"]),

@@ -162,14 +162,14 @@ impl FieldError {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let causes = errors
-            .iter()
-            .map(|error| Cause {
-                reason: error.kind.reason().to_string(),
-                message: error.body(),
-                field: error.field.clone(),
-            })
-            .collect();
+        let mut causes: Vec<Cause> = Vec::new();
+        for error in errors {
+            let (reason, message) = (error.kind.reason().to_string(), error.body());
+            let told = |cause: &Cause| cause.field == error.field && cause.reason == reason && cause.message == message;
+            if !causes.iter().any(told) {
+                causes.push(Cause { reason, message, field: error.field.clone() });
+            }
+        }
         let kind_text = if group.is_empty() { kind.to_string() } else { format!("{kind}.{group}") };
         Status::new(Reason::Invalid, format!("{kind_text} {name:?} is invalid: {list}")).details(Details {
             name: name.to_string(),

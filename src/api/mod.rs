@@ -4,6 +4,7 @@
 //! does input or output, knows time, or knows about requests.
 
 pub mod apply;
+pub mod capabilities;
 pub mod cel;
 pub mod cron;
 pub mod custom;

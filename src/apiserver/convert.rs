@@ -9,7 +9,7 @@
 pub mod webhook;
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::api::prune;
 use crate::api::resource::{self, Resource};
@@ -18,6 +18,7 @@ use crate::api::status::Status;
 use crate::api::{meta, typed};
 use crate::apiserver::cache::object::encode;
 use crate::apiserver::engine::Engine;
+use crate::apiserver::kinds::autoscaling::versions;
 
 /// Fields of an Event that have two names: in `v1`, in `events.k8s.io/v1`.
 const EVENT_FIELDS: &[(&str, &str)] = &[
@@ -44,10 +45,6 @@ pub fn stored_field(resource: &Resource, field: &str) -> String {
         None => field.to_owned(),
     }
 }
-
-/// Metrics and behavior that `autoscaling/v1` has no field for travel in these annotations.
-const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
-const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
 
 /// Whether this resource shows its objects otherwise than they are stored.
 pub fn is_needed(resource: &Resource) -> bool {
@@ -135,7 +132,7 @@ pub fn from_stored(mut object: Value, resource: &Resource) -> Value {
     }
     match &*resource.kind {
         "Event" => rename(&mut object, EVENT_FIELDS.iter().copied()),
-        "HorizontalPodAutoscaler" => autoscaler_to_v1(&mut object),
+        "HorizontalPodAutoscaler" => versions::to_v1(&mut object),
         _ => return object,
     }
     typed::normalize(&mut object, &resource.schema);
@@ -159,7 +156,7 @@ fn to_stored(mut object: Value, resource: &Resource) -> Value {
         object["apiVersion"] = Value::String(resource::api_version(&resource.storage.group, &resource.storage.version));
         match (resource.custom, &*resource.kind) {
             (false, "Event") => rename(&mut object, EVENT_FIELDS.iter().map(|(core, own)| (*own, *core))),
-            (false, "HorizontalPodAutoscaler") => autoscaler_to_v2(&mut object),
+            (false, "HorizontalPodAutoscaler") => versions::to_v2(&mut object),
             _ => return object,
         }
         if let Some(schema) = Schema::of_kind(&resource.storage.group, &resource.storage.version, &resource.kind) {
@@ -181,64 +178,10 @@ fn rename<'a>(object: &mut Value, names: impl Iterator<Item = (&'a str, &'a str)
     *fields = renamed;
 }
 
-/// One CPU utilization is `targetCPUUtilizationPercentage`; any other metric goes to the annotation.
-fn autoscaler_to_v1(object: &mut Value) {
-    let metrics = meta::list(object, &["spec", "metrics"]).to_vec();
-    let mut others = Vec::new();
-    for metric in metrics {
-        let target = &metric["resource"]["target"];
-        let is_cpu = metric["type"] == "Resource" && metric["resource"]["name"] == "cpu";
-        match target["averageUtilization"].as_i64().filter(|_| is_cpu) {
-            Some(percent) => meta::set(object, &["spec", "targetCPUUtilizationPercentage"], json!(percent)),
-            None => others.push(metric),
-        }
-    }
-    meta::remove(object, &["spec", "metrics"]);
-    if !others.is_empty() {
-        meta::set_annotation(object, METRICS, &Value::Array(others).to_string());
-    }
-    if let Some(behavior) = meta::remove(object, &["spec", "behavior"]) {
-        meta::set_annotation(object, BEHAVIOR, &behavior.to_string());
-    }
-    let current = meta::list(object, &["status", "currentMetrics"])
-        .iter()
-        .find_map(|metric| metric["resource"]["current"]["averageUtilization"].as_i64());
-    meta::remove(object, &["status", "currentMetrics"]);
-    meta::remove(object, &["status", "conditions"]);
-    if let Some(percent) = current {
-        meta::set(object, &["status", "currentCPUUtilizationPercentage"], json!(percent));
-    }
-}
-
-fn autoscaler_to_v2(object: &mut Value) {
-    let mut metrics = match meta::remove_annotation(object, METRICS).and_then(|text| text.as_str().map(parse)) {
-        Some(Value::Array(metrics)) => metrics,
-        _ => Vec::new(),
-    };
-    if let Some(percent) = meta::remove(object, &["spec", "targetCPUUtilizationPercentage"]) {
-        let target = json!({"type": "Utilization", "averageUtilization": percent});
-        metrics.push(json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
-    }
-    if !metrics.is_empty() {
-        meta::set(object, &["spec", "metrics"], Value::Array(metrics));
-    }
-    if let Some(behavior) = meta::remove_annotation(object, BEHAVIOR).and_then(|text| text.as_str().map(parse)) {
-        meta::set(object, &["spec", "behavior"], behavior);
-    }
-    if let Some(percent) = meta::remove(object, &["status", "currentCPUUtilizationPercentage"]) {
-        let current = json!({"averageUtilization": percent});
-        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "current": current}});
-        meta::set(object, &["status", "currentMetrics"], json!([metric]));
-    }
-}
-
-fn parse(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or(Value::Null)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_field_of_the_new_event_is_found_under_its_old_name() {

@@ -25,12 +25,14 @@ use super::horizon::Horizon;
 use super::journal::{self, Journal, Write};
 use super::kinds::core::service_addresses::Addresses;
 use super::kinds::{self, Context, FieldError, Strategy};
+use super::metrics::Metrics;
 use super::negotiate::Accepted;
 use super::objects::{Collection, Objects, collection};
 use super::pki::Authority;
 use super::priority::Levels;
 use super::request::RequestInfo;
 use super::storage::{self, Storage, Written};
+use super::upkeep::Upkeep;
 use super::{Connection, KubeletDialer};
 use crate::api::apply::{self, FieldSet, Writer};
 use crate::api::field_error::go_quote;
@@ -69,6 +71,10 @@ pub struct Engine {
     pub converted: Converted,
     /// Requests in flight.
     pub levels: Levels,
+    /// What was asked and answered.
+    pub metrics: Arc<Metrics>,
+    /// The loops of the server itself.
+    pub upkeep: Upkeep,
     /// Watches that run.
     pub watches: Arc<tokio::sync::Semaphore>,
 }

@@ -19,6 +19,7 @@ use warp::reply::Response;
 use super::aggregation::{self, proxy::Passing};
 use super::auth::{Decision, Peer, User};
 use super::engine::{Call, Engine, bad_request, not_allowed, not_served};
+use super::metrics::Manner;
 use super::negotiate::{self, Accepted, Route};
 use super::request::{self, RequestInfo};
 use super::verbs::{
@@ -89,6 +90,16 @@ impl Request {
         negotiate::for_errors(header(header::ACCEPT), wants_pretty(query, header(header::USER_AGENT)))
     }
 
+    /// What of it is counted besides its path.
+    fn manner(&self, query: &[(String, String)], lasts: bool) -> Manner {
+        let media = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        Manner {
+            applies: media.is_some_and(|media| media.starts_with(apply::MEDIA)),
+            dry_run: query.iter().any(|(key, value)| key == "dryRun" && value == "All"),
+            lasts,
+        }
+    }
+
     /// The request as another server gets it.
     fn passing(self, user: User) -> Passing {
         let target = if self.query.is_empty() { self.path } else { format!("{}?{}", self.path, self.query) };
@@ -103,6 +114,26 @@ where
 {
     let query = request::pairs(&request.query);
     let info = RequestInfo::parse(&request.method, &request.path, &query);
+    let began = engine.clock.tick();
+    let clock = engine.clock;
+    let serving = engine.metrics.serving(&info, request.manner(&query, is_long(&info)));
+    let answer = Box::pin(timely(engine, request, query, info, body)).await;
+    serving.answered(answer.status().as_u16(), clock.since(began));
+    answer
+}
+
+/// Every answer is given in time, but for those that may last.
+async fn timely<B, D>(
+    engine: Arc<Engine>,
+    request: Request,
+    query: Vec<(String, String)>,
+    info: RequestInfo,
+    body: B,
+) -> Response
+where
+    B: Stream<Item = Result<D, warp::Error>> + Send + Unpin + 'static,
+    D: Buf,
+{
     if is_long(&info) {
         return serve(engine, request, query, info, body).await;
     }
@@ -154,6 +185,9 @@ where
     if !info.is_resource {
         if info.verb == "get" && info.path == "/tutor/etcd" {
             return etcd_view::answer(&engine, &query).await;
+        }
+        if let Some(answer) = Box::pin(paths::health(&engine, &info, &query)).await {
+            return answer;
         }
         return paths::answer(&engine, &info, &query, &request.headers, form);
     }

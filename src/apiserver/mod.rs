@@ -20,10 +20,12 @@ mod deadline;
 mod engine;
 mod etcd_view;
 mod filter;
+mod health;
 mod horizon;
 pub mod journal;
 mod key_usage;
 pub mod kinds;
+mod metrics;
 mod negotiate;
 pub mod objects;
 mod options;
@@ -38,6 +40,7 @@ mod server;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod verbs;
 
 use std::convert::Infallible;
@@ -155,6 +158,8 @@ impl ApiServer {
             authority: config.authority,
             converted: convert::webhook::Converted::default(),
             levels: priority::Levels::new(config.max_in_flight),
+            metrics: Arc::default(),
+            upkeep: upkeep::Upkeep::default(),
             watches: Arc::new(tokio::sync::Semaphore::new(config.max_watches)),
         });
         engine.tasks.spawn("continue tokens", engine.horizon.clone().follow(engine.storage.clone(), engine.clock));
@@ -164,6 +169,7 @@ impl ApiServer {
             .map_err(|status| Error::new("the cluster's first objects cannot be made", status.message))?;
         custom::controller::start(&engine).await;
         aggregation::controller::start(&engine).await;
+        upkeep::start(&engine).await;
         Ok(Arc::new(ApiServer { engine }))
     }
 

@@ -11,6 +11,8 @@ use warp::reply::Response;
 use super::aggregation::merge;
 use super::catalog::List;
 use super::engine::{Engine, not_allowed, not_served};
+use super::health::{self, Found};
+use super::metrics;
 use super::negotiate::{Accepted, Route, negotiate, routed};
 use super::request::RequestInfo;
 use super::respond;
@@ -18,16 +20,17 @@ use super::routes::is_own_group;
 use crate::api::status::Status;
 use crate::api::{discovery, openapi};
 
-/// Checks that `/livez`, `/readyz` and `/healthz` name.
-const CHECKS: &[&str] = &["ping", "log", "etcd", "informer-sync", "poststarthook/rbac/bootstrap-roles", "shutdown"];
 /// Paths that `/` lists besides the API's own.
 const PATHS: &[&str] = &[
     "/.well-known/openid-configuration",
+    "/apis/",
     "/healthz",
     "/livez",
     "/metrics",
+    "/metrics/slis",
     "/openapi/v2",
     "/openapi/v3",
+    "/openapi/v3/",
     "/openid/v1/jwks",
     "/readyz",
     "/tutor/etcd",
@@ -58,7 +61,7 @@ pub fn answer(
         ["api", ..] => return respond::error(&not_served(), form),
         ["apis", group, _, ..] if is_own_group(&list, group) => return respond::error(&not_served(), form),
         ["version", ..] => return respond::error(&not_served(), form),
-        _ => return unrouted(engine, &list, &parts, query, headers),
+        _ => return unrouted(engine, info, &list, &parts, query, headers),
     };
     if info.verb != "get" {
         return respond::error(&not_allowed(), form);
@@ -81,6 +84,7 @@ pub fn answer(
 /// Paths that answer every method alike.
 fn unrouted(
     engine: &Engine,
+    info: &RequestInfo,
     list: &Arc<List>,
     parts: &[&str],
     query: &[(String, String)],
@@ -89,15 +93,19 @@ fn unrouted(
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     match parts {
         [] => document(&root(list)),
-        ["healthz" | "livez" | "readyz", rest @ ..] => health(parts[0], &rest.join("/"), query),
         ["tutor", "writes"] => document(&engine.journal.list(query)),
-        ["metrics"] => respond::text(200, metrics(engine)),
+        ["metrics"] if info.verb == "delete" => {
+            engine.metrics.reset();
+            respond::text(200, "metrics reset\n")
+        }
+        ["metrics"] => respond::send(200, metrics::MEDIA, engine.metrics.text(engine).into()),
         ["apis"] => discover(list, headers, "/apis", group_list, false),
         ["apis", name] => match discovery::group(&group_list(list), name) {
             Some(group) => negotiated(&group, accept),
             None => missing(),
         },
-        ["openapi", "v2" | "v3", ..] if !takes_openapi(accept) => bare(406),
+        // The index has one form, whatever is asked for.
+        ["openapi", "v2"] | ["openapi", "v3", _, ..] if !takes_openapi(accept) => bare(406),
         ["openapi", "v2"] if wants_protobuf(headers) => {
             let make = |list: &List| Some(openapi::protobuf::encode(&swagger(list)).into());
             kept_bytes(list, headers, "openapi/v2 protobuf", openapi::protobuf::MEDIA[1], make)
@@ -200,8 +208,8 @@ fn root(list: &List) -> Value {
     for remote in list.remotes() {
         paths.extend([format!("/apis/{}", remote.group), remote.path()]);
     }
-    for kind in ["healthz", "livez", "readyz"] {
-        paths.extend(CHECKS.iter().map(|check| format!("/{kind}/{check}")));
+    for kind in health::KINDS {
+        paths.extend(health::names(kind).map(|check| format!("/{kind}/{check}")));
     }
     paths.extend(PATHS.iter().map(|path| (*path).to_string()));
     paths.sort();
@@ -239,33 +247,27 @@ fn platform() -> String {
     format!("{}/{machine}", std::env::consts::OS)
 }
 
-fn health(kind: &str, check: &str, query: &[(String, String)]) -> Response {
-    if !check.is_empty() {
-        return if CHECKS.contains(&check) { respond::text(200, "ok") } else { missing() };
+/// `/livez`, `/readyz`, `/healthz`, one check of them, and all of them as numbers; `None`: another path.
+pub async fn health(engine: &Engine, info: &RequestInfo, query: &[(String, String)]) -> Option<Response> {
+    let path = info.path.strip_prefix('/')?;
+    if path == "metrics/slis" {
+        let text = metrics::slis(Found::ask(engine).await);
+        return Some(respond::send(200, metrics::MEDIA, text.into()));
     }
-    if !query.iter().any(|(key, _)| key == "verbose") {
-        return respond::text(200, "ok");
+    let (kind, check) = path.split_once('/').map_or((path, None), |(kind, check)| (kind, Some(check)));
+    if !health::KINDS.contains(&kind) {
+        return None;
     }
-    let mut text: String = CHECKS.iter().map(|check| format!("[+]{check} ok\n")).collect();
-    text.push_str(&format!("{kind} check passed\n"));
-    respond::text(200, text)
-}
-
-fn metrics(engine: &Engine) -> String {
-    let objects: String = engine
-        .catalog
-        .now()
-        .all()
-        .iter()
-        .filter_map(|resource| {
-            let cache = engine.cache(resource)?;
-            Some(format!("apiserver_storage_objects{{resource=\"{}\"}} {}\n", resource.group_resource(), cache.len()))
-        })
-        .collect();
-    format!(
-        "# TYPE apiserver_storage_objects gauge\n{objects}# TYPE etcd_revision gauge\netcd_revision {}\n",
-        engine.storage.revision()
-    )
+    if check == Some("") {
+        return Some(missing());
+    }
+    let Some(answer) = health::answer(kind, check.unwrap_or(""), query, Found::ask(engine).await) else {
+        return Some(missing());
+    };
+    Some(match (check, answer.code) {
+        (Some(_), 200) => respond::send(200, "text/plain; charset=utf-8", answer.text.into()),
+        (_, code) => respond::text(code, answer.text),
+    })
 }
 
 /// `/api` and `/apis`: the old form, or everything at once for those who ask.

@@ -13,6 +13,7 @@ pub mod csr_cleaner;
 pub mod csr_signing;
 pub mod daemonset;
 pub mod deployment;
+pub mod device_taint_eviction;
 pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
@@ -180,6 +181,12 @@ const LOOPS: &[Loop] = &[
         policy_status::start,
     ),
     Loop::new("taint-eviction-controller", "node-controller", "taint-eviction-controller", taint_eviction::start),
+    Loop::new(
+        "device-taint-eviction-controller",
+        "device-taint-eviction-controller",
+        "device-taint-eviction-controller",
+        device_taint_eviction::start,
+    ),
     Loop::new("service-cidr-controller", "service-cidrs-controller", "service-cidr-controller", service_cidr::start),
 ];
 

@@ -75,8 +75,6 @@ struct Inside {
     crash: Notify,
     terminals: terminal::Terminals,
     documents: yaml::Documents,
-    /// Held by whoever measures.
-    lab: tokio::sync::Mutex<()>,
 }
 
 impl Site {
@@ -115,7 +113,6 @@ impl Site {
             crash: Notify::new(),
             terminals,
             documents: yaml::Documents::default(),
-            lab: tokio::sync::Mutex::default(),
         }))
     }
 

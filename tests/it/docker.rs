@@ -22,7 +22,6 @@ use tutor::tasks::TaskGroup;
 
 mod cluster;
 mod daemon;
-mod registry;
 
 use daemon::{Daemon, daemon};
 

@@ -21,7 +21,6 @@ mod learner;
 mod native;
 mod native_services;
 mod nodes;
-mod oci;
 mod page;
 mod process;
 mod proxy;

@@ -21,6 +21,7 @@ mod validate;
 
 pub use set::FieldSet;
 
+use crate::api::patch::unstructured;
 use crate::api::schema::Schema;
 use crate::api::status::{Reason, Status};
 use crate::api::{meta, typed as go};
@@ -147,6 +148,9 @@ pub fn apply(live: Option<&Value>, applied: &Value, writer: &Writer<'_>, force: 
         entry.time = writer.time();
     }
     let mut object = merged;
+    if !writer.custom {
+        as_the_kind(&mut object, applied, writer)?;
+    }
     if writer.manager == KUBECTL {
         sync_last_applied(&mut object, applied);
     }
@@ -188,6 +192,24 @@ fn sent_or_live(old: Option<&Value>, new: &Value, subresource: &str) -> Managed 
     }
 }
 
+/// What is wrong with an object's `managedFields`, as the first malformed entry says it; `None`: nothing.
+pub fn ownership_fault(object: &Value) -> Option<String> {
+    let entries = meta::list(object, &["metadata", "managedFields"]).iter().enumerate();
+    let found = entries.into_iter().find_map(|(index, entry)| {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default();
+        if !["Apply", "Update"].contains(&text("operation")) {
+            return Some("operation must be `Apply` or `Update`".to_owned());
+        }
+        match (text("apiVersion"), text("fieldsType")) {
+            ("", _) => Some("apiVersion must not be empty".to_owned()),
+            (_, "FieldsV1") => None,
+            (_, "") => Some(format!("missing fieldsType in managed fields entry {index}")),
+            (_, other) => Some(format!("invalid fieldsType {other:?} in managed fields entry {index}")),
+        }
+    });
+    found.or_else(|| Managed::decode(object).is_none().then(|| "error decoding versioned set".to_owned()))
+}
+
 fn is_zero(value: &Value) -> bool {
     value.is_null() || value == ""
 }
@@ -208,6 +230,19 @@ fn check_request(applied: &Value, writer: &Writer<'_>) -> Result<(), Status> {
         let (namespace, name) = (meta::namespace(applied), meta::name(applied));
         internal(format!(
             "failed to create typed patch object ({namespace}/{name}; {group}/{version}, Kind={kind}): {problem}"
+        ))
+    })
+}
+
+/// The merged fields as the kind has them; what does not fit is not stored.
+fn as_the_kind(object: &mut Value, applied: &Value, writer: &Writer<'_>) -> Result<(), Status> {
+    unstructured::convert(object, writer.schema).map_err(|problem| {
+        let (group, version) = meta::group_version(applied);
+        let (namespace, name, kind) = (meta::namespace(applied), meta::name(applied), writer.kind);
+        let of = format!("{group}/{version}, Kind={kind}");
+        internal(format!(
+            "failed to convert new object ({namespace}/{name}; {of}) to proper version: unable to convert unstructured \
+             object to {of}: {problem}"
         ))
     })
 }

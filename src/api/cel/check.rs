@@ -8,79 +8,11 @@
 
 use cel::Program;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, SourceInfo};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::signatures;
-
-/// A type, with the most elements or letters a value may have.
-#[derive(Clone, Debug)]
-pub enum Type {
-    /// Not known.
-    Dyn,
-    /// `bool`, `int`, `double`, `bytes`, `null_type`, …
-    Plain(&'static str),
-    /// `string` of at most so many letters.
-    Text(u64),
-    /// `list` of at most so many.
-    List(Rc<Type>, u64),
-    /// `map` of at most so many.
-    Map(Rc<Type>, u64),
-    /// An object whose fields are known, by their escaped names.
-    Object(Rc<dyn Fields>),
-}
-
-/// The fields of an object.
-pub trait Fields: std::fmt::Debug {
-    /// The type of a field; `None`: there is no such field.
-    fn field(&self, name: &str) -> Option<Type>;
-}
-
-impl Type {
-    /// As errors name it: `list(string)`.
-    pub fn name(&self) -> String {
-        match self {
-            Type::Dyn => "dyn".into(),
-            Type::Plain(name) => (*name).into(),
-            Type::Text(_) => "string".into(),
-            Type::List(item, _) => format!("list({})", item.name()),
-            Type::Map(value, _) => format!("map(string, {})", value.name()),
-            Type::Object(_) => "object".into(),
-        }
-    }
-
-    fn is(&self, name: &str) -> bool {
-        matches!(self, Type::Dyn) || self.name() == name
-    }
-
-    /// The type without what is inside it; `None`: not known.
-    fn family(&self) -> Option<&'static str> {
-        match self {
-            Type::Dyn => None,
-            Type::Object(_) => Some("object"),
-            Type::Plain(name) => Some(name),
-            Type::Text(_) => Some("string"),
-            Type::List(..) => Some("list"),
-            Type::Map(..) => Some("map"),
-        }
-    }
-
-    fn size(&self) -> u64 {
-        match self {
-            Type::Text(max) | Type::List(_, max) | Type::Map(_, max) => *max,
-            _ => 1,
-        }
-    }
-}
-
-/// The type of an expression and what it may cost.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// What it gives.
-    pub kind: Type,
-    /// An upper bound.
-    pub cost: u64,
-}
+pub use super::types::{Fields, Known, Type, Verdict};
+use super::types::{is_type_name, literal_type};
 
 /// Looks through an expression.
 ///
@@ -102,16 +34,6 @@ pub fn check(program: &Program, variables: &[(&str, Type)]) -> Result<Verdict, S
             Err(std::iter::once(first.as_str()).chain(rest).collect::<Vec<_>>().join("\n"))
         }
         (Err(fault), None) => Err(fault),
-    }
-}
-
-/// Fields whose types are known.
-#[derive(Clone, Debug, Default)]
-pub struct Known(pub HashMap<String, Type>);
-
-impl Fields for Known {
-    fn field(&self, name: &str) -> Option<Type> {
-        self.0.get(name).cloned()
     }
 }
 
@@ -329,6 +251,14 @@ impl Scope<'_> {
                 self.literal(call, |text| text.parse::<jiff::Timestamp>().is_ok())?;
                 verdict(Type::Dyn, plus(cost, scanned(10)))
             }
+            "min" | "max" | "sum" if call.target.is_some() => match first {
+                Type::List(ref item, size) => verdict((**item).clone(), plus(cost, size)),
+                _ => verdict(Type::Dyn, cost),
+            },
+            "reverse" | "distinct" | "sort" | "slice" => {
+                let size = first.size();
+                verdict(first, plus(cost, size))
+            }
             "isSorted" => verdict(BOOL, plus(cost, first.size())),
             name if name.starts_with("is") && super::functions::is_known(name) => {
                 verdict(BOOL, plus(cost, scanned(10)))
@@ -372,7 +302,11 @@ impl Scope<'_> {
             Some(_) => (Some(plain[0]), &plain[1..]),
             None => (None, &plain[..]),
         };
-        if signatures::fits(name, receiver, arguments) {
+        let items = match kinds.first() {
+            Some(Type::List(item, _)) => item.family(),
+            _ => None,
+        };
+        if signatures::fits(name, receiver, arguments) && signatures::takes_items(name, items) {
             return Ok(());
         }
         let shown: Vec<String> = kinds.iter().map(Type::name).collect();
@@ -453,41 +387,4 @@ impl Scope<'_> {
         };
         verdict(kind, cost)
     }
-}
-
-fn literal_type(literal: &LiteralValue) -> Type {
-    match literal {
-        LiteralValue::Boolean(_) => BOOL,
-        LiteralValue::Bytes(_) => Type::Plain("bytes"),
-        LiteralValue::Double(_) => Type::Plain("double"),
-        LiteralValue::Int(_) => INT,
-        LiteralValue::Null => Type::Plain("null_type"),
-        LiteralValue::String(text) => Type::Text(text.inner().chars().count() as u64),
-        LiteralValue::UInt(_) => Type::Plain("uint"),
-    }
-}
-
-pub(super) fn is_type_name(name: &str) -> bool {
-    matches!(
-        name,
-        "bool"
-            | "int"
-            | "uint"
-            | "double"
-            | "string"
-            | "bytes"
-            | "list"
-            | "map"
-            | "type"
-            | "null_type"
-            | "optional"
-            | "optional_type"
-            | "ip"
-            | "lists"
-            | "base64"
-            | "strings"
-            | "format"
-            | "sets"
-            | "dyn"
-    )
 }

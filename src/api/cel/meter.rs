@@ -12,7 +12,7 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, L
 use cel::extractors::This;
 use cel::{Context, ExecutionError, Value as Cel};
 
-use super::check::is_type_name;
+use super::types::is_type_name;
 
 /// The most that one evaluation may cost.
 pub const PER_CALL: u64 = 1_000_000;

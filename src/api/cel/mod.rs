@@ -14,6 +14,7 @@ pub mod pairs;
 pub mod policy;
 pub mod semver;
 pub mod signatures;
+mod types;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};

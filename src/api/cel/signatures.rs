@@ -47,6 +47,14 @@ const SIGNATURES: &[Signature] = &[
     ("sum", "list", &[]),
     ("min", "list", &[]),
     ("max", "list", &[]),
+    ("reverse", "list", &[]),
+    ("distinct", "list", &[]),
+    ("sort", "list", &[]),
+    ("slice", "list", &["int", "int"]),
+    ("flatten", "list", &[]),
+    ("flatten", "list", &["int"]),
+    ("first", "list", &[]),
+    ("last", "list", &[]),
     ("isURL", "", &["string"]),
     ("url", "", &["string"]),
     ("isQuantity", "", &["string"]),
@@ -91,15 +99,8 @@ const NAMES: &[&str] = &[
     "equivalent",
     "intersects",
     "quote",
-    "reverse",
-    "flatten",
-    "distinct",
-    "sort",
     "sortBy",
-    "slice",
     "range",
-    "first",
-    "last",
     "encode",
     "decode",
     "cidr",
@@ -157,6 +158,16 @@ pub fn fits(name: &str, receiver: Option<Option<&str>>, arguments: &[Option<&str
             };
             at && wanted.len() == arguments.len() && wanted.iter().zip(arguments).all(|(one, other)| same(one, *other))
         })
+}
+
+/// Whether a function of lists takes this kind of item: sums are of numbers and durations, the rest needs an order.
+pub fn takes_items(name: &str, item: Option<&str>) -> bool {
+    let Some(item) = item else { return true };
+    match name {
+        "sum" => matches!(item, "int" | "uint" | "double" | "duration"),
+        "min" | "max" | "isSorted" | "sort" => !matches!(item, "object" | "list" | "map" | "null_type"),
+        _ => true,
+    }
 }
 
 #[cfg(test)]

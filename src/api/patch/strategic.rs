@@ -203,7 +203,8 @@ fn merge_list(original: Vec<Value>, patch: Vec<Value>, strategy: Strategy<'_>) -
     let Some(first) = original.first().or(patch.first()) else { return Ok(original) };
     let objects = first.is_object();
     if original.iter().chain(&patch).any(|item| item.is_object() != objects) {
-        return Err("list element types are not identical".to_owned());
+        let lists = Value::Array(vec![Value::Array(original), Value::Array(patch)]);
+        return Err(format!("list element types are not identical: {}", go_print(&lists)));
     }
     if !objects {
         let mut merged = original.clone();
@@ -293,6 +294,20 @@ fn go_print(value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// What Go has left of a patch once it was applied to `old`, which is what an error shows of it: directives that
+/// were carried out are gone, and so is a list that was put in order. What is new was taken as it is.
+pub fn carried_out(patch: &Value, old: &Value) -> Value {
+    let (Value::Object(map), Value::Object(old)) = (patch, old) else { return patch.clone() };
+    let ordered = |key: &str| map.contains_key(&format!("{SET_ORDER}{key}"));
+    let done = |key: &str, value: &Value| {
+        key == RETAIN_KEYS || key.starts_with(SET_ORDER) || ordered(key) || key == DIRECTIVE && value == "replace"
+    };
+    let kept = map.iter().filter(|(key, value)| !done(key, value));
+    kept.map(|(key, value)| (key.clone(), carried_out(value, old.get(key).unwrap_or(&Value::Null))))
+        .collect::<Object>()
+        .into()
 }
 
 #[cfg(test)]

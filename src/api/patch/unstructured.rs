@@ -7,7 +7,8 @@
 
 use serde_json::{Number, Value};
 
-use crate::api::go_json::{kind_of, type_name};
+use crate::api::go_json::{self, kind_of, type_name};
+use crate::api::quantity::Quantity;
 use crate::api::schema::{Schema, Type};
 
 /// Brings a value into the form of its schema.
@@ -37,6 +38,12 @@ pub fn convert(value: &mut Value, schema: &Schema) -> Result<(), String> {
         },
         (Type::List, other) => Err(format!("cannot restore slice from {}", go_kind(other))),
         (Type::String | Type::Boolean | Type::Int32 | Type::Int64 | Type::Number, _) => scalar(value, schema.kind()),
+        (Type::Bytes, Value::String(text)) => match go_json::base64_error(text) {
+            Some(why) => Err(format!("error decoding from json: {why}")),
+            None => Ok(()),
+        },
+        (Type::Bytes, other) => Err(format!("cannot restore slice from {}", go_kind(other))),
+        (Type::Quantity, Value::String(text)) => text.parse::<Quantity>().map(drop).map_err(|why| why.to_string()),
         // A type with a JSON of its own is read from it, without the field's name.
         (Type::Time | Type::MicroTime, other) if !other.is_string() => {
             Err(format!("json: cannot unmarshal {} into Go value of type string", kind_of(other)))

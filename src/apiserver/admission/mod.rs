@@ -16,7 +16,6 @@ mod mutating_policy;
 mod namespace_lifecycle;
 mod pod_resize;
 mod pod_security;
-mod pod_security_baseline;
 mod pod_topology_labels;
 mod policy;
 mod priority;

@@ -12,6 +12,7 @@ pub mod autoscaling;
 pub mod batch;
 pub mod certificates;
 pub mod check;
+pub mod conditions;
 pub mod core;
 pub mod json;
 pub mod lifecycle;

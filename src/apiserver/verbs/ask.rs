@@ -4,6 +4,7 @@ use serde_json::Value;
 use warp::reply::Response;
 
 use super::create;
+use crate::api::apply::track_update;
 use crate::api::decode::{self, Target};
 use crate::api::status::Status;
 use crate::api::typed;
@@ -20,6 +21,7 @@ pub async fn review(call: &Call) -> Result<Response, Status> {
     let options = WriteOptions::parse(&call.query, "CreateOptions")?;
     let mut review = create::body(call, &options)?;
     typed::normalize(&mut review, &call.resource.schema);
+    call.as_writer(&options.field_manager, |writer| track_update(None, &mut review, writer));
     let (engine, namespace) = (&call.engine, call.namespace());
     let mut answer = engine.auth.review(&call.resource.kind, review, namespace, &call.user, &**engine, call.now)?;
     typed::normalize(&mut answer, &call.resource.schema);
@@ -37,7 +39,7 @@ pub async fn token(call: &Call) -> Result<Response, Status> {
     let media = negotiate::body_media(call.header("content-type"), false)?;
     let mut request: Value = decode::decode(&call.body, media, &target, options.validation)?.value;
     let account = call.read(&call.info.name).await?.value();
-    for field in ["name", "namespace"] {
+    for field in ["name", "namespace", "uid"] {
         crate::api::meta::set(&mut request, &["metadata", field], account["metadata"][field].clone());
     }
     crate::api::meta::set_text(&mut request, "creationTimestamp", &create::seconds(call));

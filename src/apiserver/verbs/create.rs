@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::update;
-use crate::api::apply::track_update;
+use crate::api::apply::{ownership_fault, track_update};
 use crate::api::decode::{self, Target};
 use crate::api::status::{Reason, Status};
 use crate::api::{meta, typed};
@@ -82,6 +82,7 @@ pub async fn store(
             Some(revision) => {
                 if !options.dry_run {
                     call.note(verb, revision, &name, None, &object);
+                    call.engine.upkeep.settled(&call.engine, &call.resource, revision).await;
                 }
                 return Ok(object);
             }
@@ -134,14 +135,29 @@ async fn admit(call: &Call, object: Value, options: &WriteOptions) -> Result<Val
     let name = meta::name(&object).to_string();
     let mut attributes = call.attributes(Operation::Create, Some(object), None, &name, options.dry_run);
     attributes.options = Some(json!({"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}));
+    let owners = attributes.object.as_ref().map(|object| object["metadata"]["managedFields"].clone());
     let verdict = call.engine.admission.admit(&mut attributes).await;
     // A refusal brings its warnings with it.
     call.warn(std::mem::take(&mut attributes.warnings));
     verdict?;
     let mut object = attributes.object.take().unwrap_or(Value::Null);
+    keep_owners(call, owners, &mut object);
     finish(call, &mut object, options);
     call.guard_grant(&object, None)?;
     Ok(object)
+}
+
+/// A plugin (a webhook, most likely) that spoils `managedFields` has no say in them.
+pub fn keep_owners(call: &Call, owners: Option<Value>, object: &mut Value) {
+    let Some(fault) = ownership_fault(object) else { return };
+    call.warn([format!(
+        ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating \
+         admission controller; please fix your requests: {fault}"
+    )]);
+    match owners.filter(|owners| !owners.is_null()) {
+        Some(owners) => meta::set(object, &["metadata", "managedFields"], owners),
+        None => drop(meta::remove(object, &["metadata", "managedFields"])),
+    }
 }
 
 /// Normal form and defaults.

@@ -119,6 +119,7 @@ pub async fn remove(call: &Call, name: &str, options: &DeleteOptions) -> Result<
         match (written, plan) {
             (Written::Done(revision), Removed::Gone(object)) => {
                 call.note("delete", revision, name, Some(&old), &Value::Null);
+                call.engine.upkeep.settled(&call.engine, &call.resource, revision).await;
                 return Ok(Removed::Gone(object));
             }
             (Written::Done(revision), Removed::Stays(mut object)) => {

@@ -30,6 +30,8 @@ enum Kind {
 struct Patch<'a> {
     kind: Kind,
     body: &'a Value,
+    /// What it was applied to.
+    old: &'a Value,
 }
 
 impl Patch<'_> {
@@ -38,14 +40,40 @@ impl Patch<'_> {
         let mut new = new.clone();
         match (self.kind, self.body) {
             (Kind::Json, Value::Array(operations)) => {
-                for path in operations.iter().flat_map(|one| [&one["path"], &one["from"]]).filter_map(Value::as_str) {
-                    sort_on_the_way(&mut new, path);
+                for path in visited(operations) {
+                    sort_on_the_way(&mut new, &path);
                 }
             }
             (_, body) => sort_where_changed(&mut new, body),
         }
         new
     }
+}
+
+/// Where a JSON patch went, a copy of where it had been included.
+fn visited(operations: &[Value]) -> Vec<String> {
+    let mut visited: Vec<String> = Vec::new();
+    for operation in operations {
+        let text = |field: &str| operation[field].as_str();
+        let (path, from) = (text("path"), text("from"));
+        visited.extend(from.into_iter().chain(path).map(str::to_string));
+        if let (Some(path), Some(from)) = (path, from) {
+            let copied: Vec<String> =
+                visited.iter().filter_map(|one| one.strip_prefix(from)).map(|rest| format!("{path}{rest}")).collect();
+            visited.extend(copied);
+        }
+    }
+    visited
+}
+
+/// What an error shows of a patch: the patch, or, of those that end in JSON, what it made of the object.
+pub fn shown(media: &str, body: &Value, old: &Value, new: &Value) -> String {
+    let kind = match media {
+        "application/json-patch+json" => Kind::Json,
+        "application/merge-patch+json" => Kind::Merge,
+        _ => return go_value(&strategic::carried_out(body, old)),
+    };
+    Patch { kind, body, old }.sorted(new).to_string()
 }
 
 fn sort_on_the_way(value: &mut Value, path: &str) {
@@ -97,7 +125,7 @@ pub async fn patch(call: &Call) -> Result<Response, Status> {
             Kind::Merge => merge::apply(&mut new, &patch)?,
             Kind::Strategic => strategic::apply(&mut new, &patch, &call.resource.schema)?,
         }
-        checked(call, new, old, &options, Patch { kind, body: &patch })
+        checked(call, new, old, &options, Patch { kind, body: &patch, old })
     })
     .await?;
     respond::object(200, &object, call)
@@ -128,7 +156,7 @@ fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions, patch: 
 fn read(call: &Call, mut new: Value, options: &WriteOptions, patch: Patch<'_>) -> Result<Value, Status> {
     let refuse = |new: &Value, why: String| {
         let shown = match patch.kind {
-            Kind::Strategic => go_value(patch.body),
+            Kind::Strategic => go_value(&strategic::carried_out(patch.body, patch.old)),
             // Of these what they made of the object is shown.
             Kind::Json | Kind::Merge => patch.sorted(new).to_string(),
         };

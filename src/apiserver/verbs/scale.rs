@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::{apply, update};
+use super::{apply, patch, update};
 use crate::api::apply::scale::{from_scale, to_scale};
 use crate::api::decode::{self, MediaType, Target};
 use crate::api::patch::{json as json_patch, merge, strategic};
@@ -141,17 +141,17 @@ fn body(call: &Call, sub: &Subresource, options: &WriteOptions) -> Result<Value,
 }
 
 fn patched(call: &Call, current: &Value, media: &str, sub: &Subresource) -> Result<Value, Status> {
-    let patch: Value = serde_json::from_slice(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
+    let sent: Value = serde_json::from_slice(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
     let mut scale = current.clone();
     match (media, &sub.schema) {
-        ("application/json-patch+json", _) => json_patch::apply(&mut scale, &patch)?,
-        ("application/strategic-merge-patch+json", Some(schema)) => strategic::apply(&mut scale, &patch, schema)?,
-        ("application/merge-patch+json", _) => merge::apply(&mut scale, &patch)?,
+        ("application/json-patch+json", _) => json_patch::apply(&mut scale, &sent)?,
+        ("application/strategic-merge-patch+json", Some(schema)) => strategic::apply(&mut scale, &sent, schema)?,
+        ("application/merge-patch+json", _) => merge::apply(&mut scale, &sent)?,
         _ => negotiate::body_media(Some(media), false).map(|_: MediaType| ())?,
     }
     if let Some(schema) = &sub.schema {
         let refuse = |why: String| {
-            let shown = if media.starts_with("application/strategic") { patch.to_string() } else { scale.to_string() };
+            let shown = patch::shown(media, &sent, current, &scale);
             FieldError::status("", "", "", &[FieldError::invalid("patch", shown, why)])
         };
         let (checked, _) = decode::check(&scale, schema).map_err(refuse)?;

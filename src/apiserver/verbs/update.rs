@@ -87,6 +87,7 @@ pub async fn write(
             Committed::Done(object, revision) => {
                 call.note(verb, revision, &name, Some(&old), &object);
                 custom::controller::settled(&call.engine, &call.resource, revision).await;
+                call.engine.upkeep.settled(&call.engine, &call.resource, revision).await;
                 return Ok((object, false));
             }
             Committed::Lost(_) if asked.is_some() => return Err(conflict(&call.resource, &name)),
@@ -187,11 +188,13 @@ async fn prepare(
     }
     let mut attributes = call.attributes(Operation::Update, Some(new), Some(old), name, options.dry_run);
     attributes.options = Some(json!({"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1"}));
+    let owners = attributes.object.as_ref().map(|object| object["metadata"]["managedFields"].clone());
     let verdict = call.engine.admission.admit(&mut attributes).await;
     // A refusal brings its warnings with it.
     call.warn(std::mem::take(&mut attributes.warnings));
     verdict?;
     let mut new = attributes.object.take().unwrap_or(Value::Null);
+    create::keep_owners(call, owners, &mut new);
     finish(call, &mut new, options);
     call.guard_grant(&new, Some(old))?;
     let errors = match subresource {

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::api::cel::policy::{Names, check_gives};
-use crate::apiserver::kinds::json::Fill::{Empty, Text};
+use crate::apiserver::kinds::json::Fill::{Choice, Empty, Text};
 use crate::apiserver::kinds::json::{Json, at_mut, fill};
-use crate::apiserver::kinds::{FieldError, Strategy, check, names, selectors};
+use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, conditions, lifecycle, names, selectors};
 
 /// Of ValidatingAdmissionPolicies.
 pub const VALIDATING: Strategy = Strategy {
@@ -16,10 +16,22 @@ pub const VALIDATING: Strategy = Strategy {
     validate: |policy, _| validate(policy),
     validate_update: |new, _, _| validate(new),
     unconditional_update: false,
+    subresources: &[Subresource { validate: |new, _, _| status(new), ..lifecycle::STATUS }],
     any_finalizer: true,
     whole_again: true,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
+
+/// What is wrong with the report of a policy's expressions.
+fn status(policy: &Value) -> Vec<FieldError> {
+    let path = "status.typeChecking.expressionWarnings";
+    let mut errors = Vec::new();
+    for (index, warning) in policy.items(path).iter().enumerate() {
+        errors.extend(check::required(warning, &["warning", "fieldRef"], &format!("{path}[{index}]")));
+    }
+    errors.extend(conditions::validate(policy, "status.conditions"));
+    errors
+}
 
 /// Of ValidatingAdmissionPolicyBindings.
 pub const VALIDATING_BINDING: Strategy = Strategy {
@@ -70,7 +82,7 @@ fn match_defaults(object: &mut Value, path: &str) {
             &[
                 ("namespaceSelector", Empty),
                 ("objectSelector", Empty),
-                ("matchPolicy", Text("Equivalent")),
+                ("matchPolicy", Choice("Equivalent")),
                 ("resourceRules[].scope", Text("*")),
                 ("excludeResourceRules[].scope", Text("*")),
             ],
@@ -408,7 +420,8 @@ fn mutations(policy: &Value) -> Vec<FieldError> {
     // What is being deleted cannot be changed.
     let known = ["*", "CONNECT", "CREATE", "UPDATE"];
     let deletes = policy.items("spec.matchConstraints.resourceRules").iter().flat_map(|rule| rule.items("operations"));
-    errors.extend(deletes.filter(|operation| *operation == "DELETE").map(|operation| {
+    let known_to = |operation: &Value| known.contains(&operation.as_str().unwrap_or(""));
+    errors.extend(deletes.filter(|operation| !known_to(operation)).map(|operation| {
         FieldError::not_supported("spec.matchConstraints.resourceRules.operations", operation.clone(), &known)
     }));
     let list = policy.items("spec.mutations");

@@ -75,7 +75,7 @@ fn hook_settings(hook: &Value, path: &str) -> Vec<FieldError> {
         }
     }
     let effects = hook.text("sideEffects");
-    if effects.is_empty() {
+    if !hook.has("sideEffects") {
         errors.push(FieldError::required(format!("{path}.sideEffects"), "must specify one of None, NoneOnDryRun"));
     } else if !["None", "NoneOnDryRun"].contains(&effects) {
         errors.push(FieldError::not_supported(format!("{path}.sideEffects"), effects, &["None", "NoneOnDryRun"]));

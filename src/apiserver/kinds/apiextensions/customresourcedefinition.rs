@@ -161,7 +161,11 @@ fn versions(definition: &Value) -> Vec<FieldError> {
     if storage.len() != 1 {
         errors.push(FieldError::invalid_raw(
             "spec.versions",
-            go_versions(list),
+            if definition.at("spec").as_object().is_some_and(|spec| !spec.is_empty()) {
+                go_versions(list)
+            } else {
+                "null".to_string()
+            },
             "must have exactly one version marked as storage version",
         ));
     }
@@ -194,7 +198,7 @@ fn versions(definition: &Value) -> Vec<FieldError> {
             "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
         errors.push(FieldError::invalid("spec.preserveUnknownFields", true, detail));
     }
-    if let Some(first) = list.first().map(|version| version.text("name")) {
+    if let Some(first) = list.first().map(|version| version.text("name")).filter(|name| !name.is_empty()) {
         // What the field was called when there could be one version only.
         for fault in names::dns_1035_label(first) {
             errors.push(FieldError::invalid("spec.version", first, fault));
@@ -339,7 +343,8 @@ fn go_versions(list: &[Value]) -> String {
                 "Schema": null,
                 "Subresources": version.at("subresources"),
                 "AdditionalPrinterColumns": version.at("additionalPrinterColumns"),
-                "SelectableFields": version.at("selectableFields"),
+                // A field that every version has is kept for all of them at once.
+                "SelectableFields": if list.len() == 1 { &Value::Null } else { version.at("selectableFields") },
             })
         })
         .collect();

@@ -49,7 +49,8 @@ fn node(schema: &Value, path: &str, no_default: &str, errors: &mut Vec<FieldErro
     }
     list(schema, path, errors);
     rules::shape(schema, path, errors);
-    if errors.len() == before {
+    let of_a_rule = |error: &FieldError| error.field.contains(".x-kubernetes-validations[");
+    if errors[before..].iter().all(of_a_rule) {
         default(schema, path, errors);
     }
 }

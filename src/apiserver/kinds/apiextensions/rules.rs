@@ -156,12 +156,9 @@ fn one(ruled: &Node, rule: &Rule, index: usize, place: &Place, found: &mut Found
     if rule.text.is_empty() {
         return;
     }
-    if let Some(fault) = message_fault(told.text("messageExpression"), &rules::type_of(ruled, place.is_object)) {
-        found.errors.push(FieldError::invalid_raw(at("messageExpression"), go_rule(told), fault));
-    }
     let kind = rules::type_of(ruled, place.is_object);
     let old = if told["optionalOldSelf"] == true { Type::Dyn } else { kind.clone() };
-    match verdict(rule, kind, old) {
+    match verdict(rule, kind.clone(), old) {
         Ok(verdict) => {
             let cost = verdict.cost.saturating_mul(place.times);
             if cost > rules::COST_LIMITS.0 {
@@ -170,6 +167,10 @@ fn one(ruled: &Node, rule: &Rule, index: usize, place: &Place, found: &mut Found
             }
             found.total = found.total.saturating_add(cost);
             found.costs.push((at("rule"), cost));
+            // What a rule says when it fails is looked at once it can fail.
+            if let Some(fault) = message_fault(told.text("messageExpression"), &kind) {
+                found.errors.push(FieldError::invalid_raw(at("messageExpression"), go_rule(told), fault));
+            }
         }
         Err(detail) => found.errors.push(FieldError::invalid_raw(at("rule"), go_rule(told), detail)),
     }

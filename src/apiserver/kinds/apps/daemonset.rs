@@ -29,8 +29,8 @@ pub const STRATEGY: Strategy = Strategy {
     },
     validate: |set, _| validate(set),
     validate_update: |new, old, _| {
-        let mut errors = validate(new);
-        errors.extend(immutable(new, old, "spec.selector"));
+        let mut errors: Vec<FieldError> = immutable(new, old, "spec.selector").into_iter().collect();
+        errors.extend(validate(new));
         errors
     },
     warnings: |new, old| warnings::template(new, old, "spec.template"),

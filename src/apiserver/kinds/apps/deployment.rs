@@ -140,7 +140,8 @@ pub fn at_most_all(value: &Value, path: &str) -> Option<FieldError> {
 /// The number, or the percentage's number; what is neither counts as nothing.
 pub fn amount(value: &Value) -> i64 {
     match value {
-        Value::String(text) => text.strip_suffix('%').unwrap_or(text).parse().unwrap_or(0),
+        Value::String(text) if names::percent(text).is_empty() => text.trim_end_matches('%').parse().unwrap_or(0),
+        Value::String(text) => text.parse().unwrap_or(0),
         other => other.as_i64().unwrap_or(0),
     }
 }

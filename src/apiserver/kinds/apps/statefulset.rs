@@ -17,7 +17,14 @@ use crate::apiserver::kinds::{
 /// Of StatefulSets.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
-    validate: |set, _| validate(set),
+    validate: |set, _| {
+        let mut errors = validate(set);
+        let service = set.text("spec.serviceName");
+        if !service.is_empty() {
+            errors.extend(check::faults("spec.serviceName", service, names::dns_label(service)));
+        }
+        errors
+    },
     validate_update: |new, old, _| validate_update(new, old),
     warnings: |new, old| warnings::template(new, old, "spec.template"),
     name: NameRule::Label,
@@ -129,10 +136,6 @@ fn validate(set: &Value) -> Vec<FieldError> {
     }
     for field in ["spec.replicas", "spec.minReadySeconds", "spec.ordinals.start"] {
         errors.extend(non_negative(set.int(field).unwrap_or(0), field));
-    }
-    let service = spec.text("serviceName");
-    if !service.is_empty() {
-        errors.extend(check::faults("spec.serviceName", service, names::dns_label(service)));
     }
     errors.extend(selectors::validate_workload(spec, "StatefulSet"));
     if selectors::is_usable(spec.at("selector")) {

@@ -1,8 +1,10 @@
 //! HorizontalPodAutoscaler: how many replicas, from what they use. Served as v1 (cpu only) and v2.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
-use super::metrics;
+use super::{metrics, versions};
 use crate::apiserver::kinds::core::pod::spec::supported;
 use crate::apiserver::kinds::core::resources::quantity;
 use crate::apiserver::kinds::json::Fill::{Int, Text};
@@ -13,8 +15,8 @@ use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check,
 /// Of HorizontalPodAutoscalers.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
-    validate: |autoscaler, _| validate(autoscaler),
-    validate_update: |new, _, _| validate(new),
+    validate: |autoscaler, context| validate(&as_v2(autoscaler, context)),
+    validate_update: |new, _, context| validate(&as_v2(new, context)),
     subresources: &[Subresource {
         validate: |new, _, _| {
             let fields = ["currentReplicas", "desiredReplicas"].map(|field| format!("status.{field}"));
@@ -28,9 +30,27 @@ pub const STRATEGY: Strategy = Strategy {
 fn defaults(autoscaler: &mut Value, context: &Context) {
     fill(autoscaler, &[("spec.minReplicas", Int(1))]);
     if context.version == "v1" {
-        fill(autoscaler, &[("spec.targetCPUUtilizationPercentage", Int(80))]);
-        return;
+        // What v1 has no field for has defaults too.
+        versions::to_v2(autoscaler);
+        v2_defaults(autoscaler);
+        versions::to_v1(autoscaler);
+    } else {
+        versions::drop_travelling(autoscaler);
+        v2_defaults(autoscaler);
     }
+}
+
+/// An object of either version, with the fields of v2.
+fn as_v2<'a>(autoscaler: &'a Value, context: &Context) -> Cow<'a, Value> {
+    if context.version != "v1" {
+        return Cow::Borrowed(autoscaler);
+    }
+    let mut autoscaler = autoscaler.clone();
+    versions::to_v2(&mut autoscaler);
+    Cow::Owned(autoscaler)
+}
+
+fn v2_defaults(autoscaler: &mut Value) {
     if autoscaler.items("spec.metrics").is_empty() {
         let target = json!({"type": "Utilization", "averageUtilization": 80});
         put(autoscaler, "spec.metrics", json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]));

@@ -2,6 +2,7 @@
 
 pub mod horizontalpodautoscaler;
 pub mod metrics;
+pub mod versions;
 
 use super::Strategy;
 

@@ -6,7 +6,7 @@ use super::job;
 use crate::api::cron::Schedule;
 use crate::apiserver::kinds::core::pod::warnings;
 use crate::apiserver::kinds::json::Fill::{Empty, Flag, Int, Text};
-use crate::apiserver::kinds::json::{Json, at_mut, fill};
+use crate::apiserver::kinds::json::{Json, at_mut, drop_at, fill};
 use crate::apiserver::kinds::metadata::non_negative;
 use crate::apiserver::kinds::{Context, FieldError, Strategy, check};
 
@@ -38,6 +38,8 @@ fn defaults(cron: &mut Value, _: &Context) {
         ],
     );
     if let Some(spec) = at_mut(cron, "spec.jobTemplate.spec") {
+        // The feature is off.
+        drop_at(spec, "scheduling");
         job::template_defaults(spec);
     }
 }

@@ -128,34 +128,35 @@ fn normalize_ips(service: &mut Value, old: Option<&Value>) {
 /// An update that leaves out what was given out keeps it, when the type still needs it.
 fn patch_allocated(new: &mut Value, old: &Value) {
     let needs_ip = |service: &Value| matches!(service.text("spec.type"), "ClusterIP" | "NodePort" | "LoadBalancer");
-    if needs_ip(old)
-        && needs_ip(new)
-        && new.text("spec.clusterIP").is_empty()
-        && new.items("spec.clusterIPs").is_empty()
-    {
-        copy(new, old, "spec.clusterIP");
-        copy(new, old, "spec.clusterIPs");
+    if needs_ip(old) && needs_ip(new) {
+        if new.text("spec.clusterIP").is_empty() {
+            copy(new, old, "spec.clusterIP");
+        }
+        if new.items("spec.clusterIPs").is_empty() {
+            copy(new, old, "spec.clusterIPs");
+        }
     }
-    let needs_ports = |service: &Value| matches!(service.text("spec.type"), "NodePort" | "LoadBalancer");
-    if needs_ports(old) && needs_ports(new) {
-        let known = old.items("spec.ports").to_vec();
-        let used: Vec<Value> = new.items("spec.ports").iter().map(|port| port.at("nodePort").clone()).collect();
-        if let Some(spec) = new.get_mut("spec") {
-            for port in items_mut(spec, "ports") {
-                if port.int("nodePort").unwrap_or(0) != 0 {
-                    continue;
-                }
-                let same = known
-                    .iter()
-                    .find(|was| was.at("port") == port.at("port") && was.text("protocol") == port.text("protocol"));
-                if let Some(was) = same
-                    && was.has("nodePort")
-                    && !used.contains(was.at("nodePort"))
-                {
-                    put(port, "nodePort", was.at("nodePort").clone());
-                }
+    if has_node_ports(old) && has_node_ports(new) {
+        let used =
+            |service: &Value, port: &Value| service.items("spec.ports").iter().any(|one| one.at("nodePort") == port);
+        // What a port had, by its name, unless another port has it now.
+        let known: Vec<(String, Value)> = old
+            .items("spec.ports")
+            .iter()
+            .filter(|port| port.int("nodePort").unwrap_or(0) != 0 && !used(new, port.at("nodePort")))
+            .map(|port| (port.text("name").to_string(), port.at("nodePort").clone()))
+            .collect();
+        for port in items_mut(new, "spec.ports").filter(|port| port.int("nodePort").unwrap_or(0) == 0) {
+            if let Some((_, number)) = known.iter().rev().find(|(name, _)| name == port.text("name")) {
+                put(port, "nodePort", number.clone());
             }
         }
+    }
+    let checked = |service: &Value| {
+        service.text("spec.type") == "LoadBalancer" && service.text("spec.externalTrafficPolicy") == "Local"
+    };
+    if checked(old) && checked(new) && new.int("spec.healthCheckNodePort").unwrap_or(0) == 0 {
+        copy(new, old, "spec.healthCheckNodePort");
     }
     if !new.has("spec.ipFamilies") && new.text("spec.type") != "ExternalName" {
         copy(new, old, "spec.ipFamilies");
@@ -165,14 +166,18 @@ fn patch_allocated(new: &mut Value, old: &Value) {
     }
 }
 
-/// What the old type needed and the new one does not goes, where the client left it as it was.
-fn drop_type_dependent(new: &mut Value, old: &Value) {
-    let has_ip = |service: &Value| service.text("spec.type") != "ExternalName";
-    let has_ports = |service: &Value| match service.text("spec.type") {
+/// Whether its ports are open on every node.
+fn has_node_ports(service: &Value) -> bool {
+    match service.text("spec.type") {
         "NodePort" => true,
         "LoadBalancer" => service.at("spec.allocateLoadBalancerNodePorts") != &Value::Bool(false),
         _ => false,
-    };
+    }
+}
+
+/// What the old type needed and the new one does not goes, where the client left it as it was.
+fn drop_type_dependent(new: &mut Value, old: &Value) {
+    let has_ip = |service: &Value| service.text("spec.type") != "ExternalName";
     let balances = |service: &Value| service.text("spec.type") == "LoadBalancer";
     let checks = |service: &Value| balances(service) && service.text("spec.externalTrafficPolicy") == "Local";
     let same = |new: &Value, field: &str| new.at(field) == old.at(field);
@@ -190,8 +195,8 @@ fn drop_type_dependent(new: &mut Value, old: &Value) {
     let ports = |service: &Value| -> Vec<i64> {
         service.items("spec.ports").iter().map(|port| port.int("nodePort").unwrap_or(0)).collect()
     };
-    if has_ports(old)
-        && !has_ports(new)
+    if has_node_ports(old)
+        && !has_node_ports(new)
         && ports(old) == ports(new)
         && let Some(spec) = new.get_mut("spec")
     {

@@ -60,6 +60,13 @@ impl Addresses {
             }
             taken.insert(other.int("spec.healthCheckNodePort").unwrap_or(0).to_string());
         }
+        // An address may also be somebody else's, or be meant for a Service that is not there yet.
+        for address in context.objects.list(collection("networking.k8s.io", "ipaddresses"), "") {
+            let parent = address.at("spec.parentRef");
+            if format!("{}/{}", parent.text("namespace"), parent.text("name")) != owner {
+                taken.insert(meta::name(&address).to_string());
+            }
+        }
         let mut recent = self.recent.lock();
         recent.retain(|_, (_, at)| context.now.duration_since(*at) < REMEMBERED);
         taken.extend(recent.iter().filter(|(_, (by, _))| *by != owner).map(|(address, _)| address.clone()));

@@ -10,6 +10,10 @@ pub const STRATEGY: Strategy = Strategy {
     validate: |address, _| {
         let name = address.text("metadata.name");
         let mut errors: Vec<FieldError> = Vec::new();
+        let prefix = address.text("metadata.generateName");
+        if !prefix.is_empty() {
+            errors.extend(check::faults("metadata.generateName", prefix, names::strict_ip(prefix)));
+        }
         if !name.is_empty() {
             errors.extend(check::faults("metadata.name", name, names::strict_ip(name)));
         }

@@ -25,6 +25,7 @@ fn validate(range: &Value) -> Vec<FieldError> {
     if list.len() > 2 {
         let all = format!("{{\"CIDRs\":{}}}", shown());
         errors.push(FieldError::invalid_raw(PATH, all, "may only hold up to 2 values"));
+        return errors;
     }
     for (index, cidr) in list.iter().enumerate() {
         let text = cidr.as_str().unwrap_or("");

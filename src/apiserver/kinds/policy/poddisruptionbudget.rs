@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::apiserver::kinds::apps::deployment::{at_most_all, int_or_percent};
 use crate::apiserver::kinds::json::Json;
-use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, lifecycle, metadata, selectors};
+use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, conditions, lifecycle, metadata, selectors};
 
 /// Of PodDisruptionBudgets.
 pub const STRATEGY: Strategy = Strategy {
@@ -14,7 +14,9 @@ pub const STRATEGY: Strategy = Strategy {
         validate: |new, _, _| {
             let fields = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"];
             let counts = fields.into_iter().map(|field| format!("status.{field}"));
-            counts.filter_map(|path| metadata::non_negative(new.int(&path).unwrap_or(0), &path)).collect()
+            let mut errors = conditions::validate(new, "status.conditions");
+            errors.extend(counts.filter_map(|path| metadata::non_negative(new.int(&path).unwrap_or(0), &path)));
+            errors
         },
         ..lifecycle::STATUS
     }],

@@ -9,7 +9,7 @@ use super::core::pod::seconds;
 use super::json::Fill::{Empty, Text};
 use super::json::{Json, at_mut, drop_at, fill, items_mut, put};
 use super::metadata::{declared_immutable, immutable, of_template};
-use super::{Context, FieldError, Strategy, Subresource, check, lifecycle, names};
+use super::{Context, FieldError, Strategy, Subresource, check, conditions, lifecycle, names};
 
 /// The strategy of a kind of this group.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -95,7 +95,10 @@ const TAINT_RULE: Strategy = Strategy {
     validate: |rule, _| slice::validate_taint_rule(rule),
     validate_update: |new, _, _| slice::validate_taint_rule(new),
     unconditional_update: false,
-    subresources: &[Subresource { validate: |new, _, _| status::taint_rule(new), ..lifecycle::STATUS }],
+    subresources: &[Subresource {
+        validate: |new, _, _| conditions::validate(new, "status.conditions"),
+        ..lifecycle::STATUS
+    }],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 
@@ -139,7 +142,7 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
         let name = request.text("name");
         errors.extend(check::faults(format!("{at}.name"), name, names::dns_label(name)));
         if requests[..index].iter().any(|other| other.text("name") == name) {
-            errors.push(FieldError::duplicate(at.as_str(), name));
+            errors.push(FieldError::duplicate(at.as_str(), request.clone()));
         }
         let options = request.items("firstAvailable");
         match (request.has("exactly"), options.is_empty()) {

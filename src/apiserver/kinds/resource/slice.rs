@@ -146,6 +146,20 @@ pub fn validate_slice(slice: &Value) -> Vec<FieldError> {
         let detail = "only one of `sharedCounters` or `devices` is allowed";
         errors.push(FieldError::invalid("spec", "", detail));
     }
+    for (index, set) in spec.items("sharedCounters").iter().enumerate() {
+        let at = format!("spec.sharedCounters[{index}]");
+        match set.text("name") {
+            "" => errors.push(FieldError::required(format!("{at}.name"), "")),
+            name => errors.extend(check::faults(format!("{at}.name"), name, names::dns_label(name))),
+        }
+        let counters = set.entries("counters");
+        if counters.is_empty() {
+            errors.push(FieldError::required(format!("{at}.counters"), ""));
+        }
+        for (key, _) in counters {
+            errors.extend(check::faults(format!("{at}.counters"), key, names::dns_label(key)));
+        }
+    }
     let devices = spec.items("devices");
     for (index, device) in devices.iter().enumerate() {
         let at = format!("spec.devices[{index}]");
@@ -220,7 +234,7 @@ fn validate_device(device: &Value, per_device: bool, path: &str) -> Vec<FieldErr
                 _ => {
                     let shown = format!("{{{}}}", given.join(", "));
                     let detail = format!("must specify exactly one of: {}", quoted(&members));
-                    FieldError::invalid_raw(at, shown, detail)
+                    FieldError::invalid(at, shown, detail)
                 }
             });
         } else if attribute.has("version") && cel::semver::read(attribute.text("version"), false).is_err() {

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::core::pod::volume_sources::csi_driver_name;
 use super::core::resources::quantity;
 use super::json::Fill::{Choice, Flag};
-use super::json::{Json, copy, fill, put};
+use super::json::{Json, copy, drop_at, fill, put};
 use super::metadata::{declared_immutable, immutable};
-use super::{FieldError, Strategy, check, names, selectors};
+use super::{FieldError, Strategy, Subresource, check, lifecycle, names, selectors};
 use crate::api::go_values::value_of;
 use crate::api::meta;
 
@@ -215,6 +215,16 @@ const CSI_NODE: Strategy = Strategy {
         errors.extend(validate_node(new));
         errors
     },
+    subresources: &[Subresource {
+        prepare: |new, old, context| {
+            lifecycle::only_status(new, old, context);
+            // The feature is off: what is not there yet stays away.
+            if old.items("status.storageHealth").is_empty() {
+                drop_at(new, "status.storageHealth");
+            }
+        },
+        ..lifecycle::STATUS
+    }],
     unconditional_update: false,
     whole_again: true,
     ..Strategy::WITH_STATUS
@@ -282,9 +292,15 @@ const ATTACHMENT: Strategy = Strategy {
         put(attachment, "status", serde_json::json!({"attached": false}));
     },
     prepare_update: |new, old, _| copy(new, old, "status"),
-    validate: |attachment, _| validate_attachment(attachment),
+    validate: |attachment, _| {
+        let mut errors = attacher(attachment.text("spec.attacher"));
+        errors.extend(validate_attachment(attachment));
+        errors
+    },
     validate_update: |new, old, _| {
-        let mut errors = validate_attachment(new);
+        // A change is judged by the older rule alone, in its words.
+        let mut errors = csi_driver_name(new.text("spec.attacher"), "spec.attacher");
+        errors.extend(validate_attachment(new));
         errors.extend(declared_immutable(new, old, "spec"));
         errors
     },
@@ -293,17 +309,21 @@ const ATTACHMENT: Strategy = Strategy {
     ..Strategy::WITH_STATUS
 };
 
+fn attacher(name: &str) -> Vec<FieldError> {
+    let path = "spec.attacher";
+    if name.is_empty() {
+        return vec![FieldError::required(path, "")];
+    }
+    let mut errors = Vec::new();
+    if name.len() > 63 {
+        errors.push(FieldError::too_long_text(path, 63));
+    }
+    errors.extend(check::faults(path, name, names::dns_subdomain_caseless(name)));
+    errors
+}
+
 fn validate_attachment(attachment: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let attacher = attachment.text("spec.attacher");
-    if attacher.is_empty() {
-        errors.push(FieldError::required("spec.attacher", ""));
-    } else if attacher.len() > 63 {
-        errors.push(FieldError::too_long_text("spec.attacher", 63));
-    }
-    if !attacher.is_empty() {
-        errors.extend(check::faults("spec.attacher", attacher, names::dns_subdomain_caseless(attacher)));
-    }
     let node = attachment.text("spec.nodeName");
     errors.extend(check::faults("spec.nodeName", node, names::dns_subdomain(node)));
     let volume = "spec.source.persistentVolumeName";

@@ -14,7 +14,7 @@ pub const STRATEGY: Strategy = Strategy {
     defaults: |class, _| fill(class, &[("preemptionPolicy", Choice("PreemptLowerPriority"))]),
     validate: |class, _| validate(class),
     validate_update: |new, old, _| {
-        let mut errors = policy(new);
+        let mut errors = Vec::new();
         for field in ["value", "preemptionPolicy"] {
             if new.at(field) != old.at(field) {
                 let detail = if field == "value" { "may not be changed in an update." } else { "field is immutable" };

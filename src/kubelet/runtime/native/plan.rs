@@ -4,8 +4,8 @@
 //! Chapter: `book/src/inside/runtime.md`.
 
 use super::images::Unpacked;
-use super::inside::privileges::DEFAULT_CAPABILITIES;
 use super::messages::{Files, Plan};
+use crate::api::capabilities;
 use crate::kubelet::runtime::config::{ContainerConfig, Seccomp, Security};
 
 /// Source: containerd's default for containers, as far as the user may.
@@ -99,7 +99,7 @@ fn capabilities(security: &Security) -> Vec<String> {
     let mut keep: Vec<String> = match all(&added) {
         true => super::inside::privileges::all_capabilities(),
         false if all(&dropped) => Vec::new(),
-        false => DEFAULT_CAPABILITIES.map(str::to_owned).into(),
+        false => capabilities::DEFAULT.map(str::to_owned).into(),
     };
     keep.retain(|name| !dropped.contains(name));
     keep.extend(added.into_iter().filter(|name| name != "ALL"));

@@ -64,10 +64,23 @@ fn defaults(pod: &mut Value, _: &Context) {
     if let Some(spec) = pod.get_mut("spec") {
         defaults::pod_spec(spec);
     }
-    // Admission may have given it requests and limits since.
-    if pod.has("status.qosClass") {
+    same_addresses(pod);
+    // Admission may have given a new one requests and limits since.
+    if pod.has("status.qosClass") && meta::resource_version(pod).is_empty() {
         let qos = qos_class(pod.at("spec"));
         put(pod, "status.qosClass", qos);
+    }
+}
+
+/// The address has a field of its own and leads the list of all; where they differ, the older field is believed.
+fn same_addresses(pod: &mut Value) {
+    let ip = pod.text("status.podIP").to_string();
+    let first = pod.items("status.podIPs").first().map(|first| first.text("ip").to_string());
+    match first {
+        Some(first) if ip.is_empty() => put(pod, "status.podIP", first),
+        Some(first) if first == ip => {}
+        _ if ip.is_empty() => {}
+        _ => put(pod, "status.podIPs", json!([{"ip": ip}])),
     }
 }
 

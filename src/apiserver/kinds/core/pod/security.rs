@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::containers::descending_path;
 use super::spec::supported;
 use super::windows;
+use crate::api::go_values::value_of;
 use crate::apiserver::kinds::json::Json;
 use crate::apiserver::kinds::{FieldError, check, names};
 
@@ -173,18 +174,24 @@ fn go_security_context(context: &Value) -> Value {
         Value::Null => Value::Null,
         set => json!({"Add": set.at("add"), "Drop": set.at("drop")}),
     };
+    let inner = |field: &str, definition: &str| match context.at(field) {
+        Value::Null => Value::Null,
+        set => value_of(&format!("io.k8s.api.core.v1.{definition}"), set)
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
+    };
     json!({
         "Capabilities": capabilities,
         "Privileged": context.at("privileged"),
-        "SELinuxOptions": context.at("seLinuxOptions"),
-        "WindowsOptions": context.at("windowsOptions"),
+        "SELinuxOptions": inner("seLinuxOptions", "SELinuxOptions"),
+        "WindowsOptions": inner("windowsOptions", "WindowsSecurityContextOptions"),
         "RunAsUser": context.at("runAsUser"),
         "RunAsGroup": context.at("runAsGroup"),
         "RunAsNonRoot": context.at("runAsNonRoot"),
         "ReadOnlyRootFilesystem": context.at("readOnlyRootFilesystem"),
         "AllowPrivilegeEscalation": context.at("allowPrivilegeEscalation"),
         "ProcMount": context.at("procMount"),
-        "SeccompProfile": context.at("seccompProfile"),
-        "AppArmorProfile": context.at("appArmorProfile"),
+        "SeccompProfile": inner("seccompProfile", "SeccompProfile"),
+        "AppArmorProfile": inner("appArmorProfile", "AppArmorProfile"),
     })
 }

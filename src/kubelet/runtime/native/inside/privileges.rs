@@ -16,24 +16,6 @@ use super::super::messages::Plan;
 use super::namespaces::user;
 use super::users::Identity;
 
-/// What a container may do unless the Pod adds or drops. Source: containerd's default.
-pub const DEFAULT_CAPABILITIES: [&str; 14] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "NET_RAW",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
-
 /// Becomes `who` and keeps only the plan's capabilities.
 pub fn become_user(who: &Identity, plan: &Plan) -> io::Result<()> {
     let keep = plan.capabilities.iter().filter_map(|name| capability(name));

@@ -1,4 +1,4 @@
-//! Four checks of the Pod Security Standards' `baseline` level: AppArmor, SELinux, hosts of probes, sysctls.
+//! The checks of the Pod Security Standards' `baseline` level: nothing that leads out of the Pod.
 //!
 //! Source: `k8s.io/pod-security-admission/policy`.
 
@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::pod_security::{Standard, containers, named, plural};
+use super::restricted::has_own_users;
+use super::{Standard, containers, named, plural};
+use crate::api::capabilities::BASELINE;
 use crate::apiserver::kinds::json::Json;
 
 const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
@@ -129,4 +131,93 @@ pub(super) fn sysctls(pod: &Value, standard: Standard) -> Option<String> {
     let set = pod.items("spec.securityContext.sysctls").iter().map(|sysctl| sysctl.text("name"));
     let names: Vec<&str> = set.filter(|name| !safe(name)).collect();
     (!names.is_empty()).then(|| format!("forbidden sysctls ({})", names.join(", ")))
+}
+
+pub(super) fn privileged(pod: &Value, _: Standard) -> Option<String> {
+    let who = named(pod, |one| one.flag("securityContext.privileged"))?;
+    Some(format!("privileged ({who} must not set securityContext.privileged=true)"))
+}
+
+pub(super) fn host_namespaces(pod: &Value, _: Standard) -> Option<String> {
+    let set: Vec<String> = ["hostNetwork", "hostPID", "hostIPC"]
+        .iter()
+        .filter(|field| pod.at("spec").flag(field))
+        .map(|field| format!("{field}=true"))
+        .collect();
+    (!set.is_empty()).then(|| format!("host namespaces ({})", set.join(", ")))
+}
+
+/// Under `restricted` the stricter check on volumes says it all.
+pub(super) fn host_path(pod: &Value, standard: Standard) -> Option<String> {
+    if standard.restricted {
+        return None;
+    }
+    let names: Vec<String> = pod
+        .items("spec.volumes")
+        .iter()
+        .filter(|volume| volume.has("hostPath"))
+        .map(|volume| format!("{:?}", volume.text("name")))
+        .collect();
+    Some(format!("hostPath volumes ({})", plural("volume", &names)?))
+}
+
+pub(super) fn host_ports(pod: &Value, _: Standard) -> Option<String> {
+    let mut ports: Vec<i64> = containers(pod)
+        .iter()
+        .flat_map(|one| one.items("ports"))
+        .filter_map(|port| port.int("hostPort"))
+        .filter(|port| *port != 0)
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    let uses = |one: &Value| one.items("ports").iter().any(|port| port.int("hostPort").unwrap_or(0) != 0);
+    let names: Vec<String> =
+        containers(pod).into_iter().filter(|one| uses(one)).map(|one| format!("{:?}", one.text("name"))).collect();
+    let (word, verb) = if names.len() == 1 { ("container", "uses") } else { ("containers", "use") };
+    let list: Vec<String> = ports.iter().map(i64::to_string).collect();
+    let port_word = if list.len() == 1 { "hostPort" } else { "hostPorts" };
+    (!names.is_empty())
+        .then(|| format!("hostPort ({word} {} {verb} {port_word} {})", names.join(", "), list.join(", ")))
+}
+
+fn added<'a>(one: &'a Value, allowed: &[&str]) -> Vec<&'a str> {
+    let list = one.items("securityContext.capabilities.add").iter().filter_map(Value::as_str);
+    list.filter(|name| !allowed.contains(name)).collect()
+}
+
+/// `must not include "A", "B" in securityContext.capabilities.add`, for those who do.
+pub(super) fn adds(pod: &Value, allowed: &[&str]) -> Option<String> {
+    let who = named(pod, |one| !added(one, allowed).is_empty())?;
+    let mut names: Vec<String> =
+        containers(pod).into_iter().flat_map(|one| added(one, allowed)).map(|name| format!("{name:?}")).collect();
+    names.sort();
+    names.dedup();
+    Some(format!("{who} must not include {} in securityContext.capabilities.add", names.join(", ")))
+}
+
+/// Under `restricted` the stricter check on capabilities says it all.
+pub(super) fn capabilities(pod: &Value, standard: Standard) -> Option<String> {
+    if standard.restricted && standard.minor >= 22 {
+        return None;
+    }
+    Some(format!("non-default capabilities ({})", adds(pod, BASELINE)?))
+}
+
+pub(super) fn proc_mount(pod: &Value, standard: Standard) -> Option<String> {
+    if !standard.restricted && has_own_users(pod, standard) {
+        return None;
+    }
+    let who = named(pod, |one| !["", "Default"].contains(&one.text("securityContext.procMount")))?;
+    Some(format!("procMount ({who} must not set securityContext.procMount to \"Unmasked\")"))
+}
+
+pub(super) fn windows(pod: &Value, _: Standard) -> Option<String> {
+    let mut parts = Vec::new();
+    if pod.flag("spec.securityContext.windowsOptions.hostProcess") {
+        parts.push("pod".to_string());
+    }
+    parts.extend(named(pod, |one| one.flag("securityContext.windowsOptions.hostProcess")));
+    (!parts.is_empty()).then(|| {
+        format!("hostProcess ({} must not set securityContext.windowsOptions.hostProcess=true)", parts.join(" and "))
+    })
 }
