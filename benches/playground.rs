@@ -29,7 +29,16 @@ impl Serve {
     fn start(state: &Path, more: &[&str]) -> Serve {
         let begun = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_tutor"))
-            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--json",
+                "--runtime",
+                "simulated",
+                "--listen",
+                "127.0.0.1:0",
+                "--api-listen",
+                "127.0.0.1:0",
+            ])
             .args(["--registry-listen", "127.0.0.1:0", "--state-dir"])
             .arg(state)
             .args(more)

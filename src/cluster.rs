@@ -84,20 +84,6 @@ pub enum Runtime {
     Simulated,
 }
 
-impl Runtime {
-    /// What is used, and why.
-    pub fn settle(self) -> (Runtime, &'static str) {
-        match self {
-            Runtime::Auto => {
-                (Runtime::Simulated, "native containers do not run the whole course yet (--runtime native)")
-            }
-            Runtime::Native => (Runtime::Native, "--runtime native"),
-            Runtime::Docker => (Runtime::Docker, "--runtime docker"),
-            Runtime::Simulated => (Runtime::Simulated, "--runtime simulated"),
-        }
-    }
-}
-
 impl fmt::Display for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -133,6 +119,8 @@ struct Parts {
     authority: Arc<Authority>,
     scheduler: Option<Scheduler>,
     nodes: Arc<Nodes>,
+    /// What runs containers, and why so.
+    chosen: (Runtime, String),
     /// The computer behind all nodes, where containers are real.
     machine: Option<Machine>,
     switches: Switches,
@@ -191,7 +179,7 @@ impl Cluster {
             let client = as_user("system:kube-scheduler", &[], "kube-scheduler");
             Scheduler::start(client, clock, &workers, switches.get(SCHEDULER))
         });
-        let machine = machine::start(&options, &serving).await?;
+        let machine::Chosen { runtime, why, machine } = machine::start(&options, &serving).await?;
         if let Some(machine) = &machine {
             let client = as_user("system:kube-proxy", &[], "kube-proxy");
             machine::connect(machine, client, clock, &workers).await?;
@@ -202,6 +190,7 @@ impl Cluster {
             authority,
             scheduler,
             nodes,
+            chosen: (runtime, why),
             machine,
             switches,
             admin_token,
@@ -249,7 +238,7 @@ impl Cluster {
 
     /// What runs the containers.
     pub fn runtime(&self) -> Runtime {
-        self.0.options.runtime.settle().0
+        self.0.chosen.0
     }
 
     /// Serves the API over TLS; the address that was taken.
@@ -295,10 +284,10 @@ impl Cluster {
 
     /// How many nodes there are, and what runs containers and why.
     pub fn status(&self) -> Value {
-        let (runtime, reason) = self.0.options.runtime.settle();
+        let (runtime, why) = &self.0.chosen;
         let reason = match &self.0.machine {
-            Some(machine) => format!("{reason}; {}", machine.said()),
-            None => reason.to_owned(),
+            Some(machine) => format!("{why}; {}", machine.said()),
+            None => why.clone(),
         };
         json!({"nodes": self.0.options.nodes, "runtime": runtime.to_string(), "runtimeReason": reason})
     }

@@ -3,7 +3,7 @@
 //! The rooms, from the bottom up; a room uses the rooms under it and no other (`tests/tidy.rs`):
 //! `clock`, `error`, `tasks`, `state`, `listen`, `programs` → `api` → `etcd` → `registry`, `images` → `apiserver` →
 //! `client` → `network` → `kubelet`, `controllers`, `scheduler`, `kubectl` → `cluster` →
-//! `course`, `web` → `cli`.
+//! `course`, `lab`, `web` → `cli`.
 
 pub mod api;
 pub mod apiserver;
@@ -18,6 +18,7 @@ pub mod etcd;
 pub mod images;
 pub mod kubectl;
 pub mod kubelet;
+pub mod lab;
 pub mod listen;
 pub mod network;
 pub mod programs;

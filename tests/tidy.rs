@@ -47,12 +47,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("course", &["clock", "error", "tasks", "state", "images", "api", "client", "kubectl", "cluster"]),
-    ("web", &["clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course"]),
+    ("lab", &["clock", "error", "tasks", "kubelet"]),
+    ("web", &["clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course", "lab"]),
     (
         "cli",
         &[
-            "clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course", "web",
-            "registry", "images",
+            "clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course", "lab",
+            "web", "registry", "images",
         ],
     ),
     ("main", &["cli", "kubelet", "programs"]),

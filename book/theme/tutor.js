@@ -9,11 +9,13 @@ import { showProgress } from "./progress.js";
 import { showCluster } from "./cluster.js";
 import { makeReadable } from "./readable.js";
 import { showQuizzes } from "./quiz.js";
+import { showLabs } from "./lab.js";
 import { showQuorums } from "./quorum.js";
 import { runInTerminal, showTerminal } from "./terminal.js";
 import { showTraces } from "./trace.js";
 
 copyCommandsOnly();
+showLabs();
 showQuorums();
 makeReadable();
 try {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
 
@@ -74,9 +74,31 @@ struct Login {
     password_file: Option<PathBuf>,
 }
 
+/// Where a command that deals with images is typed: in a shell of this machine, or in the page.
+pub struct Desk<'a> {
+    /// The place on disk of a file as it is typed.
+    pub place: &'a (dyn Fn(&Path) -> Result<PathBuf> + Sync),
+    /// Who is logged in where.
+    pub logins: Logins,
+    /// Tells what goes on: a line.
+    pub say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Desk<'_> {
+    /// A shell: files are where they are said to be, and what goes on is told on standard error.
+    pub fn of_shell() -> Desk<'static> {
+        Desk { place: &|path| Ok(path.to_owned()), logins: Logins::of_user(), say: &|line| eprintln!("{line}") }
+    }
+
+    fn registries(&self, store: &Store) -> Result<Registries> {
+        Ok(Registries::new(store.clone(), Clock::real(), &TaskGroup::new())?.with_logins(self.logins.clone()))
+    }
+}
+
 impl Login {
-    fn credentials(self) -> Result<Option<Credentials>> {
+    fn credentials(self, desk: &Desk<'_>) -> Result<Option<Credentials>> {
         let (Some(username), Some(file)) = (self.username, self.password_file) else { return Ok(None) };
+        let file = (desk.place)(&file)?;
         let password = std::fs::read_to_string(&file)
             .map_err(|error| Error::new(format!("{} cannot be read", file.display()), error.to_string()))?;
         Ok(Some(Credentials { username, password: password.trim_end().to_owned() }))
@@ -84,23 +106,23 @@ impl Login {
 }
 
 impl Image {
-    pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
+    pub async fn run(self, state: &StateDir, desk: &Desk<'_>, out: &mut dyn Write) -> Result<Outcome> {
         let store = Store::open(&state.join(crate::cluster::REGISTRY))?;
         match self.action {
-            Action::Build(build) => return build.run(&store, state, out).await,
+            Action::Build(build) => return build.run(&store, state, desk, out).await,
             Action::Pull { name, login } => {
                 let name = parse(&name)?;
-                let pulled = registries(&store)?.pull(&name, login.credentials()?.as_ref()).await?;
+                let pulled = desk.registries(&store)?.pull(&name, login.credentials(desk)?.as_ref()).await?;
                 line(out, &pulled.id())?;
             }
             Action::Push { name, to, login } => {
                 let image = find(&store, &name)?;
                 let to = parse(to.as_deref().unwrap_or(&name))?;
-                let digest = registries(&store)?.push(&image, &to, login.credentials()?.as_ref()).await?;
+                let digest = desk.registries(&store)?.push(&image, &to, login.credentials(desk)?.as_ref()).await?;
                 line(out, &format!("{}@{digest}", to.repository()))?;
             }
             Action::Load { file } => {
-                let archive = File::open(&file)
+                let archive = File::open((desk.place)(&file)?)
                     .map_err(|error| Error::new(format!("{} cannot be read", file.display()), error.to_string()))?;
                 for image in images::load(&store, archive)? {
                     line(out, &image.name)?;
@@ -108,7 +130,7 @@ impl Image {
             }
             Action::Save { names, output } => {
                 let images: Vec<Stored> = names.iter().map(|name| find(&store, name)).collect::<Result<_>>()?;
-                let file = File::create(&output).map_err(|error| {
+                let file = File::create((desk.place)(&output)?).map_err(|error| {
                     Error::new(format!("{} cannot be written", output.display()), error.to_string())
                 })?;
                 images::save(&store, &images, BufWriter::new(file))?;
@@ -139,10 +161,6 @@ impl Image {
         }
         Ok(Outcome::Done)
     }
-}
-
-fn registries(store: &Store) -> Result<Registries> {
-    Ok(Registries::new(store.clone(), Clock::real(), &TaskGroup::new())?.with_logins(Logins::of_user()))
 }
 
 fn parse(name: &str) -> Result<ImageName> {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use owo_colors::{OwoColorize, Stream};
 
+use super::image::Desk;
 use super::{Outcome, closed_output};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::images::build::{Cached, Progress, Request};
-use crate::images::{ImageName, Logins, Registries, Store};
+use crate::images::{ImageName, Registries, Store};
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
 
@@ -46,17 +47,19 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Build {
-    pub async fn run(self, store: &Store, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
+    pub async fn run(self, store: &Store, state: &StateDir, desk: &Desk<'_>, out: &mut dyn Write) -> Result<Outcome> {
         let tasks = TaskGroup::new();
+        let context = (desk.place)(&self.context)?;
         let request = Request {
-            name: name(self.name.as_deref(), &self.context)?,
-            context: self.context,
-            file: self.file,
+            name: name(self.name.as_deref(), &context)?,
+            context,
+            file: self.file.map(|file| (desk.place)(&file)).transpose()?,
             target: self.target,
             arguments: self.arguments,
             cache: if self.no_cache { Cached::Anew } else { Cached::Use },
         };
-        let registries = Registries::new(store.clone(), Clock::real(), &tasks)?.with_logins(Logins::of_user());
+        let registries = Registries::new(store.clone(), Clock::real(), &tasks)?.with_logins(desk.logins.clone());
+        let show = |progress: Progress<'_>| (desk.say)(&told(progress));
         let built = crate::cluster::build_image(&registries, &request, state.path(), &tasks, &show).await?;
         writeln!(out, "{}", built.id()).map_err(closed_output)?;
         Ok(Outcome::Done)
@@ -76,19 +79,19 @@ fn name(given: Option<&str>, context: &Path) -> Result<ImageName> {
     })
 }
 
-/// What happens goes to standard error: standard output is the image's id alone.
-fn show(progress: Progress<'_>) {
+/// What happens, as a line beside the answer: standard output is the image's id alone.
+fn told(progress: Progress<'_>) -> String {
     match progress {
         Progress::Step { number, total, text, cached } => {
             let text = text.lines().next().unwrap_or_default();
             let mark = if cached { "  CACHED" } else { "" };
-            eprintln!(
+            format!(
                 "{} {text}{}",
                 format!("[{number}/{total}]").if_supports_color(Stream::Stderr, |it| it.bold()),
                 mark.if_supports_color(Stream::Stderr, |it| it.cyan())
-            );
+            )
         }
-        Progress::Said(line) => eprintln!("  {line}"),
-        Progress::Warning(text) => eprintln!("warning: {text}"),
+        Progress::Said(line) => format!("  {line}"),
+        Progress::Warning(text) => format!("warning: {text}"),
     }
 }

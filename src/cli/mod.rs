@@ -27,6 +27,7 @@ mod image;
 mod image_build;
 mod init;
 mod kubectl;
+mod lab;
 mod list;
 mod next;
 pub mod page;
@@ -97,6 +98,8 @@ enum Command {
     },
     /// The images on this machine: fetch, send, load, save, look inside
     Image(image::Image),
+    /// Experiments, measured on this machine
+    Lab(lab::Lab),
     /// For authors: prove the exercises
     Dev(dev::Dev),
     /// Print a completion script for your shell
@@ -159,7 +162,8 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Some(Command::Controllers(controllers)) => one_thread()?.block_on(controllers.run(&state, &mut out)),
         Some(Command::Trace(trace)) => one_thread()?.block_on(trace.run(&state, &mut out)),
         Some(Command::Etcd(etcd)) => one_thread()?.block_on(etcd.run(&state, &mut out)),
-        Some(Command::Image(image)) => many_threads()?.block_on(image.run(&state, &mut out)),
+        Some(Command::Image(image)) => many_threads()?.block_on(image.run(&state, &image::Desk::of_shell(), &mut out)),
+        Some(Command::Lab(lab)) => many_threads()?.block_on(lab.run(&state, &mut out)),
         Some(Command::Completions(completions)) => completions.run(&mut Arguments::command(), &mut out),
         None => one_thread()?.block_on(watch::here_or_next(&state, &mut out)),
     }

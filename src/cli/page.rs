@@ -12,12 +12,16 @@ use clap::{CommandFactory, Parser};
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use super::image::Desk;
 use super::{Arguments, Command, Outcome, in_words, next, one_thread};
+use crate::cluster;
 use crate::course::catalogue::Catalogue;
 use crate::error::{Error, Result};
+use crate::images::Logins;
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
 use crate::web::terminal::Commands;
+use crate::web::terminal::home::Home;
 use crate::web::terminal::pipes::Out;
 
 /// Flags that reach out of the playground.
@@ -39,13 +43,21 @@ struct Here {
 }
 
 impl Commands for Here {
-    fn run(&self, words: Vec<String>, out: Out, err: Out, stop: CancellationToken) -> BoxFuture<'static, i32> {
+    fn run(
+        &self,
+        words: Vec<String>,
+        folder: PathBuf,
+        out: Out,
+        err: Out,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, i32> {
         let (state, tasks) = (self.state.clone(), self.tasks.clone());
         Box::pin(async move {
-            let messages = err;
+            let messages = err.clone();
             let work = move || {
                 let mut answers = Pipe { out, gone: false };
-                (run(&words, &state, &mut answers, stop), answers.gone)
+                let place = Place { folder, err };
+                (run(&words, &state, &place, &mut answers, stop), answers.gone)
             };
             let (code, text) = match tasks.blocking(work).await {
                 // Whoever read has heard enough: `tutor list | head -1`.
@@ -91,8 +103,38 @@ impl Commands for Here {
     }
 }
 
+/// Where in the terminal a command runs.
+struct Place {
+    /// The folder of the terminal's files that relative paths start in.
+    folder: PathBuf,
+    /// What takes messages.
+    err: Out,
+}
+
+impl Place {
+    /// A file as it is typed, on this machine's disk; it lies among the terminal's files.
+    fn on_disk(&self, state: &StateDir, path: &Path) -> Result<PathBuf> {
+        let inside = Home::inside(&self.folder, &path.to_string_lossy());
+        Home::of(state.path())
+            .on_disk(&inside)
+            .map_err(|fault| Error::new(format!("{} cannot be used", path.display()), fault.to_string()))
+    }
+
+    /// A line of what goes on. A terminal that is gone is told nothing.
+    fn say(&self, line: &str) {
+        let told = tokio::task::unconstrained(self.err.line(line.as_bytes()));
+        let _ = futures::executor::block_on(told);
+    }
+}
+
 /// Runs one command on this thread; its exit code and what is said beside its answer.
-fn run(words: &[String], state: &StateDir, out: &mut Pipe, stop: CancellationToken) -> Result<(i32, String)> {
+fn run(
+    words: &[String],
+    state: &StateDir,
+    place: &Place,
+    out: &mut Pipe,
+    stop: CancellationToken,
+) -> Result<(i32, String)> {
     let reaches = |word: &String| OUTSIDE.iter().any(|flag| word.split('=').next() == Some(flag));
     if let Some(flag) = words.iter().find(|word| reaches(word)) {
         let why = format!("{flag} names what is outside of this playground");
@@ -114,7 +156,7 @@ fn run(words: &[String], state: &StateDir, out: &mut Pipe, stop: CancellationTok
     };
     let outcome = one_thread()?.block_on(async {
         tokio::select! {
-            outcome = command(arguments, state, out) => outcome.map(Some),
+            outcome = command(arguments, state, place, out) => outcome.map(Some),
             () = stop.cancelled() => Ok(None),
         }
     })?;
@@ -125,7 +167,7 @@ fn run(words: &[String], state: &StateDir, out: &mut Pipe, stop: CancellationTok
     })
 }
 
-async fn command(arguments: Arguments, state: &StateDir, out: &mut Pipe) -> Result<Outcome> {
+async fn command(arguments: Arguments, state: &StateDir, place: &Place, out: &mut Pipe) -> Result<Outcome> {
     match arguments.command {
         Some(Command::List(list)) => list.run(state, out).await,
         Some(Command::Next) | None => next::run(state, out).await,
@@ -143,6 +185,16 @@ async fn command(arguments: Arguments, state: &StateDir, out: &mut Pipe) -> Resu
         Some(Command::Controllers(controllers)) => controllers.run(state, out).await,
         Some(Command::Trace(trace)) => trace.run(state, out).await,
         Some(Command::Etcd(etcd)) => etcd.run(state, out).await,
+        Some(Command::Lab(lab)) => lab.run(state, out).await,
+        Some(Command::Image(image)) => {
+            let desk = Desk {
+                place: &|path| place.on_disk(state, path),
+                // Here one is the playground's learner, and nobody of this machine.
+                logins: Logins::at(&state.join(cluster::LOGIN)),
+                say: &|line| place.say(line),
+            };
+            image.run(state, &desk, out).await
+        }
         _ => Err(Error::new("this command is not for the page", "it is about your machine, or starts a playground")
             .hint("run it in your own shell")),
     }
@@ -172,6 +224,7 @@ impl io::Write for Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::terminal::pipes::{Chunk, way_out};
 
     fn offered(line: &str) -> Vec<String> {
         let folder = StateDir::resolve(Some(std::path::Path::new("/nowhere"))).unwrap();
@@ -187,5 +240,43 @@ mod tests {
         assert!(!offered("check").contains(&"--file".into()));
         assert!(offered("etcd").contains(&"get".into()));
         assert!(offered("etcd get").contains(&"--prefix".into()));
+    }
+
+    /// Types a line in a folder of the terminal; its exit code and what it printed on both streams.
+    async fn types(state: &StateDir, folder: &str, line: &str) -> (i32, String) {
+        let words = line.split_whitespace().map(str::to_owned).collect();
+        let (out, mut chunks) = way_out();
+        let here = commands(state.clone(), &TaskGroup::new(), "tutor".into());
+        let ended = here.run(words, folder.into(), out.clone(), out, CancellationToken::new());
+        let mut printed = Vec::new();
+        let read = async {
+            while let Some(chunk) = chunks.recv().await {
+                if let Chunk::Text(_, text) = chunk {
+                    printed.extend_from_slice(&text);
+                }
+            }
+        };
+        let (code, ()) = futures::join!(ended, read);
+        (code, String::from_utf8(printed).unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_image_is_built_of_the_terminal_s_files_and_of_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::resolve(Some(folder.path())).unwrap();
+        let home = Home::of(state.path());
+        home.write(Path::new("app/Dockerfile"), b"FROM scratch\nCOPY word /word\n").unwrap();
+        home.write(Path::new("app/word"), b"heron").unwrap();
+        let (code, said) = types(&state, "app", "image build -t app:1 .").await;
+        assert!(code == 0 && said.contains("COPY word /word"), "{said}");
+        let (code, said) = types(&state, "", "image ls").await;
+        assert!(code == 0 && said.contains("app:1"), "{said}");
+        let (code, said) = types(&state, "", "image save app:1 -o app.tar").await;
+        assert!(code == 0 && home.kind(Path::new("app.tar")).is_some(), "{said}");
+        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\nCOPY token /token\n").unwrap();
+        for path in ["..", "/..", "app/../.."] {
+            let (code, said) = types(&state, "app", &format!("image build -t out:1 {path}")).await;
+            assert!(code == 2 && said.contains("Dockerfile"), "{path} leads out: {said}");
+        }
     }
 }

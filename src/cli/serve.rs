@@ -30,7 +30,8 @@ pub struct Serve {
     /// How many worker nodes there are
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=5_000))]
     nodes: u16,
-    /// What runs the containers: native (tutor itself), docker (the one of this machine), simulated (nothing), or auto
+    /// What runs the containers: native (tutor itself), docker (the one of this machine), simulated (nothing), or auto:
+    /// the first of these that this machine allows
     #[arg(long, default_value = "auto")]
     runtime: Runtime,
     /// Which loops run: `all`, names, and `-name` for all but that one

@@ -1,7 +1,7 @@
 //! The computer on which native nodes run, and where their images come from.
 //!
-//! In: the cluster's options. Out: a [`Machine`] that gives each node its runtime; none where containers are
-//! not real. Never: a decision of the cluster's. Chapter: `book/src/inside/runtime.md`.
+//! In: the cluster's options. Out: a [`Machine`] that gives each node its runtime, and why that one was taken; none
+//! where containers are not real. Never: a decision of the cluster's. Chapter: `book/src/inside/runtime.md`.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
@@ -92,30 +92,75 @@ const NATIVE: &str = "native";
 /// And docker's.
 const DOCKER: &str = "docker";
 
-/// The computer behind the nodes and its images, if containers are to be real.
-pub(super) async fn start(options: &Options, tasks: &TaskGroup) -> Result<Option<Machine>> {
-    match (&options.store, options.runtime.settle().0) {
+/// What runs the containers of a cluster.
+pub(super) struct Chosen {
+    pub runtime: Runtime,
+    /// Why that one.
+    pub why: String,
+    /// The computer behind the nodes and its images, if containers are real.
+    pub machine: Option<Machine>,
+}
+
+/// Starts what the options ask for; for `auto` the best that this machine allows: native, else docker, else simulated.
+pub(super) async fn start(options: &Options, tasks: &TaskGroup) -> Result<Chosen> {
+    let asked = |runtime: Runtime, machine| Chosen { runtime, why: format!("--runtime {runtime}"), machine };
+    match (&options.store, options.runtime) {
+        (_, Runtime::Simulated) => Ok(asked(Runtime::Simulated, None)),
         (StoreIn::Folder(folder), Runtime::Native) => {
-            let host = Host::start(native::host::Options::new(folder.join(NATIVE), options.clock), tasks).await?;
-            let images = native::stored::Stored::new(registries(folder, options.clock, tasks)?, tasks);
-            Ok(Some(Machine::Native { host: Arc::new(host), images: Arc::new(images) }))
+            native(folder, options.clock, tasks).await.map(|machine| asked(Runtime::Native, Some(machine)))
         }
         (StoreIn::Folder(folder), Runtime::Docker) => {
-            let options = docker::host::Options {
-                folder: folder.join(DOCKER),
-                socket: None,
-                pods: kubelet::POD_NETWORK,
-                services: SERVICE_CIDR,
-                registries: registries(folder, options.clock, tasks)?,
-                clock: options.clock,
-            };
-            Ok(Some(Machine::Docker(Arc::new(docker::Host::start(options, tasks).await?))))
+            docker(folder, options.clock, tasks).await.map(|machine| asked(Runtime::Docker, Some(machine)))
+        }
+        (StoreIn::Folder(folder), Runtime::Auto) => Ok(best(folder, options.clock, tasks).await),
+        (StoreIn::Memory, Runtime::Auto) => {
+            let why = "real containers need a state folder".to_owned();
+            Ok(Chosen { runtime: Runtime::Simulated, why, machine: None })
         }
         (StoreIn::Memory, Runtime::Native | Runtime::Docker) => {
             Err(Error::new("real containers need a state folder", "this cluster keeps its state in memory"))
         }
-        (_, Runtime::Auto | Runtime::Simulated) => Ok(None),
     }
+}
+
+async fn best(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Chosen {
+    let refused = match native(folder, clock, tasks).await {
+        Ok(machine) => {
+            let why = "this machine lets tutor make containers itself".to_owned();
+            return Chosen { runtime: Runtime::Native, why, machine: Some(machine) };
+        }
+        Err(refused) => refused,
+    };
+    let obstacle = match docker::obstacle() {
+        Some(obstacle) => obstacle,
+        None => match docker(folder, clock, tasks).await {
+            Ok(machine) => {
+                let why = format!("docker answers, and {refused}");
+                return Chosen { runtime: Runtime::Docker, why, machine: Some(machine) };
+            }
+            Err(fault) => fault,
+        },
+    };
+    let why = format!("{refused}; {obstacle}; tutor doctor says how to mend it");
+    Chosen { runtime: Runtime::Simulated, why, machine: None }
+}
+
+async fn native(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Result<Machine> {
+    let host = Host::start(native::host::Options::new(folder.join(NATIVE), clock), tasks).await?;
+    let images = native::stored::Stored::new(registries(folder, clock, tasks)?, tasks);
+    Ok(Machine::Native { host: Arc::new(host), images: Arc::new(images) })
+}
+
+async fn docker(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Result<Machine> {
+    let options = docker::host::Options {
+        folder: folder.join(DOCKER),
+        socket: None,
+        pods: kubelet::POD_NETWORK,
+        services: SERVICE_CIDR,
+        registries: registries(folder, clock, tasks)?,
+        clock,
+    };
+    Ok(Machine::Docker(Arc::new(docker::Host::start(options, tasks).await?)))
 }
 
 /// The images of containers; what none needs any more goes now, before a container runs.

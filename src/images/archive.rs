@@ -140,7 +140,7 @@ fn write(store: &Store, images: &[Stored], to: impl Write) -> io::Result<()> {
     let mut entries = Vec::new();
     let mut manifests = Vec::new();
     for image in images {
-        let path = |digest: &String| format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"));
+        let path = |digest: &String| format!("blobs/{}", digest.replace(':', "/"));
         for digest in [&image.manifest, &image.config].into_iter().chain(&image.layers) {
             let name = path(digest);
             let parsed = Digest::parse(digest).ok_or_else(|| io::Error::other(format!("{digest:?} is no digest")))?;

@@ -47,7 +47,7 @@ impl Descriptor {
     /// # Errors
     /// When it is none that is known here.
     pub fn digest(&self) -> Result<Digest, String> {
-        Digest::parse(&self.digest).ok_or_else(|| format!("{:?} is no sha256 digest", self.digest))
+        Digest::parse(&self.digest).ok_or_else(|| format!("{:?} is no digest", self.digest))
     }
 }
 

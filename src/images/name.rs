@@ -29,7 +29,11 @@ impl ImageName {
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => match Digest::parse(digest) {
                 Some(digest) => (rest, Some(digest)),
-                None => return wrong("invalid reference format: the digest is not sha256:… with 64 digits"),
+                None => {
+                    return wrong(
+                        "invalid reference format: the digest is neither sha256:… with 64 digits nor sha512:… with 128",
+                    );
+                }
             },
             None => (text, None),
         };

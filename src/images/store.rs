@@ -192,7 +192,7 @@ impl Store {
     }
 
     fn file(&self, digest: &str) -> std::result::Result<(ImageFile, Digest), String> {
-        let digest = Digest::parse(digest).ok_or_else(|| format!("{digest:?} is no sha256 digest"))?;
+        let digest = Digest::parse(digest).ok_or_else(|| format!("{digest:?} is no digest"))?;
         let bytes = self.content.read(&digest, CONFIG_MAX).map_err(|error| error.to_string())?;
         Ok((ImageFile::parse(&bytes)?, digest))
     }
@@ -276,8 +276,7 @@ impl Store {
     pub fn collect(&self) -> Result<u64> {
         let images = self.list()?;
         let flat = |image: &Stored| Digest::of(image.layers.join(" ").as_bytes()).hex().to_owned();
-        let hex = |digest: &String| digest.trim_start_matches("sha256:").to_owned();
-        let layers: Vec<String> = images.iter().flat_map(|image| image.layers.iter().map(hex)).collect();
+        let layers: Vec<String> = images.iter().flat_map(|image| image.layers.iter().map(digits)).collect();
         let flats: Vec<String> = images.iter().map(flat).collect();
         for (folder, used) in [("layers", &layers), ("flat", &flats)] {
             for entry in fs::read_dir(self.folder(folder)).map_err(broken)? {
@@ -296,8 +295,7 @@ impl Store {
     /// When a folder cannot be read or written.
     pub fn collect_content(&self) -> Result<u64> {
         let images = self.list()?;
-        let hex = |digest: &String| digest.trim_start_matches("sha256:").to_owned();
-        let needed = images.iter().flat_map(|it| [&it.manifest, &it.config].into_iter().chain(&it.layers).map(hex));
+        let needed = images.iter().flat_map(|it| [&it.manifest, &it.config].into_iter().chain(&it.layers).map(digits));
         self.content.sweep(&needed.collect()).map_err(broken)
     }
 
@@ -308,6 +306,11 @@ impl Store {
     fn record_of(&self, name: &str) -> PathBuf {
         self.folder("images").join(format!("{}.json", Digest::of(name.as_bytes()).hex()))
     }
+}
+
+/// A digest without the name of its hash function, as content is named on disk.
+fn digits(digest: &String) -> String {
+    digest.split_once(':').map_or(digest.as_str(), |(_, digits)| digits).to_owned()
 }
 
 fn broken(error: io::Error) -> Error {

@@ -1,4 +1,4 @@
-//! The content that the registry and the image store share: files named by their SHA-256.
+//! The content that the registry and the image store share: files named by their digests.
 //!
 //! In: bytes, and perhaps the digest that they should have. Out: a file under its digest, whole and
 //! verified, or nothing. Blocking: callers run it where blocking is allowed.
@@ -9,10 +9,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::name::Digest;
+use super::name::{Digest, Hashing};
 
 const COPY_BYTES: usize = 256 * 1024;
 /// How long content may be without an owner: a large image's upload.
@@ -78,7 +77,7 @@ impl Content {
         if bytes.len() as u64 > most {
             return Err(invalid(format!("{digest} has more than {most} bytes")));
         }
-        if Digest::of(&bytes) != *digest {
+        if digest.alike(&bytes) != *digest {
             return Err(invalid(format!("the file of {digest} is damaged")));
         }
         Ok(bytes)
@@ -115,7 +114,8 @@ impl Content {
     pub fn write(&self, mut from: impl Read, expected: Option<&Digest>) -> io::Result<Written> {
         let unfinished = Unfinished(self.dir.join("uploads").join(Uuid::new_v4().to_string()));
         let mut file = File::create(&unfinished.0)?;
-        let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; COPY_BYTES]);
+        let hash = expected.map_or_else(Hashing::default, Digest::hashing);
+        let (mut hash, mut size, mut buffer) = (hash, 0, vec![0; COPY_BYTES]);
         loop {
             let read = from.read(&mut buffer)?;
             if read == 0 {
@@ -125,7 +125,7 @@ impl Content {
             file.write_all(&buffer[..read])?;
             size += read as u64;
         }
-        let digest = Digest::finish(hash);
+        let digest = hash.finish();
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
             return Err(invalid(format!("expected {expected}, but what came is {digest}")));
         }

@@ -47,7 +47,10 @@ pub(super) async fn put(
             return Err(Refusal::new(Code::SizeInvalid, format!("a manifest has at most {MANIFEST_MAX} bytes")));
         }
     }
-    let digest = Digest::of(&content);
+    let digest = match reference {
+        Reference::Tag(_) => Digest::of(&content),
+        Reference::Digest(wanted) => wanted.alike(&content),
+    };
     if let Reference::Digest(wanted) = reference
         && *wanted != digest
     {
@@ -143,8 +146,8 @@ async fn check_parts(inside: &Inside, name: &Repository, manifest: &Value) -> Re
     let manifests = items("manifests").into_iter().map(|part| (Held::Manifest, part));
     for (kind, part) in blobs.chain(manifests) {
         let text = part["digest"].as_str().unwrap_or_default();
-        let digest = Digest::parse(text)
-            .ok_or_else(|| Refusal::new(Code::ManifestInvalid, format!("{text:?} is no sha256 digest")))?;
+        let digest =
+            Digest::parse(text).ok_or_else(|| Refusal::new(Code::ManifestInvalid, format!("{text:?} is no digest")))?;
         let elsewhere = part["urls"].as_array().is_some_and(|urls| !urls.is_empty());
         if !elsewhere && !fs::try_exists(inside.storage.held(name, kind, digest.hex())).await? {
             return Err(Refusal::new(Code::ManifestBlobUnknown, format!("{name} does not hold {digest}")));

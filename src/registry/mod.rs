@@ -39,7 +39,7 @@ use warp::path::FullPath;
 use warp::reply::Response;
 
 pub use self::content::{Content, Written};
-pub use self::name::{Digest, is_repository, is_tag};
+pub use self::name::{Digest, Hashing, is_repository, is_tag};
 
 use self::error::{Code, Refusal};
 use self::route::Route;

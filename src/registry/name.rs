@@ -4,8 +4,9 @@
 //! Source: OCI distribution specification v1.1, "Pulling manifests"; image specification, "Digests".
 
 use std::fmt;
+use std::io;
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 /// Longest repository name, in bytes.
 const NAME_MAX: usize = 255;
@@ -16,9 +17,22 @@ const TAG_MAX: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Repository(String);
 
-/// The SHA-256 of some content; hex digits.
+/// The SHA-256 or SHA-512 of some content; hex digits, whose number says which.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest(String);
+
+/// The hash functions that a digest may be made with, and how many hex digits each has.
+/// Source: OCI image specification v1.1, "Registered algorithms".
+const ALGORITHMS: [(&str, usize); 2] = [("sha256", 64), ("sha512", 128)];
+
+/// A digest in the making.
+#[derive(Clone, Debug)]
+pub enum Hashing {
+    /// The usual one.
+    Sha256(Sha256),
+    /// The long one.
+    Sha512(Sha512),
+}
 
 /// What a manifest is asked for by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,27 +69,86 @@ fn is_component(component: &str) -> bool {
 }
 
 impl Digest {
-    /// Reads `sha256:…`; `None` for anything else.
+    /// Reads `sha256:…` or `sha512:…`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Digest> {
-        let hex = text.strip_prefix("sha256:")?;
+        let (algorithm, hex) = text.split_once(':')?;
         let digits = hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        (hex.len() == 64 && digits).then(|| Digest(hex.to_string()))
+        (ALGORITHMS.contains(&(algorithm, hex.len())) && digits).then(|| Digest(hex.to_string()))
     }
 
-    /// The digest of some content.
+    /// Its hash function's name.
+    fn algorithm(&self) -> &'static str {
+        ALGORITHMS.iter().find(|(_, digits)| *digits == self.0.len()).map_or("sha256", |(name, _)| name)
+    }
+
+    /// Begins another digest, with the same hash function.
+    pub fn hashing(&self) -> Hashing {
+        match self.algorithm() {
+            "sha512" => Hashing::Sha512(Sha512::new()),
+            _ => Hashing::Sha256(Sha256::new()),
+        }
+    }
+
+    /// The digest of some content, with the same hash function.
+    pub fn alike(&self, content: &[u8]) -> Digest {
+        let mut hashing = self.hashing();
+        hashing.update(content);
+        hashing.finish()
+    }
+
+    /// The SHA-256 of some content.
     pub fn of(content: &[u8]) -> Digest {
         Digest::finish(Sha256::new().chain_update(content))
     }
 
     /// The digest of what was hashed.
     pub fn finish(hash: Sha256) -> Digest {
-        Digest(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Digest(hex(&hash.finalize()))
     }
 
-    /// Its 64 digits.
+    /// Its digits.
     pub fn hex(&self) -> &str {
         &self.0
     }
+}
+
+impl Hashing {
+    /// Goes on with these bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Hashing::Sha256(hash) => hash.update(bytes),
+            Hashing::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    /// The digest of all of them.
+    pub fn finish(self) -> Digest {
+        match self {
+            Hashing::Sha256(hash) => Digest::finish(hash),
+            Hashing::Sha512(hash) => Digest(hex(&hash.finalize())),
+        }
+    }
+}
+
+impl Default for Hashing {
+    fn default() -> Hashing {
+        Hashing::Sha256(Sha256::new())
+    }
+}
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Reference {
@@ -98,7 +171,7 @@ impl fmt::Display for Repository {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.0)
+        write!(f, "{}:{}", self.algorithm(), self.0)
     }
 }
 
@@ -124,6 +197,19 @@ mod tests {
             assert!(Repository::parse(bad).is_none(), "{bad}");
         }
         assert!(Repository::parse(&"a".repeat(256)).is_none());
+    }
+
+    #[test]
+    fn a_digest_may_be_a_long_one_and_stays_of_its_kind() {
+        let text = format!("sha512:{}", "0f".repeat(64));
+        let long = Digest::parse(&text).unwrap();
+        assert_eq!(long.to_string(), text);
+        // Source of the digits: FIPS 180-4, the empty message.
+        assert!(long.alike(b"").to_string().starts_with("sha512:cf83e1357eefb8bdf1542850d66d8007"));
+        assert_eq!(Digest::of(b"").alike(b"a"), Digest::of(b"a"));
+        for wrong in [&text[..text.len() - 1], &text.replace("sha512", "sha256"), "sha512:00", "md5:00"] {
+            assert_eq!(Digest::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -59,7 +59,8 @@ fn repository(name: &str) -> Result<Repository, Refusal> {
 
 /// A digest in a path or a query.
 pub(super) fn digest(text: &str) -> Result<Digest, Refusal> {
-    Digest::parse(text).ok_or_else(|| Refusal::new(Code::DigestInvalid, format!("{text} is no sha256 digest")))
+    Digest::parse(text)
+        .ok_or_else(|| Refusal::new(Code::DigestInvalid, format!("{text} is neither a sha256 nor a sha512 digest")))
 }
 
 /// The value of `key` in a query string, percent-decoded.

@@ -1,7 +1,7 @@
 //! The content-addressed folder.
 //!
 //! ```text
-//! blobs/<hex>                                    content, named by its SHA-256
+//! blobs/<hex>                                    content, named by its digest
 //! repositories/<name>/_blobs/<hex>               this repository holds the blob (empty file)
 //! repositories/<name>/_manifests/<hex>           … the manifest; the file holds its media type
 //! repositories/<name>/_tags/<tag>                the digest the tag points to

@@ -6,14 +6,13 @@ use std::path::Path;
 use futures::stream::StreamExt;
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
-use sha2::{Digest as _, Sha256};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 use warp::reply::Response;
 
 use super::error::{Code, Refusal};
-use super::name::{Digest, Repository};
+use super::name::{Digest, Hashing, Repository};
 use super::storage::Held;
 use super::{Asked, BLOB_MAX, Body, Inside, UPLOADS_MAX, blobs, empty, route, with_headers};
 
@@ -60,8 +59,8 @@ pub(super) async fn finish(inside: &Inside, name: &Repository, id: Uuid, asked: 
     let wanted = route::digest(&route::query(&asked.query, "digest").ok_or_else(missing)?)?;
     receive(inside, id, asked).await?;
     let upload = inside.storage.upload(id);
-    let path = upload.clone();
-    let found = inside.tasks.blocking(move || hash(&path)).await?;
+    let (path, hashing) = (upload.clone(), wanted.hashing());
+    let found = inside.tasks.blocking(move || hash(&path, hashing)).await?;
     if found != wanted {
         inside.storage.remove(&upload).await?;
         return Err(Refusal::new(Code::DigestInvalid, format!("the content is {found}, not {wanted}")));
@@ -137,10 +136,9 @@ async fn arrived(inside: &Inside, id: Uuid) -> Result<u64, Refusal> {
     found.map(|metadata| metadata.len()).map_err(|_| unknown(id))
 }
 
-fn hash(path: &Path) -> std::io::Result<Digest> {
-    let mut hash = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
-    Ok(Digest::finish(hash))
+fn hash(path: &Path, mut hashing: Hashing) -> std::io::Result<Digest> {
+    std::io::copy(&mut std::fs::File::open(path)?, &mut hashing)?;
+    Ok(hashing.finish())
 }
 
 fn unknown(id: Uuid) -> Refusal {

@@ -13,6 +13,7 @@
 //! | `quiz…` | see `quiz` |
 //! | `yaml/…`, `files` | see `yaml` |
 //! | `exercises…` | see `exercises` |
+//! | `POST lab/boot` | measures how long a process, a container and a machine take to start (`lab`) |
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ use warp::reply::Response;
 use super::guard::{self, Asked, answer};
 use super::{Site, exercises, live, quiz, trace, yaml};
 use crate::error::{Error, Result};
+use crate::lab::boot;
 
 /// Answers `/api/{call}`.
 pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
@@ -43,6 +45,7 @@ pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
         (&Method::GET, "files") => yaml::read_file(site, asked),
         (&Method::POST, "files") => yaml::write_file(site, asked),
         (&Method::GET, "cluster") => return live::watch_cluster(site),
+        (&Method::POST, "lab/boot") => Ok(start_times(site).await),
         (&Method::GET, "quiz") => quiz::answers(site),
         (&Method::POST, call) if call.starts_with("quiz/") => quiz::answer(site, &call["quiz/".len()..], asked),
         (method, call) => match exercises::Call::of(method, call) {
@@ -75,6 +78,14 @@ fn status(site: &Site) -> Value {
     let mut status = site.0.cluster.status();
     status["life"] = site.0.life.as_str().into();
     status
+}
+
+async fn start_times(site: &Site) -> Value {
+    let inside = &site.0;
+    // Two at once would measure each other.
+    let _alone = inside.lab.lock().await;
+    let folder = inside.playground.state_dir.join(boot::FOLDER);
+    json!({"starts": boot::measure(&folder, inside.clock, &inside.tasks).await})
 }
 
 fn turn(site: &Site, asked: &Asked) -> Result<Value> {

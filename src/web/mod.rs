@@ -75,6 +75,8 @@ struct Inside {
     crash: Notify,
     terminals: terminal::Terminals,
     documents: yaml::Documents,
+    /// Held by whoever measures.
+    lab: tokio::sync::Mutex<()>,
 }
 
 impl Site {
@@ -113,6 +115,7 @@ impl Site {
             crash: Notify::new(),
             terminals,
             documents: yaml::Documents::default(),
+            lab: tokio::sync::Mutex::default(),
         }))
     }
 

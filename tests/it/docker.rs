@@ -22,6 +22,7 @@ use tutor::tasks::TaskGroup;
 
 mod cluster;
 mod daemon;
+mod registry;
 
 use daemon::{Daemon, daemon};
 

@@ -21,6 +21,7 @@ mod learner;
 mod native;
 mod native_services;
 mod nodes;
+mod oci;
 mod page;
 mod process;
 mod proxy;

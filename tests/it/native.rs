@@ -18,6 +18,7 @@ use tutor::kubelet::runtime::{ContainerConfig, LogOptions, Runtime, SandboxConfi
 use tutor::tasks::TaskGroup;
 
 mod images;
+mod killed;
 
 /// tutor, which the runtime starts again; elsewhere than cargo put it when another user runs this.
 pub fn program() -> PathBuf {

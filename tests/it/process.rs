@@ -31,6 +31,11 @@ fn serve_command(state: &Path) -> Command {
     command
 }
 
+/// What `tutor status` says of it.
+fn status(state: &Path) -> String {
+    String::from_utf8(tutor(state).arg("status").output().unwrap().stdout).unwrap()
+}
+
 impl Serve {
     /// With two nodes, on ports of its own.
     pub fn start(state: &Path) -> Serve {
@@ -45,7 +50,15 @@ impl Serve {
     /// And with variables.
     pub fn with_env(state: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Serve {
         let mut command = serve_command(state);
-        command.args(arguments).envs(env.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if !arguments.contains(&"--runtime") {
+            command.args(["--runtime", "simulated"]);
+        }
+        command.args(arguments).envs(env.iter().copied());
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Serve {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -115,6 +128,47 @@ fn the_ready_line_is_the_contract_and_is_published() {
     assert!(String::from_utf8_lossy(&status.stdout).contains("2 nodes"), "{status:?}");
     assert!(serve.interrupt().success());
     assert!(!state.path().join("playground.json").exists());
+}
+
+#[test]
+fn left_to_itself_it_makes_real_containers_where_the_kernel_lets_it_and_says_why() {
+    let state = tempfile::tempdir().unwrap();
+    let obstacles = tutor::cluster::native_obstacles();
+    let serve = Serve::with(state.path(), &["--runtime", "auto"]);
+    let said = status(state.path());
+    match obstacles.is_empty() {
+        true => assert!(said.contains("native runtime") && said.contains("make containers itself"), "{said}"),
+        false => assert!(!said.contains("native runtime") && said.contains(obstacles[0].0), "{said}"),
+    }
+    assert!(serve.interrupt().success());
+}
+
+/// In a user namespace whose owner allows no further ones, as hardened machines do.
+#[test]
+fn where_the_kernel_refuses_and_no_docker_answers_it_simulates_and_says_why() {
+    let forbid = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+    let walled = |command: &[&str]| {
+        let mut walled = Command::new("unshare");
+        walled.args(["--user", "--map-root-user", "sh", "-c", forbid, "sh"]).args(command);
+        walled
+    };
+    if !walled(&["true"]).output().is_ok_and(|done| done.status.success()) {
+        assert!(std::env::var_os("CI").is_none(), "unshare cannot make a user namespace here");
+        eprintln!("skipped: needs unshare and user namespaces");
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let mut command = walled(&[crate::native::program().to_str().unwrap()]);
+    command.env("TUTOR_STATE_DIR", state.path()).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]);
+    command.args(["--registry-listen", "127.0.0.1:0", "--nodes", "1"]);
+    let serve = Serve::of(command);
+    let said = status(state.path());
+    assert!(said.contains("simulated runtime"), "{said}");
+    for part in ["native containers cannot be made", "/nowhere/docker.sock", "tutor doctor"] {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+    assert!(serve.interrupt().success());
 }
 
 #[test]

@@ -6,9 +6,11 @@
 //! Source: `generated.proto` of each API group; the Protocol Buffers encoding guide.
 
 mod read;
+mod tree;
 pub(in crate::api) mod wire;
 mod write;
 
+use self::tree::Tree;
 use super::decode::Target;
 use super::resource::parse_api_version;
 use super::schema::{Schema, SchemaRef};
@@ -59,13 +61,40 @@ pub fn encode(value: &Value) -> Option<Vec<u8>> {
 /// Writes an object of a known schema in its envelope.
 pub fn encode_as(value: &Value, schema: &Schema, api_version: &str, kind: &str) -> Vec<u8> {
     let mut raw = Vec::new();
-    write::message(&mut raw, value, schema);
+    write::message(&mut raw, &Tree::of(value), schema);
+    envelope(&raw, api_version, kind)
+}
+
+/// Writes a list in its envelope, its items one after the other from their JSON; `None` for kinds that have no
+/// protobuf.
+pub fn encode_list<Item: AsRef<[u8]>>(
+    api_version: &str,
+    kind: &str,
+    metadata: &Value,
+    items: impl Iterator<Item = Item>,
+) -> Option<Vec<u8>> {
+    let (group, version) = parse_api_version(api_version);
+    let schema = Schema::of_kind(group, version, kind)?;
+    let field = schema.field("items")?;
+    let (number, item_schema) = (*field.wire.first()?, field.schema().items()?);
+    let mut raw = Vec::new();
+    // A list's own fields come before its items.
+    write::message(&mut raw, &Tree::of(&serde_json::json!({"metadata": metadata})), &schema);
+    for item in items {
+        let tree: Tree<'_> = serde_json::from_slice(item.as_ref()).unwrap_or_default();
+        wire::put_message(&mut raw, number, |out| write::message(out, &tree, item_schema));
+    }
+    Some(envelope(&raw, api_version, kind))
+}
+
+fn envelope(raw: &[u8], api_version: &str, kind: &str) -> Vec<u8> {
     let mut type_meta = Vec::new();
     wire::put_bytes(&mut type_meta, 1, api_version.as_bytes());
     wire::put_bytes(&mut type_meta, 2, kind.as_bytes());
-    let mut out = MAGIC.to_vec();
+    let mut out = Vec::with_capacity(raw.len() + type_meta.len() + 32);
+    out.extend(MAGIC);
     wire::put_bytes(&mut out, 1, &type_meta);
-    wire::put_bytes(&mut out, 2, &raw);
+    wire::put_bytes(&mut out, 2, raw);
     wire::put_bytes(&mut out, 3, b"");
     wire::put_bytes(&mut out, 4, b"");
     out

@@ -210,3 +210,20 @@ fn an_envelope_without_a_kind_holds_what_the_path_names() {
     assert_eq!(decode(&bytes, &target).unwrap(), json!({"metadata": {"name": "x"}}));
     assert_eq!(decode(b"nope", &target).unwrap_err().code, 400);
 }
+
+#[test]
+fn a_list_written_item_by_item_is_the_list_written_whole() {
+    let mut rolls = 1_u32;
+    let mut seed = move || {
+        rolls = rolls.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        rolls >> 8
+    };
+    let schema = Schema::of_kind("", "v1", "Pod").unwrap();
+    let items: Vec<Value> = (0..8).map(|_| draw(&schema, &mut seed, 6)).collect();
+    let metadata = json!({"resourceVersion": "7", "continue": "x", "remainingItemCount": 3});
+    let list = json!({"kind": "PodList", "apiVersion": "v1", "metadata": metadata, "items": items});
+    let texts = items.iter().map(|item| item.to_string());
+    assert_eq!(encode_list("v1", "PodList", &metadata, texts), encode(&list));
+    assert!(encode(&list).unwrap().len() > 1_000, "a message of more than 127 bytes has a longer length");
+    assert_eq!(encode_list("example.com/v1", "ThingList", &metadata, std::iter::empty::<String>()), None);
+}

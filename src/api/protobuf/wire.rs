@@ -35,9 +35,19 @@ pub(in crate::api) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
 
 /// A message inside a message.
 pub(in crate::api) fn put_message(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Vec<u8>)) {
-    let mut inner = Vec::new();
-    write(&mut inner);
-    put_bytes(out, number, &inner);
+    put_varint(out, u64::from(number) << 3 | 2);
+    // Most are shorter than 128 bytes: one byte says how long. Longer ones make room for more.
+    let at = out.len();
+    out.push(0);
+    write(out);
+    let length = out.len() - at - 1;
+    if length < 0x80 {
+        out[at] = length as u8;
+        return;
+    }
+    let mut digits = Vec::with_capacity(5);
+    put_varint(&mut digits, length as u64);
+    out.splice(at..=at, digits);
 }
 
 /// The fields of a message in the order they came; `None` where the bytes are no message.

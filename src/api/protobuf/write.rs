@@ -3,33 +3,36 @@
 
 use super::super::quantity::Quantity;
 use super::super::schema::{Field, Schema, Type};
+use super::tree::Tree;
 use super::wire;
 use base64::Engine as _;
-use serde_json::Value;
+use serde_json::Number;
 
-pub(super) fn message(out: &mut Vec<u8>, value: &Value, schema: &Schema) {
-    let fields: Vec<&Field> = schema.fields_by_wire().collect();
-    level(out, value, &fields, 0);
+pub(super) fn message(out: &mut Vec<u8>, value: &Tree<'_>, schema: &Schema) {
+    level(out, value, schema, schema.order_by_wire(), 0);
 }
 
-/// The fields of one message; those of an inlined struct lie one level deeper.
-fn level(out: &mut Vec<u8>, value: &Value, fields: &[&Field], depth: usize) {
-    for group in fields.chunk_by(|a, b| a.wire[depth] == b.wire[depth]) {
-        let number = group[0].wire[depth];
-        if group[0].wire.len() > depth + 1 {
-            wire::put_message(out, number, |inner| level(inner, value, group, depth + 1));
+/// The fields of one message; those of an inlined struct lie one level deeper. `order` is where they are among the
+/// schema's.
+fn level(out: &mut Vec<u8>, value: &Tree<'_>, schema: &Schema, order: &[u16], depth: usize) {
+    let at = |index: u16| &schema.fields()[usize::from(index)];
+    for group in order.chunk_by(|a, b| at(*a).wire[depth] == at(*b).wire[depth]) {
+        let first = at(group[0]);
+        let number = first.wire[depth];
+        if first.wire.len() > depth + 1 {
+            wire::put_message(out, number, |inner| level(inner, value, schema, group, depth + 1));
         } else {
-            field(out, number, group[0], value.get(&*group[0].name).unwrap_or(&Value::Null));
+            field(out, number, first, value.get(&first.name));
         }
     }
 }
 
-fn field(out: &mut Vec<u8>, number: u32, field: &Field, value: &Value) {
+fn field(out: &mut Vec<u8>, number: u32, field: &Field, value: &Tree<'_>) {
     let schema = field.schema();
     match schema.kind() {
         Type::List if !schema.wrapped() => {
             let Some(items) = schema.items() else { return };
-            for item in value.as_array().into_iter().flatten() {
+            for item in value.items() {
                 single(out, number, item, items);
             }
         }
@@ -40,9 +43,9 @@ fn field(out: &mut Vec<u8>, number: u32, field: &Field, value: &Value) {
     }
 }
 
-fn map(out: &mut Vec<u8>, number: u32, value: &Value, schema: &Schema) {
-    let (Some(values), Some(map)) = (schema.values(), value.as_object()) else { return };
-    let mut entries: Vec<(&String, &Value)> = map.iter().collect();
+fn map(out: &mut Vec<u8>, number: u32, value: &Tree<'_>, schema: &Schema) {
+    let Some(values) = schema.values() else { return };
+    let mut entries: Vec<_> = value.entries().iter().map(|(key, value)| (&**key, value)).collect();
     entries.sort_by_key(|entry| entry.0);
     for (key, value) in entries {
         wire::put_message(out, number, |entry| {
@@ -52,12 +55,12 @@ fn map(out: &mut Vec<u8>, number: u32, value: &Value, schema: &Schema) {
     }
 }
 
-fn single(out: &mut Vec<u8>, number: u32, value: &Value, schema: &Schema) {
-    let text = value.as_str().unwrap_or_default();
+fn single(out: &mut Vec<u8>, number: u32, value: &Tree<'_>, schema: &Schema) {
+    let text = value.text();
     match schema.kind() {
-        Type::Boolean => wire::put_int(out, number, value.as_bool().unwrap_or_default().into()),
-        Type::Int32 | Type::Int64 => wire::put_int(out, number, value.as_i64().unwrap_or_default()),
-        Type::Number => wire::put_double(out, number, value.as_f64().unwrap_or_default()),
+        Type::Boolean => wire::put_int(out, number, value.bool().unwrap_or_default().into()),
+        Type::Int32 | Type::Int64 => wire::put_int(out, number, integer(value)),
+        Type::Number => wire::put_double(out, number, value.number().and_then(Number::as_f64).unwrap_or_default()),
         Type::String => wire::put_bytes(out, number, text.as_bytes()),
         Type::Bytes => {
             let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
@@ -68,36 +71,36 @@ fn single(out: &mut Vec<u8>, number: u32, value: &Value, schema: &Schema) {
 }
 
 /// Messages whose JSON is not their fields.
-fn special(out: &mut Vec<u8>, value: &Value, schema: &Schema, kind: Type) {
-    let text = value.as_str().unwrap_or_default();
+fn special(out: &mut Vec<u8>, value: &Tree<'_>, schema: &Schema, kind: Type) {
+    let text = value.text();
     match kind {
         Type::Time | Type::MicroTime => time(out, text),
         Type::Quantity => {
-            let number = value.as_number().map(ToString::to_string);
+            let number = value.number().map(ToString::to_string);
             let quantity = Quantity::parse(number.as_deref().unwrap_or(text)).unwrap_or(Quantity::ZERO);
             wire::put_bytes(out, 1, quantity.to_string().as_bytes());
         }
         Type::IntOrString => {
-            wire::put_int(out, 1, value.is_string().into());
-            wire::put_int(out, 2, value.as_i64().unwrap_or_default());
+            wire::put_int(out, 1, matches!(value, Tree::Text(_)).into());
+            wire::put_int(out, 2, integer(value));
             wire::put_bytes(out, 3, text.as_bytes());
         }
         Type::Duration => wire::put_int(out, 1, duration_nanos(text)),
         Type::RawExtension | Type::FieldsV1 | Type::Json => {
             if !(value.is_null() && kind != Type::Json) {
-                wire::put_bytes(out, 1, value.to_string().as_bytes());
+                wire::put_bytes(out, 1, &value.to_json());
             }
         }
         Type::SchemaOrBool => {
-            wire::put_int(out, 1, value.as_bool().unwrap_or(true).into());
-            if let (true, Some(items)) = (value.is_object(), schema.items()) {
+            wire::put_int(out, 1, value.bool().unwrap_or(true).into());
+            if let (true, Some(items)) = (matches!(value, Tree::Map(_)), schema.items()) {
                 wire::put_message(out, 2, |inner| message(inner, value, items));
             }
         }
         Type::SchemaOrArray | Type::SchemaOrStrings => schema_or(out, value, schema),
         Type::List => {
             let Some(items) = schema.items() else { return };
-            for item in value.as_array().into_iter().flatten() {
+            for item in value.items() {
                 single(out, 1, item, items);
             }
         }
@@ -105,19 +108,23 @@ fn special(out: &mut Vec<u8>, value: &Value, schema: &Schema, kind: Type) {
     }
 }
 
-fn schema_or(out: &mut Vec<u8>, value: &Value, schema: &Schema) {
+fn schema_or(out: &mut Vec<u8>, value: &Tree<'_>, schema: &Schema) {
     let Some(items) = schema.items() else { return };
     match value {
-        Value::Array(list) => {
+        Tree::List(list) => {
             for item in list {
                 match item {
-                    Value::String(text) => wire::put_bytes(out, 2, text.as_bytes()),
+                    Tree::Text(text) => wire::put_bytes(out, 2, text.as_bytes()),
                     item => wire::put_message(out, 2, |inner| message(inner, item, items)),
                 }
             }
         }
         value => wire::put_message(out, 1, |inner| message(inner, value, items)),
     }
+}
+
+fn integer(value: &Tree<'_>) -> i64 {
+    value.number().and_then(Number::as_i64).unwrap_or_default()
 }
 
 fn time(out: &mut Vec<u8>, text: &str) {

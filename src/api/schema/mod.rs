@@ -255,9 +255,9 @@ impl Schema {
         &self.fields.list
     }
 
-    /// A struct's fields in the order of their protobuf numbers.
-    pub fn fields_by_wire(&self) -> impl Iterator<Item = &Field> + Clone {
-        self.fields.by_wire.iter().map(|i| &self.fields.list[*i as usize])
+    /// The order of a struct's fields by their protobuf numbers, as places in [`Schema::fields`].
+    pub fn order_by_wire(&self) -> &[u16] {
+        &self.fields.by_wire
     }
 
     /// The first field whose protobuf numbers start so: the field itself, or one of a struct that Go

@@ -13,6 +13,7 @@ use warp::reply::Response;
 
 use super::token::Token;
 use crate::api::decode::MediaType;
+use crate::api::protobuf;
 use crate::api::status::{Cause, Details, Reason, Status};
 use crate::apiserver::cache::{Cache, Object};
 use crate::apiserver::convert;
@@ -223,9 +224,16 @@ async fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
         // A list without a type of its own has all that was ever set in it.
         metadata["continue"] = json!(page.continue_token);
     }
-    let as_stored =
-        call.accepted.media == MediaType::Json && !call.accepted.pretty && !convert::is_needed(&call.resource);
-    let body = if as_stored && call.accepted.shape == Shape::Native {
+    let unconverted = !convert::is_needed(&call.resource);
+    let as_stored = call.accepted.media == MediaType::Json && !call.accepted.pretty && unconverted;
+    let as_messages = call.accepted.media == MediaType::Protobuf && call.accepted.shape == Shape::Native && unconverted;
+    let messages = || {
+        let items = page.objects.iter().map(|object| object.json());
+        protobuf::encode_list(&call.resource.api_version(), &call.resource.list_kind, &metadata, items)
+    };
+    let body = if as_messages && let Some(list) = messages() {
+        list.into()
+    } else if as_stored && call.accepted.shape == Shape::Native {
         concatenated(call, page, &metadata)
     } else if as_stored && call.accepted.shape == Shape::Table && &*call.resource.kind != "DaemonSet" {
         respond::table_of_list(page.objects.iter().map(|object| object.json()), &metadata, call)?

@@ -46,7 +46,10 @@ impl Home {
     }
 
     /// The place on disk; nothing on the way to it may be a link.
-    fn on_disk(&self, inside: &Path) -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// When something on the way is one.
+    pub fn on_disk(&self, inside: &Path) -> io::Result<PathBuf> {
         let mut path = self.root.clone();
         for part in inside.components() {
             path.push(part);

@@ -31,6 +31,7 @@ mod tab;
 mod transcript;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -50,10 +51,11 @@ const MOST_TABS: usize = 24;
 
 /// tutor's own commands, as the command line has them: `["check", "first-contact"]`.
 pub trait Commands: Send + Sync {
-    /// Runs one to its end; its exit code.
+    /// Runs one to its end, in a folder of the terminal's files; its exit code.
     fn run(
         &self,
         words: Vec<String>,
+        folder: PathBuf,
         out: pipes::Out,
         err: pipes::Out,
         stop: CancellationToken,

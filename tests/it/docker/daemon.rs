@@ -19,8 +19,18 @@ pub struct Daemon {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// Starts one; `None`, and the reason printed, where none can run. In CI it must run for root.
+/// Starts one in a network of its own; `None`, and the reason printed, where none can run. In CI it must run for root.
 pub async fn daemon() -> Option<Daemon> {
+    start(&["unshare", "--net"]).await
+}
+
+/// One in the network of this test, whose loopback it reaches; it makes no bridges and no rules.
+pub async fn daemon_beside() -> Option<Daemon> {
+    start(&["env"]).await
+}
+
+/// `around` is the command that starts it.
+async fn start(around: &[&str]) -> Option<Daemon> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: needs dockerd and root");
         return None;
@@ -29,9 +39,10 @@ pub async fn daemon() -> Option<Daemon> {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let log = fs::File::create(path("log")).unwrap();
-    // A network of its own: its bridges are nobody else's, and go with it.
-    let started = Command::new("unshare")
-        .args(["--net", "dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none"])
+    // In a network of its own its bridges are nobody else's, and go with it.
+    let started = Command::new(around[0])
+        .args(&around[1..])
+        .args(["dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none"])
         .arg(format!("--host=unix://{}", path("docker.sock").display()))
         .arg("--data-root")
         .arg(path("data"))

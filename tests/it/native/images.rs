@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tutor::clock::Clock;
 
 /// No step takes longer, also on a slow machine.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 const DOCKERFILE: &str = r#"FROM tutor/shell:1
 WORKDIR /app
@@ -42,7 +42,7 @@ async fn tutor(state: &Path, words: &[&str]) -> (String, String) {
 }
 
 /// A playground with native containers: its process, and what it said when it was ready.
-async fn serve(state: &Path) -> (Child, Value) {
+pub(super) async fn serve(state: &Path) -> (Child, Value) {
     let words = ["serve", "--json", "--runtime", "native", "--nodes", "1", "--listen", "127.0.0.1:0"];
     let mut child = command(state)
         .args(words)

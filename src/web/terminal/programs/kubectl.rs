@@ -31,8 +31,8 @@ pub async fn tutor(call: &Call) -> Ended {
     }
     let context = &call.context;
     let world = &context.world;
-    let words = call.arguments.clone();
-    let code = world.commands.run(words, context.out.clone(), context.err.clone(), context.stop.clone()).await;
+    let (words, folder) = (call.arguments.clone(), context.state.lock().folder.clone());
+    let code = world.commands.run(words, folder, context.out.clone(), context.err.clone(), context.stop.clone()).await;
     if code == 0 && call.arguments.first().is_some_and(|word| matches!(word.as_str(), "start" | "reset")) {
         starting_files(call).await?;
     }
