@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use crate::apiserver::auth::Peer;
 use crate::apiserver::pki::Authority;
 use crate::apiserver::{self, ApiServer, Connection, KubeletDialer};
-use crate::client::{self, Switches};
+use crate::client::{self, Line, Switches};
 use crate::clock::Clock;
 use crate::controllers::csr_signing::Signer;
 use crate::controllers::{self, Selection};
@@ -38,10 +38,14 @@ use crate::scheduler::Scheduler;
 use crate::state;
 use crate::tasks::TaskGroup;
 
+mod ingress;
+mod link;
 mod machine;
 mod registries;
 
+pub use link::Link;
 use machine::Machine;
+pub use machine::packets_refusal;
 pub use registries::{LOGIN, REGISTRY, build_image};
 
 /// How long the store may take to close once everything that writes has stopped.
@@ -181,7 +185,8 @@ impl Cluster {
         });
         let machine::Chosen { runtime, why, machine } = machine::start(&options, &serving).await?;
         if let Some(machine) = &machine {
-            let client = as_user("system:kube-proxy", &[], "kube-proxy");
+            // In other clusters NetworkPolicies are another program's, with a role of its own.
+            let client = as_user("system:kube-proxy", &["system:masters"], "kube-proxy");
             machine::connect(machine, client, clock, &workers).await?;
         }
         let parts = Parts {
@@ -220,8 +225,10 @@ impl Cluster {
 
     fn power_on(&self, config: NodeConfig) -> Result<()> {
         let name = config.name.clone();
-        let client = client_as(&self.0.api, &format!("system:node:{name}"), &["system:nodes"], "kubelet");
         let clock = self.0.options.clock;
+        let peer = peer(&format!("system:node:{name}"), &["system:nodes"]);
+        let line = self.0.nodes.line(&name);
+        let client = client::over_line(self.0.api.filter(), peer, "kubelet", line, clock);
         let runtime: Arc<dyn kubelet::runtime::Runtime> = match &self.0.machine {
             Some(machine) => machine.node(&config)?,
             None => Arc::new(Simulated::new(clock)),
@@ -400,8 +407,12 @@ fn check_names(which: &Selection) -> Result<()> {
 }
 
 fn client_as(api: &ApiServer, user: &str, groups: &[&str], component: &str) -> kube::Client {
+    client::over_filter(api.filter(), peer(user, groups), component)
+}
+
+fn peer(user: &str, groups: &[&str]) -> Peer {
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-    client::over_filter(api.filter(), Peer::InProcess { user: user.to_owned(), groups }, component)
+    Peer::InProcess { user: user.to_owned(), groups }
 }
 
 /// Whether a node has power.
@@ -421,9 +432,25 @@ impl fmt::Display for Power {
     }
 }
 
-/// The nodes' kubelets, by name; the API server's way to them.
+/// The nodes' kubelets, by name, and the lines to them.
 #[derive(Default)]
-struct Nodes(RwLock<BTreeMap<String, Kubelet>>);
+struct Nodes(RwLock<BTreeMap<String, Kubelet>>, RwLock<BTreeMap<String, Line>>);
+
+impl Nodes {
+    fn line(&self, node: &str) -> Line {
+        self.1.write().entry(node.to_owned()).or_default().clone()
+    }
+
+    /// A kubelet that can be reached; or why not.
+    fn reach(&self, node: &str) -> std::result::Result<Kubelet, String> {
+        let kubelet = self.0.read().get(node).filter(|kubelet| !kubelet.is_off()).cloned();
+        let kubelet = kubelet.ok_or_else(|| format!("dial tcp: lookup {node}: no such host"))?;
+        match self.line(node).is_cut() {
+            true => Err(format!("dial tcp {}:10250: i/o timeout", kubelet.config().address)),
+            false => Ok(kubelet),
+        }
+    }
+}
 
 impl KubeletDialer for Nodes {
     fn request(
@@ -431,12 +458,11 @@ impl KubeletDialer for Nodes {
         node: &str,
         request: http::Request<Bytes>,
     ) -> BoxFuture<'_, Result<http::Response<BoxBody<Bytes, Error>>>> {
-        let kubelet = self.0.read().get(node).filter(|kubelet| !kubelet.is_off()).cloned();
-        let unreachable = Error::new(format!("dial tcp: lookup {node}: no such host"), "");
+        let reached = self.reach(node);
         Box::pin(async move {
-            match kubelet {
-                Some(kubelet) => Ok(kubelet.request(request).await),
-                None => Err(unreachable),
+            match reached {
+                Ok(kubelet) => Ok(kubelet.request(request).await),
+                Err(unreachable) => Err(Error::new(unreachable, "")),
             }
         })
     }
@@ -448,12 +474,7 @@ impl KubeletDialer for Nodes {
         pod: &'a str,
         port: u16,
     ) -> BoxFuture<'a, Result<Box<dyn Connection>, String>> {
-        let kubelet = self.0.read().get(node).filter(|kubelet| !kubelet.is_off()).cloned();
-        Box::pin(async move {
-            match kubelet {
-                Some(kubelet) => kubelet.connect(namespace, pod, port).await.map(|stream| Box::new(stream) as _),
-                None => Err(format!("dial tcp: lookup {node}: no such host")),
-            }
-        })
+        let reached = self.reach(node);
+        Box::pin(async move { Ok(Box::new(reached?.connect(namespace, pod, port).await?) as _) })
     }
 }

@@ -27,6 +27,9 @@ pub struct Playground {
     pub api: String,
     /// The registry's `host:port`.
     pub registry: String,
+    /// The `host:port` at which Ingresses and Gateways are served, when they are.
+    #[serde(default)]
+    pub ingress: Option<String>,
     /// The etcd endpoint, when one is served.
     pub etcd: Option<String>,
     /// The kubeconfig's path.
@@ -243,6 +246,7 @@ mod tests {
             api: "https://127.0.0.1:6443".into(),
             registry: "127.0.0.1:5050".into(),
             etcd: None,
+            ingress: None,
             kubeconfig: state.join("kubeconfig"),
             token: "t".into(),
             state_dir: state.path().to_owned(),

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::{Outcome, closed_output};
+use crate::clock::Clock;
 use crate::cluster;
 use crate::error::Result;
 use crate::state::StateDir;
@@ -17,8 +18,9 @@ struct Finding {
     note: String,
 }
 
-pub fn run(state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
-    for finding in [state_folder(state), containers(), docker(), kubectl(), playground(state)] {
+pub async fn run(state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
+    let packets = packets().await;
+    for finding in [state_folder(state), containers(), packets, docker(), kubectl(), playground(state)] {
         let mark = if finding.well { "ok     " } else { "missing" };
         writeln!(out, "{mark} {:<14} {}", finding.what, finding.note).map_err(closed_output)?;
     }
@@ -42,6 +44,17 @@ fn containers() -> Finding {
         Some((what, command)) => format!("{what}. Mend it: {command}"),
     };
     Finding { what: "containers", well: obstacles.is_empty(), note }
+}
+
+async fn packets() -> Finding {
+    let refusal = cluster::packets_refusal(Clock::real()).await;
+    let note = match &refusal {
+        None => "the kernel filters packets of native containers for tutor".to_owned(),
+        Some(why) => format!(
+            "the kernel takes no rules for packets ({why}): NetworkPolicies hold only at Services. Mend it: sudo modprobe nf_tables"
+        ),
+    };
+    Finding { what: "packet filter", well: refusal.is_none(), note }
 }
 
 fn docker() -> Finding {

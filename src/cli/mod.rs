@@ -158,7 +158,7 @@ fn run(arguments: Arguments) -> Result<Outcome> {
         Some(Command::Kubectl { .. }) => Ok(Outcome::Done),
         Some(Command::Dev(dev)) => one_thread()?.block_on(dev.run(&mut out)),
         Some(Command::Status(status)) => one_thread()?.block_on(status.run(&state, &mut out)),
-        Some(Command::Doctor) => doctor::run(&state, &mut out),
+        Some(Command::Doctor) => one_thread()?.block_on(doctor::run(&state, &mut out)),
         Some(Command::Controllers(controllers)) => one_thread()?.block_on(controllers.run(&state, &mut out)),
         Some(Command::Trace(trace)) => one_thread()?.block_on(trace.run(&state, &mut out)),
         Some(Command::Etcd(etcd)) => one_thread()?.block_on(etcd.run(&state, &mut out)),
@@ -190,6 +190,14 @@ fn report(error: &Error) {
     let title = if colour { "error:".red().bold().to_string() } else { "error:".to_owned() };
     // Nobody is left to tell when standard error is closed.
     let _ = std::io::stderr().lock().write_all(in_words(error, &title).as_bytes());
+}
+
+/// Says that something is not to be had and why, where the rest goes on without it.
+fn warn(consequence: &str, fault: &Error) {
+    let why = if fault.why.is_empty() { fault.what.clone() } else { format!("{}: {}", fault.what, fault.why) };
+    let said = fault.hints.iter().fold(Error::new(consequence, why), |said, hint| said.hint(hint.clone()));
+    // Nobody is left to tell when standard error is closed.
+    let _ = std::io::stderr().lock().write_all(in_words(&said, "note:").as_bytes());
 }
 
 /// An error's three parts as lines.

@@ -27,6 +27,9 @@ pub struct Serve {
     /// Where the image registry is served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5050")]
     registry_listen: SocketAddr,
+    /// Where Ingresses and Gateways are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    ingress_listen: SocketAddr,
     /// How many worker nodes there are
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=5_000))]
     nodes: u16,
@@ -56,6 +59,8 @@ impl Serve {
         let _lock = state.lock()?;
         let book = listen::open(self.listen, "--listen").await?;
         let registry = listen::open(self.registry_listen, "--registry-listen").await?;
+        // The port is one that other programs like too, and few exercises need it.
+        let door = listen::open(self.ingress_listen, "--ingress-listen").await;
         let tasks = TaskGroup::new();
         let options = cluster::Options {
             store: cluster::StoreIn::Folder(state.path().to_owned()),
@@ -68,12 +73,20 @@ impl Serve {
         let api = cluster.serve_api(self.api_listen).await?;
         let registry = cluster.serve_registry(registry, &state.join(cluster::REGISTRY))?;
         cluster.serve_private_registry(registry, state.path()).await?;
+        let ingress = match door {
+            Ok(door) => Some(cluster.serve_ingress(door)?.to_string()),
+            Err(taken) => {
+                super::warn("Ingresses and Gateways are not served", &taken);
+                None
+            }
+        };
         let kubeconfig = state.join("kubeconfig");
         cluster.write_kubeconfig(&kubeconfig, api)?;
         let mut playground = Playground {
             book: format!("http://{}/", book.local_addr().map_err(no_address)?),
             api: format!("https://{api}"),
             registry: registry.to_string(),
+            ingress,
             etcd: None,
             kubeconfig,
             token: state.token(web::new_token)?,
@@ -121,6 +134,7 @@ impl Serve {
             .arg(&playground.state_dir)
             .args(["--listen", &bare(&playground.book), "--api-listen", &bare(&playground.api)])
             .args(["--registry-listen", &playground.registry, "--nodes", &self.nodes.to_string()])
+            .args(["--ingress-listen", &playground.ingress.clone().unwrap_or(self.ingress_listen.to_string())])
             .args(["--runtime", &self.runtime.to_string(), "--controllers", &self.controllers.join(",")])
             .exec();
         cannot(fault)
@@ -140,9 +154,11 @@ impl Serve {
             writeln!(out, "{line}").map_err(closed_output)?;
         } else {
             let runtime = cluster.runtime();
+            let door = playground.ingress.as_ref();
+            let door = door.map(|at| format!("\n  ingress   http://{at}/")).unwrap_or_default();
             writeln!(
                 out,
-                "  book      {}\n  cluster   {}  {} nodes, {runtime} runtime      kubectl: export KUBECONFIG={}\n  registry  {}\nready in {} ms",
+                "  book      {}\n  cluster   {}  {} nodes, {runtime} runtime      kubectl: export KUBECONFIG={}\n  registry  {}{door}\nready in {} ms",
                 playground.book, playground.api, self.nodes, playground.kubeconfig.display(), playground.registry, playground.start_ms,
             )
             .map_err(closed_output)?;

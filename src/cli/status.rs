@@ -43,6 +43,7 @@ impl Status {
             ("cluster", format!("{}  {} nodes, {} runtime", playground.api, live["nodes"], text("runtime"))),
             ("why", text("runtimeReason")),
             ("registry", playground.registry.clone()),
+            ("ingress", playground.ingress.as_ref().map_or("not served".to_owned(), |at| format!("http://{at}/"))),
             ("private", private(state)),
             ("kubectl", format!("export KUBECONFIG={}", playground.kubeconfig.display())),
             ("state", playground.state_dir.display().to_string()),

@@ -14,7 +14,9 @@ use http_body_util::Full;
 use tower::{BoxError, Service};
 use warp::Filter;
 
+use super::line::{AtLine, Line};
 use crate::apiserver::auth::Peer;
+use crate::clock::Clock;
 
 /// Sent after the component's name in `User-Agent`.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -56,14 +58,28 @@ where
     over_filter(filter, Peer::InProcess { user: user.into(), groups: all }, component)
 }
 
+/// As [`over_filter`], over a line that can be cut.
+///
+/// # Panics
+/// When called outside a tokio runtime.
+pub fn over_line<F, P>(filter: F, peer: P, component: &str, line: Line, clock: Clock) -> kube::Client
+where
+    F: Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone + Send + Sync + 'static,
+    F::Future: Send,
+    P: Clone + Send + Sync + 'static,
+{
+    over_service(AtLine::new(warp::service(filter), line, clock), peer, component)
+}
+
 /// As [`over_filter`], over any HTTP service that takes whole bodies.
 ///
 /// # Panics
 /// When called outside a tokio runtime.
 pub fn over_service<S, P, B>(service: S, peer: P, component: &str) -> kube::Client
 where
-    S: Service<Request<Full<bytes::Bytes>>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Full<bytes::Bytes>>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
+    S::Error: Into<BoxError>,
     B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
     P: Clone + Send + Sync + 'static,
@@ -78,7 +94,7 @@ where
             parts.headers.entry(header::HOST).or_insert(HeaderValue::from_static("kubernetes.default.svc"));
             parts.extensions.insert(peer);
             let body = Full::new(body.collect_bytes().await?);
-            Ok(service.call(Request::from_parts(parts, body)).await?)
+            service.call(Request::from_parts(parts, body)).await.map_err(Into::into)
         })
     };
     kube::Client::new(tower::service_fn(send), "default")

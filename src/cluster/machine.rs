@@ -3,11 +3,13 @@
 //! In: the cluster's options. Out: a [`Machine`] that gives each node its runtime, and why that one was taken; none
 //! where containers are not real. Never: a decision of the cluster's. Chapter: `book/src/inside/runtime.md`.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::Api;
+use tokio::sync::watch;
 
 use super::{Options, REGISTRY, Runtime, StoreIn};
 use crate::apiserver::SERVICE_CIDR;
@@ -18,13 +20,19 @@ use crate::images;
 use crate::kubelet::runtime::docker;
 use crate::kubelet::runtime::native::{self, Host};
 use crate::kubelet::{self, NodeConfig};
-use crate::network::{proxy, server};
+use crate::network::proxy::{self, Outlook};
+use crate::network::server;
 use crate::tasks::TaskGroup;
 
 /// The computer behind all nodes: one kernel, one disk.
 pub(super) enum Machine {
     /// As tutor makes containers itself.
-    Native { host: Arc<Host>, images: Arc<native::stored::Stored> },
+    Native {
+        host: Arc<Host>,
+        images: Arc<native::stored::Stored>,
+        packets: OnceLock<Outlook>,
+        cut: watch::Sender<BTreeSet<String>>,
+    },
     /// As the machine's docker makes them.
     Docker(Arc<docker::Host>),
 }
@@ -33,7 +41,7 @@ impl Machine {
     /// A node's runtime on it.
     pub fn node(&self, config: &NodeConfig) -> Result<Arc<dyn kubelet::runtime::Runtime>> {
         match self {
-            Machine::Native { host, images } => {
+            Machine::Native { host, images, .. } => {
                 let place =
                     native::host::Place { node: &config.name, pod_cidr: &config.pod_cidr, address: &config.address };
                 host.node(&place, images.clone())
@@ -50,10 +58,20 @@ impl Machine {
         }
     }
 
+    /// Cuts these nodes off from all others, and joins all others again.
+    pub fn cut_off(&self, nodes: BTreeSet<String>) {
+        if let Machine::Native { cut, .. } = self {
+            cut.send_replace(nodes);
+        }
+    }
+
     /// What it does and does not do, for a reader.
     pub fn said(&self) -> String {
         match self {
-            Machine::Native { host, .. } => host.limits_said(),
+            Machine::Native { host, packets, .. } => {
+                let packets = packets.get().map(|packets| format!("; {}", packets.said())).unwrap_or_default();
+                format!("{}{packets}", host.limits_said())
+            }
             Machine::Docker(host) => host.said(),
         }
     }
@@ -70,21 +88,33 @@ impl Machine {
 /// Where Pods ask for names. As kubeadm's tenth address of the range; kubelets write it into `resolv.conf`.
 const DNS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10), 53);
 
-/// Makes Services and names work between the Pods of a machine: kube-proxy and the name server.
+/// Makes Services and names work between the Pods of a machine, and NetworkPolicies hold: kube-proxy and the
+/// name server.
 pub(super) async fn connect(machine: &Machine, client: kube::Client, clock: Clock, tasks: &TaskGroup) -> Result<()> {
     // Docker's network is not ours to give addresses in: Services have none there.
-    let Machine::Native { host, .. } = machine else { return Ok(()) };
+    let Machine::Native { host, packets, cut, .. } = machine else { return Ok(()) };
     let wire = host.wire(SERVICE_CIDR).await?;
     let setup = proxy::Setup {
         services: Informer::start(Api::all(client.clone()), clock, tasks),
-        slices: Informer::start(Api::all(client), clock, tasks),
+        slices: Informer::start(Api::all(client.clone()), clock, tasks),
+        policies: Informer::start(Api::all(client.clone()), clock, tasks),
+        pods: Informer::start(Api::all(client.clone()), clock, tasks),
+        namespaces: Informer::start(Api::all(client.clone()), clock, tasks),
+        nodes: Informer::start(Api::all(client), clock, tasks),
+        names: DNS,
+        cut: cut.subscribe(),
         wire,
         clock,
         tasks: tasks.clone(),
     };
-    server::start(setup.clone(), DNS);
-    proxy::start(setup);
+    server::start(setup.clone());
+    packets.get_or_init(|| proxy::start(setup));
     Ok(())
+}
+
+/// Why the kernel takes no rules for the packets of native containers, if it takes none; it tries.
+pub async fn packets_refusal(clock: Clock) -> Option<String> {
+    native::doctor::filter_refusal(clock).await
 }
 
 /// Where native containers keep what they have, inside the state folder.
@@ -148,7 +178,8 @@ async fn best(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Chosen {
 async fn native(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Result<Machine> {
     let host = Host::start(native::host::Options::new(folder.join(NATIVE), clock), tasks).await?;
     let images = native::stored::Stored::new(registries(folder, clock, tasks)?, tasks);
-    Ok(Machine::Native { host: Arc::new(host), images: Arc::new(images) })
+    let (host, images) = (Arc::new(host), Arc::new(images));
+    Ok(Machine::Native { host, images, packets: OnceLock::new(), cut: watch::Sender::default() })
 }
 
 async fn docker(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Result<Machine> {

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::api::discovery::v1::{
+    Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForNode, ForZone,
+};
 use kube::api::ObjectMeta;
 
 use super::plan::{Action, Plan, owner_reference};
@@ -211,6 +213,7 @@ fn endpoint(
     let serving = pod.is_ready();
     let terminating = pod.metadata.deletion_timestamp.is_some();
     let ready = spec.publish_not_ready_addresses.unwrap_or(false) || (serving && !terminating);
+    let zone = pod.spec.node_name.as_deref().and_then(zone);
     Endpoint {
         addresses: vec![address.to_owned()],
         conditions: Some(EndpointConditions {
@@ -219,11 +222,27 @@ fn endpoint(
             terminating: Some(terminating),
         }),
         hostname: service_pods::hostname(service, pod),
+        hints: hints(spec, pod.spec.node_name.as_deref(), zone.as_deref()).filter(|_| ready),
         node_name: pod.spec.node_name.clone(),
         target_ref: Some(service_pods::target(pod)),
-        zone: pod.spec.node_name.as_deref().and_then(zone),
+        zone,
         ..Default::default()
     }
+}
+
+/// For whose clients an endpoint is, if the Service wants its clients to stay near. Source:
+/// k8s.io/endpointslice, trafficdist.
+fn hints(spec: &ServiceSpec, node: Option<&str>, zone: Option<&str>) -> Option<EndpointHints> {
+    let (near, same_node) = match spec.traffic_distribution.as_deref()? {
+        "PreferClose" | "PreferSameZone" => (true, false),
+        "PreferSameNode" => (true, true),
+        _ => (false, false),
+    };
+    let hints = EndpointHints {
+        for_zones: zone.filter(|_| near).map(|name| vec![ForZone { name: name.to_owned() }]),
+        for_nodes: node.filter(|_| same_node).map(|name| vec![ForNode { name: name.to_owned() }]),
+    };
+    (hints != EndpointHints::default()).then_some(hints)
 }
 
 #[cfg(test)]
@@ -290,6 +309,25 @@ mod tests {
         assert_eq!(ports, [Some(8080), Some(9090)]);
         let conditions = slices[1].endpoints.as_ref().unwrap()[0].conditions.clone().unwrap();
         assert_eq!(conditions.ready, Some(false));
+    }
+
+    #[test]
+    fn a_service_that_prefers_what_is_near_has_hints() {
+        let zone = |_: &str| Some("zone-a".to_owned());
+        let hinted = |wish: Option<&str>, ready: &str| {
+            let mut service = service();
+            service.spec.as_mut().unwrap().traffic_distribution = wish.map(str::to_owned);
+            let slices = carried_out(&reconcile(&service, &[pod(1, 80, ready)], &[], &zone), &[]);
+            let hints = slices[0].endpoints.as_ref().unwrap()[0].hints.clone().unwrap_or_default();
+            let zones: Vec<_> = hints.for_zones.into_iter().flatten().map(|it| it.name).collect();
+            let nodes: Vec<_> = hints.for_nodes.into_iter().flatten().map(|it| it.name).collect();
+            (zones.join(","), nodes.join(","))
+        };
+        let said = |zone: &str, node: &str| (zone.to_owned(), node.to_owned());
+        assert_eq!(hinted(None, "True"), said("", ""));
+        assert_eq!(hinted(Some("PreferClose"), "True"), said("zone-a", ""));
+        assert_eq!(hinted(Some("PreferSameNode"), "True"), said("zone-a", "n1"));
+        assert_eq!(hinted(Some("PreferSameNode"), "False"), said("", ""));
     }
 
     #[test]

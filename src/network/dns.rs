@@ -2,7 +2,7 @@
 //!
 //! In: Services and EndpointSlices. Out: a [`Zone`], and what it says of a name. Knows no packets
 //! ([`super::server`] does). The names are Kubernetes' own. Source: kubernetes/dns,
-//! docs/specification.md, version 1.1.0. Chapter: `book/src/inside/runtime.md`.
+//! docs/specification.md, version 1.1.0. Chapter: `book/src/inside/network.md`.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

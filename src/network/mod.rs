@@ -1,12 +1,16 @@
 //! How Pods get addresses, and how they reach each other by Service and by name.
 //!
-//! In: each node's range; Services and EndpointSlices; a [`Wire`] to the network of the nodes. Out:
-//! addresses, [`proxy`] (what kube-proxy is in other clusters) and [`server`] (what CoreDNS is). Knows no
-//! runtime: who has a network gives it a wire. Chapter: `book/src/inside/runtime.md`.
+//! In: each node's range; Services, EndpointSlices, NetworkPolicies; a [`Wire`] to the network of the nodes. Out:
+//! addresses, [`proxy`] (what kube-proxy is in other clusters, and what enforces NetworkPolicies) and [`server`]
+//! (what CoreDNS is). Knows no runtime: who has a network gives it a wire. Chapter: `book/src/inside/network.md`.
 
 pub mod dns;
+pub mod door;
+pub mod filter;
 pub mod ipam;
+pub mod policy;
 pub mod proxy;
+pub mod rules;
 pub mod server;
 pub mod services;
 
@@ -24,4 +28,6 @@ pub trait Wire: Send + Sync {
     fn receive(&self, at: SocketAddrV4) -> BoxFuture<'_, io::Result<UdpSocket>>;
     /// Connects to somebody there.
     fn connect(&self, to: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpStream>>;
+    /// Gives the kernel there these rules in place of all others.
+    fn filter<'a>(&'a self, rules: &'a rules::Ruleset) -> BoxFuture<'a, io::Result<()>>;
 }

@@ -1,25 +1,32 @@
-//! kube-proxy: makes Services' addresses answer.
+//! kube-proxy: makes Services' addresses answer, and holds Pods to their NetworkPolicies.
 //!
-//! In: Services and EndpointSlices, by watch. Out: a listener at each address that has somebody behind it
-//! ([`super::services`] says which), and for each connection one to a Pod. A connection that is open stays
-//! with its Pod when the Service changes. Others than this one let the kernel's packet filter do it
-//! (iptables, nftables); a listener shows better what happens, and needs no rights on your machine.
-//! UDP ports are not carried. Chapter: `book/src/inside/runtime.md`.
+//! In: Services, EndpointSlices, NetworkPolicies and what they speak of, by watch. Out: rules for the kernel's packet
+//! filter ([`super::filter`] says which), and for what the kernel cannot do (a client's habit, this computer's own
+//! loopback) a listener, and for each connection one to a Pod. Where the kernel takes no rules, listeners
+//! carry all of TCP, with the same walls; UDP is not carried then, and Pods that use each other's
+//! addresses are not held back: [`Outlook`] says so. A connection that is open stays with its Pod when the
+//! Service changes. Chapter: `book/src/inside/network.md`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use parking_lot::{Mutex, RwLock};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
 use super::Wire;
-use super::services::{self, Behind};
-use crate::client::Informer;
+use super::filter;
+use super::policy::{self, Isolation, PodView};
+use super::rules::{Protocol, Ruleset};
+use super::services::{self, Behind, Front, Place, Table, add_host_ports};
+use crate::client::views::NodeView;
+use crate::client::{Informer, Watched};
 use crate::clock::{Clock, Tick};
 use crate::tasks::TaskGroup;
 
@@ -35,6 +42,18 @@ pub struct Setup {
     pub services: Informer<Service>,
     /// All EndpointSlices.
     pub slices: Informer<EndpointSlice>,
+    /// All NetworkPolicies.
+    pub policies: Informer<NetworkPolicy>,
+    /// All Pods.
+    pub pods: Informer<PodView>,
+    /// All namespaces.
+    pub namespaces: Informer<Namespace>,
+    /// All nodes.
+    pub nodes: Informer<NodeView>,
+    /// Where Pods ask for names.
+    pub names: SocketAddrV4,
+    /// The nodes that are cut off from all others.
+    pub cut: watch::Receiver<BTreeSet<String>>,
     /// Where to listen and connect.
     pub wire: Arc<dyn Wire>,
     /// The source of time.
@@ -43,13 +62,28 @@ pub struct Setup {
     pub tasks: TaskGroup,
 }
 
+/// Who keeps Pods to their policies, for a reader. Cheap to clone: all clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Outlook(Arc<Mutex<Option<String>>>);
+
+impl Outlook {
+    /// In one sentence.
+    pub fn said(&self) -> String {
+        match &*self.0.lock() {
+            None => "its packet filter leads to Services and holds Pods to NetworkPolicies".to_owned(),
+            Some(why) => format!(
+                "it refuses a packet filter ({why}): NetworkPolicies hold only between Pods and Services, and Services have no UDP"
+            ),
+        }
+    }
+}
+
 impl Setup {
-    /// Wakes when an object changed; the first wait ends once all are known.
+    /// Wakes when a Service changed; the first wait ends once all are known.
     pub(super) fn changes(&self) -> Arc<Notify> {
         let changed = Arc::new(Notify::new());
-        let (service, slice) = (changed.clone(), changed.clone());
-        self.services.subscribe(move |_| service.notify_one());
-        self.slices.subscribe(move |_| slice.notify_one());
+        wake(&self.services, &changed);
+        wake(&self.slices, &changed);
         changed
     }
 
@@ -57,28 +91,107 @@ impl Setup {
         self.services.synced().await;
         self.slices.synced().await;
     }
+
+    async fn all_synced(&self) {
+        self.synced().await;
+        self.policies.synced().await;
+        self.pods.synced().await;
+        self.namespaces.synced().await;
+        self.nodes.synced().await;
+    }
+
+    /// Where the nodes are, in order of their names.
+    fn places(&self) -> Vec<Place> {
+        self.nodes.all().iter().map(|node| Place::of(node)).collect()
+    }
+
+    fn isolation(&self, places: &[Place]) -> Isolation {
+        let mut pods = self.pods.all();
+        pods.push(Arc::new(policy::name_server(*self.names.ip())));
+        let (policies, namespaces) = (self.policies.all(), self.namespaces.all());
+        let ranges = places.iter().filter_map(|place| place.pods).collect();
+        Isolation::new(policy::Objects { policies: &policies, pods: &pods, namespaces: &namespaces, ranges })
+    }
+}
+
+fn wake<K: Watched + Clone + std::fmt::Debug>(informer: &Informer<K>, changed: &Arc<Notify>) {
+    let changed = changed.clone();
+    informer.subscribe(move |_| changed.notify_one());
 }
 
 /// Starts it.
-pub fn start(setup: Setup) {
-    let tasks = setup.tasks.clone();
+pub fn start(setup: Setup) -> Outlook {
+    let (tasks, outlook) = (setup.tasks.clone(), Outlook::default());
+    let said = outlook.clone();
     tasks.spawn("kube-proxy", async move {
         let changed = setup.changes();
-        setup.synced().await;
-        let mut open = HashMap::new();
+        wake(&setup.policies, &changed);
+        wake(&setup.pods, &changed);
+        wake(&setup.namespaces, &changed);
+        wake(&setup.nodes, &changed);
+        setup.all_synced().await;
+        let (mut open, mut loaded, mut cuts) = (HashMap::new(), None, setup.cut.clone());
+        let now = Arc::new(RwLock::new(Now::default()));
         loop {
-            let wanted = services::table(&setup.services.all(), &setup.slices.all());
-            follow(&setup, &mut open, wanted).await;
-            changed.notified().await;
+            let places = setup.places();
+            let mut table = services::table(&setup.services.all(), &setup.slices.all());
+            add_host_ports(&mut table, &setup.pods.all(), &places);
+            let isolation = setup.isolation(&places);
+            let cut = cuts.borrow_and_update().clone();
+            let rules = filter::ruleset(&table, &places, &isolation, *setup.names.ip(), &cut);
+            *now.write() = Now { places, isolation, cut };
+            load(&setup, rules, &mut loaded, &said).await;
+            if said.0.lock().is_none() {
+                table.retain(|_, behind| !filter::is_for_kernel(behind));
+            }
+            follow(&setup, &mut open, table, &now).await;
+            tokio::select! {
+                () = changed.notified() => {}
+                // Nobody is left to cut anything when the sender is gone.
+                Ok(()) = cuts.changed() => {}
+            }
         }
     });
+    outlook
+}
+
+/// What connections that are carried here need to know.
+#[derive(Default)]
+struct Now {
+    places: Vec<Place>,
+    isolation: Isolation,
+    cut: BTreeSet<String>,
+}
+
+impl Now {
+    /// The node on which somebody is: a Pod of its range, or the node itself.
+    fn place_of(&self, address: Ipv4Addr) -> Option<&Place> {
+        let is_there =
+            |place: &&Place| place.address == Some(address) || place.pods.is_some_and(|pods| pods.contains(address));
+        self.places.iter().find(is_there)
+    }
+}
+
+/// Puts rules into the kernel, if they are others than the last.
+async fn load(setup: &Setup, rules: Ruleset, loaded: &mut Option<Ruleset>, outlook: &Outlook) {
+    if loaded.as_ref() == Some(&rules) {
+        return;
+    }
+    let outcome = setup.wire.filter(&rules).await;
+    let why = outcome.err().map(|fault| fault.to_string());
+    if let Some(why) = &why {
+        tracing::warn!(%why, "the kernel takes no rules for packets");
+    }
+    *loaded = why.is_none().then_some(rules);
+    *outlook.0.lock() = why;
 }
 
 /// Listeners that are open, each with its word on who is behind it. One closes when that is dropped.
-type Open = HashMap<SocketAddrV4, watch::Sender<Behind>>;
+type Open = HashMap<Front, watch::Sender<Behind>>;
 
 /// Opens, changes and closes listeners until they are as `wanted`.
-async fn follow(setup: &Setup, open: &mut Open, wanted: BTreeMap<SocketAddrV4, Behind>) {
+async fn follow(setup: &Setup, open: &mut Open, mut wanted: Table, now: &Arc<RwLock<Now>>) {
+    wanted.retain(|front, _| front.protocol == Protocol::Tcp);
     open.retain(|front, _| wanted.contains_key(front));
     for (front, behind) in wanted {
         if let Some(known) = open.get(&front) {
@@ -89,14 +202,14 @@ async fn follow(setup: &Setup, open: &mut Open, wanted: BTreeMap<SocketAddrV4, B
             });
             continue;
         }
-        match setup.wire.listen(front).await {
+        match setup.wire.listen(SocketAddrV4::new(front.address, front.port)).await {
             Ok(listener) => {
                 let (tell, told) = watch::channel(behind);
                 open.insert(front, tell);
-                setup.tasks.spawn("service", serve(setup.clone(), listener, told));
+                setup.tasks.spawn("service", serve(setup.clone(), listener, told, now.clone()));
             }
             // A Pod in the nodes' network may have the port. It is tried again with the next change.
-            Err(fault) => tracing::warn!(%front, %fault, "a Service's address cannot be listened on"),
+            Err(fault) => tracing::warn!(?front, %fault, "a Service's address cannot be listened on"),
         }
     }
 }
@@ -104,14 +217,19 @@ async fn follow(setup: &Setup, open: &mut Open, wanted: BTreeMap<SocketAddrV4, B
 /// Which client went where, and when last.
 type Habits = HashMap<IpAddr, (SocketAddrV4, Tick)>;
 
-async fn serve(setup: Setup, listener: TcpListener, mut behind: watch::Receiver<Behind>) {
+async fn serve(setup: Setup, listener: TcpListener, mut behind: watch::Receiver<Behind>, now: Arc<RwLock<Now>>) {
     let mut habits = Habits::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, from)) => {
                     let behind = behind.borrow().clone();
-                    let Some(to) = choose(&behind, from.ip(), &mut habits, setup.clock) else { continue };
+                    let to = choose(&behind, &client, from.ip(), &now.read(), &mut habits, setup.clock);
+                    let Some(to) = to else {
+                        // Nobody for it, or a policy is against it: reset, not closed in good order.
+                        let _ = client.set_zero_linger();
+                        continue;
+                    };
                     let wire = setup.wire.clone();
                     setup.tasks.spawn("service connection", async move {
                         if let Err(fault) = carry(client, to, &*wire).await {
@@ -126,12 +244,41 @@ async fn serve(setup: Setup, listener: TcpListener, mut behind: watch::Receiver<
     }
 }
 
+/// Who is to answer a client: one that its node leads it to, if the policies let it.
+fn choose(
+    behind: &Behind,
+    client: &TcpStream,
+    from: IpAddr,
+    now: &Now,
+    habits: &mut Habits,
+    clock: Clock,
+) -> Option<SocketAddrV4> {
+    let v4 = |address: IpAddr| match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    };
+    let knocked = client.local_addr().ok().and_then(|address| v4(address.ip()));
+    let knocked = knocked.and_then(|address| now.places.iter().find(|place| place.address == Some(address)));
+    let place = v4(from).and_then(|address| now.place_of(address));
+    let to = pick(&behind.choices(place, knocked), behind.sticky, from, habits, clock)?;
+    let allowed = v4(from).is_none_or(|from| now.isolation.allows(from, to, Protocol::Tcp));
+    let (here, there) = (place.map(|it| &it.node), now.place_of(*to.ip()).map(|it| &it.node));
+    let is_cut = here != there && [here, there].into_iter().flatten().any(|node| now.cut.contains(node));
+    (allowed && !is_cut).then_some(to)
+}
+
 /// Any of them, as kube-proxy does; a client with a habit keeps it while it lasts.
-fn choose(behind: &Behind, client: IpAddr, habits: &mut Habits, clock: Clock) -> Option<SocketAddrV4> {
-    let any = || behind.endpoints.get(rand::random_range(0..behind.endpoints.len().max(1))).copied();
-    let Some(lasts) = behind.sticky else { return any() };
-    habits.retain(|_, (to, last)| clock.since(*last) < lasts && behind.endpoints.contains(to));
-    let chosen = match habits.get(&client) {
+fn pick(
+    choices: &[SocketAddrV4],
+    sticky: Option<Duration>,
+    client: IpAddr,
+    habits: &mut Habits,
+    clock: Clock,
+) -> Option<SocketAddrV4> {
+    let any = || choices.get(rand::random_range(0..choices.len().max(1))).copied();
+    let Some(lasts) = sticky else { return any() };
+    habits.retain(|_, (_, last)| clock.since(*last) < lasts);
+    let chosen = match habits.get(&client).filter(|(to, _)| choices.contains(to)) {
         Some((to, _)) => *to,
         None => any()?,
     };
@@ -161,20 +308,18 @@ mod tests {
     #[test]
     fn a_client_keeps_its_pod_while_the_pod_is_there_and_the_time_lasts() {
         let clock = Clock::real();
-        let endpoints: Vec<SocketAddrV4> = (1..=50).map(|n| SocketAddrV4::new([10, 244, 0, n].into(), 80)).collect();
-        let sticky = Behind { endpoints: endpoints.clone(), sticky: Some(Duration::from_secs(600)) };
+        let all: Vec<SocketAddrV4> = (1..=50).map(|n| SocketAddrV4::new([10, 244, 0, n].into(), 80)).collect();
+        let hour = Some(Duration::from_secs(3600));
         let (mut habits, client) = (Habits::new(), IpAddr::from([10, 244, 1, 2]));
-        let first = choose(&sticky, client, &mut habits, clock).unwrap();
+        let first = pick(&all, hour, client, &mut habits, clock).unwrap();
         for _ in 0..20 {
-            assert_eq!(choose(&sticky, client, &mut habits, clock), Some(first));
+            assert_eq!(pick(&all, hour, client, &mut habits, clock), Some(first));
         }
-        let others = endpoints.iter().copied().filter(|endpoint| *endpoint != first).collect();
-        let without = Behind { endpoints: others, ..sticky.clone() };
-        assert_ne!(choose(&without, client, &mut habits, clock), Some(first), "it is gone");
-        let over = Behind { sticky: Some(Duration::ZERO), ..sticky };
+        let others: Vec<_> = all.iter().copied().filter(|endpoint| *endpoint != first).collect();
+        assert_ne!(pick(&others, hour, client, &mut habits, clock), Some(first), "it is gone");
         let chosen: std::collections::HashSet<_> =
-            (0..200).filter_map(|_| choose(&over, client, &mut habits, clock)).collect();
+            (0..200).filter_map(|_| pick(&all, Some(Duration::ZERO), client, &mut habits, clock)).collect();
         assert!(chosen.len() > 10, "the time is over at once: any Pod will do");
-        assert_eq!(choose(&Behind::default(), client, &mut habits, clock), None);
+        assert_eq!(pick(&[], None, client, &mut habits, clock), None);
     }
 }

@@ -3,10 +3,9 @@
 //! In: questions as packets, over UDP and TCP, at the address in each container's `/etc/resolv.conf`. Out:
 //! what [`super::dns`] says of the name. Names that are not the cluster's are refused: Pods have no way
 //! out, so an address outside would be of no use. Source: RFC 1035, RFC 2308, RFC 6891.
-//! Chapter: `book/src/inside/runtime.md`.
+//! Chapter: `book/src/inside/network.md`.
 
 use std::io;
-use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +29,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a client of a stream may stay silent.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Starts it at `at`.
-pub fn start(setup: Setup, at: SocketAddrV4) {
+/// Starts it where Pods ask.
+pub fn start(setup: Setup) {
+    let at = setup.names;
     let zone = Arc::new(RwLock::new(Zone::default()));
     let tasks = setup.tasks.clone();
     tasks.spawn("dns", async move {

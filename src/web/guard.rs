@@ -138,6 +138,7 @@ mod tests {
             api: String::new(),
             registry: String::new(),
             etcd: None,
+            ingress: None,
             kubeconfig: "kubeconfig".into(),
             token: "secret".into(),
             state_dir: "state".into(),

@@ -13,12 +13,15 @@ mod docker;
 mod fuzz;
 mod harness;
 mod helm;
+mod ingress;
 mod kubectl;
 mod kubectl_differential;
 mod kubectl_docs;
 mod learner;
 #[cfg(target_os = "linux")]
 mod native;
+#[cfg(target_os = "linux")]
+mod native_policies;
 mod native_services;
 mod nodes;
 mod oci;

@@ -19,6 +19,7 @@ use tutor::tasks::TaskGroup;
 
 mod images;
 mod killed;
+mod partition;
 
 /// tutor, which the runtime starts again; elsewhere than cargo put it when another user runs this.
 pub fn program() -> PathBuf {

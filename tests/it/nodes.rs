@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tutor::cluster::Power;
+use tutor::cluster::{Link, Power};
 
-use crate::harness::{Playground, phase};
+use crate::harness::{Playground, condition, phase};
 
 async fn create(play: &Playground, name: &str, extra: Value) {
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
@@ -159,5 +159,36 @@ async fn pods_whose_node_was_off_run_again_under_whatever_address_they_get() {
         let only = json!([{"ip": pod["status"]["podIP"]}]);
         assert_eq!(pod["status"]["podIPs"], only, "the address it had is not kept beside the new one");
     }
+    play.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_cut_off_runs_on_is_replaced_and_comes_back() {
+    let play = Playground::simulated().nodes(2).start().await;
+    let template = json!({"metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": "tutor/web:1"}]}});
+    let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template}});
+    play.api("deployment", "default").create(&Default::default(), &serde_json::from_value(web).unwrap()).await.unwrap();
+    play.expect("deployment/web", |web| web["status"]["readyReplicas"] == 1).await;
+    let old = play.list("pod", "app=web").await.remove(0);
+    let (name, node) = (old["metadata"]["name"].as_str().unwrap(), old["spec"]["nodeName"].as_str().unwrap());
+
+    play.cluster.set_link(node, Link::Cut).unwrap();
+    assert!(play.cluster.set_link(node, Link::Cut).is_err(), "it is cut off already");
+    play.expect(&format!("node/{node}"), condition("Ready", "Unknown")).await;
+    play.expect(&format!("pod/{name}"), |pod| pod["metadata"].get("deletionTimestamp").is_some()).await;
+    play.expect("deployment/web", |web| web["status"]["readyReplicas"] == 1).await;
+    let running = play.list("pod", "app=web").await;
+    assert_eq!(running.len(), 2, "nobody can say that the old one has ended: {running:#?}");
+    assert_eq!(logs(&play, name).await.lines().count(), 2, "on its node it runs as before");
+    let asked = play.client.request_text(
+        http::Request::get(format!("/api/v1/namespaces/default/pods/{name}/log")).body(Vec::new()).unwrap(),
+    );
+    assert!(asked.await.unwrap_err().to_string().contains("i/o timeout"));
+
+    play.cluster.set_link(node, Link::Joined).unwrap();
+    play.expect(&format!("node/{node}"), condition("Ready", "True")).await;
+    play.expect_gone(&format!("pod/{name}")).await;
     play.stop().await;
 }

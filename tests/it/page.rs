@@ -60,6 +60,7 @@ impl Paged {
             api: format!("https://{api}"),
             registry: String::new(),
             etcd: None,
+            ingress: None,
             kubeconfig,
             token: web::new_token(),
             state_dir: folder.path().to_owned(),

@@ -27,7 +27,7 @@ fn tutor(state: &Path) -> Command {
 fn serve_command(state: &Path) -> Command {
     let mut command = tutor(state);
     command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]);
-    command.args(["--registry-listen", "127.0.0.1:0", "--nodes", "2"]);
+    command.args(["--registry-listen", "127.0.0.1:0", "--ingress-listen", "127.0.0.1:0", "--nodes", "2"]);
     command
 }
 

@@ -27,6 +27,11 @@ pub mod doctor {
         vec![("native containers need Linux", "use --runtime simulated")]
     }
 
+    /// There are no containers whose packets could be filtered.
+    pub async fn filter_refusal(_: super::Clock) -> Option<String> {
+        None
+    }
+
     /// The same.
     pub async fn refusal(_: super::Clock) -> Option<super::Error> {
         Some(super::Error::new("native containers cannot be made on this machine", "they need Linux"))

@@ -6,11 +6,15 @@
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 use super::machine::Machine;
+use super::messages::ToMachine;
+use super::process;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::network::rules::{Action, Chain, Hook, Match, Net, Protocol, Rule, Ruleset};
 use crate::tasks::TaskGroup;
 
 /// A setting that forbids user namespaces when it has this value: file, value, what it is, what to type.
@@ -57,6 +61,34 @@ pub async fn refusal(clock: Clock) -> Option<Error> {
         }
         Err(fault) => Some(refused(fault)),
     }
+}
+
+/// Why the kernel takes no rules for packets from this process, if it takes none: it gives it one of each sort. `None`
+/// also where containers are refused altogether.
+pub async fn filter_refusal(clock: Clock) -> Option<String> {
+    let machine = Machine::start(Path::new("/proc/self/exe"), clock, &TaskGroup::new()).await.ok()?;
+    let chain = |name: &str, hook, when, then| Chain {
+        name: name.to_owned(),
+        hook: Some(hook),
+        rules: vec![Rule { when, then }],
+    };
+    let anywhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
+    let chains = vec![
+        chain("passing", Hook::Passing, vec![Match::Open], Action::Accept),
+        chain(
+            "arriving",
+            Hook::Arriving,
+            vec![Match::Protocol(Protocol::Tcp), Match::OneIn(2)],
+            Action::Redirect(anywhere),
+        ),
+        chain("leaving", Hook::Leaving, vec![Match::From(Net::one(*anywhere.ip()))], Action::Masquerade),
+    ];
+    let asked = match process::written(&Ruleset { chains }) {
+        Ok(file) => machine.call(ToMachine::Filter, vec![file]).await.map(drop),
+        Err(fault) => Err(fault),
+    };
+    machine.stop().await;
+    asked.err().map(|fault| fault.to_string())
 }
 
 /// What the kernel said when the machine process was started, as an error for the reader.

@@ -27,6 +27,8 @@ pub enum ToMachine {
     Unplug { cable: String },
     /// Cuts a node off, or joins it again.
     Link { bridge: String, up: bool },
+    /// Replaces the rules of its packet filter. Beside it: a file with the new ones as JSON.
+    Filter,
 }
 
 /// A Pod's sandbox to be.

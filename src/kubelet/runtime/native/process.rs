@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::MemfdFlags;
 use rustix::process::Signal;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use super::connection::{Connection, Ended};
@@ -105,8 +106,8 @@ impl Process {
     }
 }
 
-/// A file in memory that holds the plan: secrets in a container's environment never reach a disk.
-fn written(plan: &Plan) -> io::Result<OwnedFd> {
+/// A file in memory that holds a plan: secrets in a container's environment never reach a disk.
+pub fn written(plan: &impl Serialize) -> io::Result<OwnedFd> {
     let memory = rustix::fs::memfd_create("plan", MemfdFlags::CLOEXEC)?;
     let mut file = std::fs::File::from(memory);
     file.write_all(&serde_json::to_vec(plan)?)?;

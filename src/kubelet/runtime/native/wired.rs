@@ -12,9 +12,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-use super::Host;
 use super::messages::ToMachine;
+use super::{Host, process};
 use crate::network::Wire;
+use crate::network::rules::Ruleset;
 
 /// A wire to a host's network.
 pub struct Wired(pub(super) Arc<Host>);
@@ -50,6 +51,14 @@ impl Wire for Wired {
             }
             let socket = self.ask(ToMachine::Socket).await?;
             TcpSocket::from_std_stream(socket.into()).connect(to.into()).await
+        }
+        .boxed()
+    }
+
+    fn filter<'a>(&'a self, rules: &'a Ruleset) -> BoxFuture<'a, io::Result<()>> {
+        async move {
+            let file = process::written(rules)?;
+            self.0.machine.call(ToMachine::Filter, vec![file]).await.map(drop)
         }
         .boxed()
     }

@@ -5,7 +5,8 @@
 //! ends, the kernel ends every Pod. In and out, over standard input: [`ToMachine`], [`FromInside`]; when
 //! the other end is gone because tutor is, it ends. Chapter: `book/src/inside/runtime.md`.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{ExitCode, Stdio};
 
@@ -14,7 +15,7 @@ use rustix::process::{Signal, WaitOptions};
 
 use super::super::messages::{FromInside, SandboxPlan, ToMachine};
 use super::super::wire;
-use super::namespaces::{ipc, mount, net, pid, user};
+use super::namespaces::{ipc, mount, net, netfilter, pid, user};
 use super::{children, sockets};
 
 /// First process: makes the user namespace, and starts the one that will be number 1.
@@ -113,6 +114,11 @@ fn answer(request: ToMachine, file: Option<OwnedFd>) -> io::Result<Option<OwnedF
         ToMachine::Receive(at) => return sockets::datagrams(at).map(Some),
         ToMachine::Unplug { cable } => net::unplug(&cable)?,
         ToMachine::Link { bridge, up } => net::set_link(&bridge, up)?,
+        ToMachine::Filter => {
+            let mut file = File::from(file.ok_or(io::ErrorKind::InvalidInput)?);
+            file.rewind()?;
+            netfilter::load(&serde_json::from_reader(BufReader::new(file))?)?;
+        }
     }
     Ok(None)
 }

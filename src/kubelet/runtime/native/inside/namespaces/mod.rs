@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod ipc;
 pub mod mount;
 pub mod net;
+pub mod netfilter;
 pub mod netlink;
 pub mod pid;
 pub mod user;

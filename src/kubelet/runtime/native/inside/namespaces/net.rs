@@ -3,8 +3,9 @@
 //! Without it: two containers cannot both listen on port 80, and a container reaches whatever listens on
 //! the host's loopback, the API server's neighbours among it. A new namespace has one card, loopback,
 //! and it is down. So a cable (veth) is made: one end in the Pod, called `eth0`, the other end plugged
-//! into a bridge, the node's switch. Between the bridges the machine routes, as between real nodes.
-//! Source: network_namespaces(7), veth(4), rtnetlink(7). Chapter: `book/src/inside/runtime.md`.
+//! into a bridge, the node's switch. Between all Pods the machine routes, also between two on one bridge, so that
+//! its packet filter (`netfilter.rs`) sees what goes from one to the other.
+//! Source: network_namespaces(7), veth(4), rtnetlink(7). Chapter: `book/src/inside/network.md`.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,6 +22,10 @@ use super::netlink::Netlink;
 pub fn enter() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNET)?;
     Netlink::open()?.set_up("lo")?;
+    // Two Pods on one bridge must not be told of the short way between them.
+    for cards in ["all", "default"] {
+        fs::write(format!("/proc/sys/net/ipv4/conf/{cards}/send_redirects"), "0")?;
+    }
     fs::write("/proc/sys/net/ipv4/ip_forward", "1")
 }
 
@@ -55,6 +60,7 @@ pub fn with_new<T>(plug: &Network, inside: impl FnOnce() -> io::Result<T>) -> io
     let outcome = outcome?;
     let mut network = Netlink::open()?;
     network.set_master(&plug.cable, &plug.bridge)?;
+    network.isolate(&plug.cable)?;
     network.set_up(&plug.cable)?;
     Ok(outcome)
 }
@@ -63,8 +69,9 @@ fn plug_in(plug: &Network, outside: &File) -> io::Result<()> {
     let mut network = Netlink::open()?;
     network.add_cable("eth0", &plug.cable, outside.as_fd())?;
     network.set_up("lo")?;
-    network.add_address("eth0", plug.address, plug.prefix)?;
+    network.add_lonely_address("eth0", plug.address, plug.prefix)?;
     network.set_up("eth0")?;
+    network.add_neighbour_route("eth0", plug.gateway)?;
     network.add_default_route(plug.gateway)
 }
 

@@ -20,7 +20,8 @@ const NEW_ROUTE: u16 = 24;
 /// The kind of an answer; its first word is 0 or an error number, negated.
 const ERROR: u16 = 2;
 
-const REQUEST_AND_ACKNOWLEDGE: u16 = 0x1 | 0x4;
+const REQUEST: u16 = 0x1;
+const REQUEST_AND_ACKNOWLEDGE: u16 = REQUEST | 0x4;
 const CREATE_NEW: u16 = 0x400 | 0x200;
 
 const LINK_NAME: u16 = 3;
@@ -29,16 +30,23 @@ const LINK_INFO: u16 = 18;
 const LINK_INFO_KIND: u16 = 1;
 const LINK_INFO_DATA: u16 = 2;
 const LINK_NAMESPACE_FILE: u16 = 28;
+const LINK_OF_BRIDGE: u16 = 12 | NESTED;
+const BRIDGE_PORT_ISOLATED: u16 = 33;
 const CABLE_PEER: u16 = 1;
 const ADDRESS: u16 = 1;
 const ADDRESS_LOCAL: u16 = 2;
+const ADDRESS_FLAGS: u16 = 8;
 const ROUTE_DESTINATION: u16 = 1;
 const ROUTE_CARD: u16 = 4;
 const ROUTE_GATEWAY: u16 = 5;
 /// Who made a route. The kernel's own word for that is 2.
 const BY_ADMINISTRATOR: u8 = 4;
 
+/// Says of an attribute that it holds others.
+pub(super) const NESTED: u16 = 0x8000;
+
 const INET: u8 = 2;
+const BRIDGE: u8 = 7;
 const UP: u32 = 1;
 
 /// A conversation with the kernel about one network namespace.
@@ -47,19 +55,24 @@ pub struct Netlink {
 }
 
 /// A message in the making.
-struct Message(Vec<u8>);
+pub(super) struct Message(Vec<u8>);
 
 impl Message {
     fn new(kind: u16, flags: u16, fixed: &[u8]) -> Message {
+        Message::silent(kind, REQUEST_AND_ACKNOWLEDGE | flags, fixed)
+    }
+
+    /// One that is answered only if `flags` ask for it, or when it cannot be done.
+    pub(super) fn silent(kind: u16, flags: u16, fixed: &[u8]) -> Message {
         let mut bytes = vec![0; 4];
         bytes.extend(kind.to_ne_bytes());
-        bytes.extend((REQUEST_AND_ACKNOWLEDGE | flags).to_ne_bytes());
+        bytes.extend((REQUEST | flags).to_ne_bytes());
         bytes.extend([0; 8]);
         bytes.extend(fixed);
         Message(bytes)
     }
 
-    fn with(mut self, kind: u16, value: &[u8]) -> Message {
+    pub(super) fn with(mut self, kind: u16, value: &[u8]) -> Message {
         self.0.extend((value.len() as u16 + 4).to_ne_bytes());
         self.0.extend(kind.to_ne_bytes());
         self.0.extend(value);
@@ -71,14 +84,14 @@ impl Message {
         self.with(LINK_NAME, &[name.as_bytes(), &[0]].concat())
     }
 
-    fn finished(mut self) -> Vec<u8> {
+    pub(super) fn finished(mut self) -> Vec<u8> {
         let length = self.0.len() as u32;
         self.0[..4].copy_from_slice(&length.to_ne_bytes());
         self.0
     }
 
     /// The attributes alone, to be the value of another.
-    fn nested(inside: impl FnOnce(Message) -> Message) -> Vec<u8> {
+    pub(super) fn nested(inside: impl FnOnce(Message) -> Message) -> Vec<u8> {
         inside(Message(Vec::new())).0
     }
 }
@@ -163,6 +176,35 @@ impl Netlink {
         fixed.extend(self.index(name)?.to_ne_bytes());
         let octets = address.octets();
         self.ask(Message::new(NEW_ADDRESS, CREATE_NEW, &fixed).with(ADDRESS_LOCAL, &octets).with(ADDRESS, &octets))
+    }
+
+    /// Gives a card an address of a range without a way to its neighbours: all go through the gateway.
+    pub fn add_lonely_address(&mut self, name: &str, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+        const NO_ROUTE: u32 = 0x200;
+        let mut fixed = vec![INET, prefix, 0, 0];
+        fixed.extend(self.index(name)?.to_ne_bytes());
+        let octets = address.octets();
+        let message = Message::new(NEW_ADDRESS, CREATE_NEW, &fixed).with(ADDRESS_LOCAL, &octets).with(ADDRESS, &octets);
+        self.ask(message.with(ADDRESS_FLAGS, &NO_ROUTE.to_ne_bytes()))
+    }
+
+    /// Says that somebody is at the other end of a card's cable.
+    pub fn add_neighbour_route(&mut self, name: &str, neighbour: Ipv4Addr) -> io::Result<()> {
+        const MAIN_TABLE: u8 = 254;
+        const ON_THIS_LINK: u8 = 253;
+        const UNICAST: u8 = 1;
+        let fixed = [INET, 32, 0, 0, MAIN_TABLE, BY_ADMINISTRATOR, ON_THIS_LINK, UNICAST, 0, 0, 0, 0];
+        let card = self.index(name)?;
+        let route = Message::new(NEW_ROUTE, CREATE_NEW, &fixed).with(ROUTE_DESTINATION, &neighbour.octets());
+        self.ask(route.with(ROUTE_CARD, &card.to_ne_bytes()))
+    }
+
+    /// Lets a card that is plugged into a switch reach the switch's owner alone, and no other card there.
+    pub fn isolate(&mut self, name: &str) -> io::Result<()> {
+        let mut fixed = card(self.index(name)?, None);
+        fixed[0] = BRIDGE;
+        let port = Message::nested(|it| it.with(BRIDGE_PORT_ISOLATED, &[1]));
+        self.ask(Message::new(SET_LINK, 0, &fixed).with(LINK_OF_BRIDGE, &port))
     }
 
     /// Takes what is for a range as sent to this machine itself.

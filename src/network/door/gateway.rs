@@ -1,0 +1,281 @@
+//! Gateways and HTTPRoutes: which route is attached to which listener, and the rules that follow.
+//!
+//! In: GatewayClasses, Gateways, HTTPRoutes, and the Services and namespaces they speak of. Out: [`Route`]s, and for each
+//! object the status that tells its author what came of it. Pure. All listeners are behind the one port of
+//! this computer, whatever port they name. A Service of another namespace is refused: there are no
+//! ReferenceGrants here. Source: gateway.networking.k8s.io/v1. Chapter: `book/src/inside/network.md`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use serde_json::{Value, json};
+
+use super::http_route;
+use super::objects::{BackendRef, GatewayClassView, GatewayView, HttpRouteView, Listener, ParentRef, Rule};
+use super::route::{Backend, Host, Port, Route};
+use crate::api::selector::LabelSelector;
+use crate::client::ObjectKey;
+
+/// What a class calls this program.
+pub const CONTROLLER: &str = "tutor.dev/gateway";
+/// The group of all these kinds.
+pub const GROUP: &str = "gateway.networking.k8s.io";
+
+/// The objects there are.
+pub struct Objects {
+    /// All classes.
+    pub classes: Vec<Arc<GatewayClassView>>,
+    /// All Gateways.
+    pub gateways: Vec<Arc<GatewayView>>,
+    /// All routes.
+    pub routes: Vec<Arc<HttpRouteView>>,
+    /// All Services.
+    pub services: Vec<Arc<Service>>,
+    /// All namespaces.
+    pub namespaces: Vec<Arc<Namespace>>,
+}
+
+/// What comes of them.
+#[derive(Default)]
+pub struct Outcome {
+    /// The rules.
+    pub routes: Vec<Route>,
+    /// What the classes' status should say; conditions have no times yet.
+    pub classes: Vec<(ObjectKey, Value)>,
+    /// The Gateways'.
+    pub gateways: Vec<(ObjectKey, Value)>,
+    /// The routes'.
+    pub http_routes: Vec<(ObjectKey, Value)>,
+}
+
+/// A condition without its time.
+fn condition(kind: &str, fault: Option<(&str, &str)>, good: &str, generation: Option<i64>) -> Value {
+    let (status, reason, message) = match fault {
+        None => ("True", good, ""),
+        Some((reason, message)) => ("False", reason, message),
+    };
+    json!({"type": kind, "status": status, "reason": reason, "message": message, "observedGeneration": generation})
+}
+
+impl Objects {
+    /// Works out what comes of them, with Gateways at `address`.
+    pub fn outcome(&self, address: &str) -> Outcome {
+        let mut outcome = Outcome::default();
+        let ours: Vec<&str> = self
+            .classes
+            .iter()
+            .filter(|class| class.spec.controller_name == CONTROLLER)
+            .filter_map(|class| class.metadata.name.as_deref())
+            .collect();
+        for class in self.classes.iter().filter(|class| class.spec.controller_name == CONTROLLER) {
+            let accepted = condition("Accepted", None, "Accepted", class.metadata.generation);
+            outcome.classes.push((ObjectKey::of(&class.metadata), json!({"conditions": [accepted]})));
+        }
+        let gateways: Vec<&GatewayView> = self
+            .gateways
+            .iter()
+            .map(|gateway| &**gateway)
+            .filter(|gateway| ours.contains(&&*gateway.spec.gateway_class_name))
+            .collect();
+        let mut attached: BTreeMap<(ObjectKey, String), u32> = BTreeMap::new();
+        for route in &self.routes {
+            self.add_route(route, &gateways, &mut attached, &mut outcome);
+        }
+        for gateway in gateways {
+            let key = ObjectKey::of(&gateway.metadata);
+            let status = self.gateway_status(gateway, &key, &attached, address);
+            outcome.gateways.push((key, status));
+        }
+        outcome
+    }
+
+    fn add_route(
+        &self,
+        route: &HttpRouteView,
+        gateways: &[&GatewayView],
+        attached: &mut BTreeMap<(ObjectKey, String), u32>,
+        outcome: &mut Outcome,
+    ) {
+        let own = ObjectKey::of(&route.metadata);
+        let generation = route.metadata.generation;
+        let (mut hosts, mut anywhere, mut parents) = (Vec::new(), false, Vec::new());
+        let refs = self.fault_of_refs(&own, &route.spec.rules);
+        for parent in &route.spec.parent_refs {
+            let Some(gateway) = gateways.iter().find(|gateway| parent.means(&own, gateway)) else { continue };
+            let fault = match self.attach(&own, route, parent, gateway) {
+                Ok(listeners) => {
+                    for (name, found) in listeners {
+                        *attached.entry((ObjectKey::of(&gateway.metadata), name)).or_default() += 1;
+                        anywhere |= found.is_empty();
+                        hosts.extend(found);
+                    }
+                    None
+                }
+                Err(fault) => Some(fault),
+            };
+            let said = refs.as_ref().map(|(reason, message)| (*reason, &**message));
+            parents.push(json!({"parentRef": parent, "controllerName": CONTROLLER, "conditions": [
+                condition("Accepted", fault, "Accepted", generation),
+                condition("ResolvedRefs", said, "ResolvedRefs", generation),
+            ]}));
+        }
+        if anywhere || !hosts.is_empty() {
+            let hosts = if anywhere { Vec::new() } else { hosts };
+            let age = (route.metadata.creation_timestamp.as_ref().map(|time| time.0), own.to_string());
+            let usable = |backend: &BackendRef| self.backend(&own, backend).ok();
+            for (when, then) in http_route::of(&route.spec.rules, &hosts, &usable) {
+                outcome.routes.push(Route { when, then, age: age.clone() });
+            }
+        }
+        if !parents.is_empty() {
+            outcome.http_routes.push((own, json!({"parents": parents})));
+        }
+    }
+
+    /// The listeners that take a route, with the hosts that both mean (none: all); or why none does.
+    fn attach(
+        &self,
+        own: &ObjectKey,
+        route: &HttpRouteView,
+        parent: &ParentRef,
+        gateway: &GatewayView,
+    ) -> Result<Vec<(String, Vec<Host>)>, (&'static str, &'static str)> {
+        let there = gateway.metadata.namespace.as_deref().unwrap_or_default();
+        let named = |listener: &&Listener| {
+            parent.section_name.as_ref().is_none_or(|name| *name == listener.name)
+                && parent.port.is_none_or(|port| port == listener.port)
+        };
+        let listeners: Vec<&Listener> = gateway.spec.listeners.iter().filter(named).collect();
+        if listeners.is_empty() {
+            return Err(("NoMatchingParent", "the Gateway has no such listener"));
+        }
+        let usable: Vec<&Listener> = listeners.into_iter().filter(|it| it.fault().is_none()).collect();
+        let open: Vec<&Listener> =
+            usable.into_iter().filter(|listener| self.lets_in(listener, there, &own.namespace)).collect();
+        if open.is_empty() {
+            return Err(("NotAllowedByListeners", "no listener takes HTTPRoutes of this namespace"));
+        }
+        let met: Vec<(String, Vec<Host>)> = open
+            .into_iter()
+            .filter_map(|listener| Some((listener.name.clone(), common(listener, &route.spec.hostnames)?)))
+            .collect();
+        if met.is_empty() {
+            return Err(("NoMatchingListenerHostname", "no listener has a host that the route has too"));
+        }
+        Ok(met)
+    }
+
+    fn lets_in(&self, listener: &Listener, own: &str, namespace: &str) -> bool {
+        let wanted = &listener.allowed_routes.namespaces;
+        match wanted.from.as_deref() {
+            Some("All") => true,
+            Some("Selector") => {
+                let found = self.namespaces.iter().find(|it| it.metadata.name.as_deref() == Some(namespace));
+                let labels = found.and_then(|found| found.metadata.labels.as_ref());
+                let selector = LabelSelector::from_value(&wanted.selector).unwrap_or_else(|_| LabelSelector::nothing());
+                selector.matches_with(|key| labels?.get(key).map(String::as_str))
+            }
+            _ => own == namespace,
+        }
+    }
+
+    /// The first of a route's backends that cannot be used, and why.
+    fn fault_of_refs(&self, own: &ObjectKey, rules: &[Rule]) -> Option<(&'static str, String)> {
+        let mut all = rules.iter().flat_map(|rule| &rule.backend_refs);
+        all.find_map(|backend| self.backend(own, backend).err())
+    }
+
+    fn backend(&self, own: &ObjectKey, backend: &BackendRef) -> Result<Backend, (&'static str, String)> {
+        if backend.kind.as_deref().is_some_and(|kind| kind != "Service")
+            || backend.group.as_deref().is_some_and(|group| !group.is_empty())
+        {
+            return Err(("InvalidKind", format!("{} is no Service", backend.name)));
+        }
+        let namespace = backend.namespace.as_deref().unwrap_or(&own.namespace);
+        if namespace != own.namespace {
+            return Err(("RefNotPermitted", format!("the Service {} is in the namespace {namespace}", backend.name)));
+        }
+        let key = ObjectKey::new(namespace, &backend.name);
+        let found = self.services.iter().any(|service| ObjectKey::of(&service.metadata) == key);
+        match backend.port.filter(|_| found) {
+            Some(port) => {
+                Ok(Backend { service: Some((key, Port::Number(port.into()))), weight: backend.weight.unwrap_or(1) })
+            }
+            None if found => Err(("BackendNotFound", format!("no port of the Service {} is named", backend.name))),
+            None => Err(("BackendNotFound", format!("there is no Service {}", backend.name))),
+        }
+    }
+
+    fn gateway_status(
+        &self,
+        gateway: &GatewayView,
+        key: &ObjectKey,
+        attached: &BTreeMap<(ObjectKey, String), u32>,
+        address: &str,
+    ) -> Value {
+        let generation = gateway.metadata.generation;
+        let listener = |listener: &Listener| {
+            let fault = listener.fault();
+            let not_programmed = fault.map(|_| ("Invalid", "the listener is not accepted"));
+            let routes = attached.get(&(key.clone(), listener.name.clone())).copied().unwrap_or(0);
+            json!({"name": listener.name, "attachedRoutes": routes,
+            "supportedKinds": [{"group": GROUP, "kind": "HTTPRoute"}],
+            "conditions": [
+                condition("Accepted", fault, "Accepted", generation),
+                condition("Programmed", not_programmed, "Programmed", generation),
+                condition("ResolvedRefs", None, "ResolvedRefs", generation),
+                condition("Conflicted", Some(("NoConflicts", "")), "", generation),
+            ]})
+        };
+        let all = gateway.spec.listeners.iter();
+        let none = all.clone().all(|listener| listener.fault().is_some());
+        let fault = none.then_some(("ListenersNotValid", "no listener can be served"));
+        json!({
+            "addresses": [{"type": "IPAddress", "value": address}],
+            "conditions": [
+                condition("Accepted", fault, "Accepted", generation),
+                condition("Programmed", fault.map(|(_, message)| ("Invalid", message)), "Programmed", generation),
+            ],
+            "listeners": all.map(listener).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl ParentRef {
+    fn means(&self, route: &ObjectKey, gateway: &GatewayView) -> bool {
+        let namespace = self.namespace.as_deref().unwrap_or(&route.namespace);
+        self.kind.as_deref().is_none_or(|kind| kind == "Gateway")
+            && self.group.as_deref().is_none_or(|group| group == GROUP)
+            && ObjectKey::of(&gateway.metadata) == ObjectKey::new(namespace, &self.name)
+    }
+}
+
+impl Listener {
+    /// Why it cannot be served.
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let spoken = matches!(&*self.protocol, "HTTP" | "HTTPS");
+        (!spoken).then_some(("UnsupportedProtocol", "only HTTP and HTTPS are served"))
+    }
+}
+
+/// The hosts that a listener and a route both mean; an empty list is all hosts, `None` is none.
+fn common(listener: &Listener, of_route: &[String]) -> Option<Vec<Host>> {
+    let Some(own) = listener.hostname.as_deref().filter(|name| !name.is_empty()) else {
+        return Some(of_route.iter().map(|name| Host::of_route(name)).collect());
+    };
+    if of_route.is_empty() {
+        return Some(vec![Host::of_route(own)]);
+    }
+    let covers = |wide: &str, name: &str| wide.strip_prefix('*').is_some_and(|end| name.ends_with(end));
+    let both = |name: &String| match (own == name, covers(own, name), covers(name, own)) {
+        (true, ..) | (_, true, _) => Some(Host::of_route(name)),
+        (_, _, true) => Some(Host::of_route(own)),
+        _ => None,
+    };
+    let met: Vec<Host> = of_route.iter().filter_map(both).collect();
+    (!met.is_empty()).then_some(met)
+}
+
+#[cfg(test)]
+mod tests;

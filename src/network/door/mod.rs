@@ -1,0 +1,196 @@
+//! The door: one HTTP port of this computer that leads to Services, as Ingresses and HTTPRoutes say.
+//!
+//! In: a listener, Ingresses, Gateway API objects, Services and EndpointSlices by watch, and a [`Dialer`] that knows the way to
+//! a Pod. Out: answers of the Pods, and in each Ingress, Gateway and HTTPRoute a status. In other clusters this
+//! is an ingress controller, a Deployment with a Service of type LoadBalancer before it. For a NetworkPolicy it is part
+//! of the node, whose requests always pass. Chapter: `book/src/inside/network.md`.
+//!
+//! | file | does |
+//! |---|---|
+//! | `route` | which rule is for a request |
+//! | `ingress`, `gateway`, `http_route` | rules from objects |
+//! | `objects` | what is read of Gateway API objects |
+//! | `backend` | the Pod behind a rule |
+//! | `forward` | one request, there and back |
+//! | `status` | tells each object what came of it |
+//! | `install` | the classes, and the kinds of Gateway API |
+
+mod backend;
+mod forward;
+mod gateway;
+mod http_route;
+mod ingress;
+mod install;
+mod objects;
+mod route;
+mod status;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use kube::Api;
+use parking_lot::RwLock;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use crate::client::{Informer, Watched};
+use crate::clock::Clock;
+use crate::tasks::TaskGroup;
+use objects::{GatewayClassView, GatewayView, HttpRouteView};
+use route::Route;
+
+/// How long after a failed accept the next is tried: the process is out of files then.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection, of whatever kind.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A Pod's port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The Pod's namespace.
+    pub namespace: String,
+    /// Its name; none: whoever has the address.
+    pub pod: Option<String>,
+    /// Its node.
+    pub node: String,
+    /// Its address.
+    pub address: std::net::Ipv4Addr,
+    /// The port.
+    pub port: u16,
+}
+
+/// Knows the way to a Pod.
+pub trait Dialer: Send + Sync + 'static {
+    /// Connects; the error is in a client's words.
+    fn dial<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Box<dyn Stream>, String>>;
+}
+
+/// What it works with.
+#[derive(Clone)]
+pub struct Setup {
+    /// May read what it speaks of, write status, and make the classes.
+    pub client: kube::Client,
+    /// The way to Pods.
+    pub dialer: Arc<dyn Dialer>,
+    /// The source of time.
+    pub clock: Clock,
+    /// Where its tasks run.
+    pub tasks: TaskGroup,
+}
+
+/// What requests are answered with.
+struct Door {
+    setup: Setup,
+    routes: RwLock<Arc<Vec<Route>>>,
+    services: Informer<Service>,
+    slices: Informer<EndpointSlice>,
+}
+
+/// Opens it at a listener.
+pub fn start(setup: Setup, listener: TcpListener) {
+    let Setup { client, clock, tasks, .. } = setup.clone();
+    let door = Arc::new(Door {
+        routes: RwLock::default(),
+        services: Informer::start(Api::all(client.clone()), clock, &tasks),
+        slices: Informer::start(Api::all(client), clock, &tasks),
+        setup,
+    });
+    let address = listener.local_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    tasks.spawn("ingress", follow(door.clone(), address));
+    tasks.spawn("ingress door", accept(door, listener));
+}
+
+/// Keeps rules and status as the objects say.
+async fn follow(door: Arc<Door>, address: String) {
+    let Setup { client, clock, .. } = &door.setup;
+    install::all(client, *clock).await;
+    let changed = Arc::new(Notify::new());
+    let classes: Informer<IngressClass> = watch(&door.setup, &changed);
+    let ingresses: Informer<Ingress> = watch(&door.setup, &changed);
+    let namespaces: Informer<Namespace> = watch(&door.setup, &changed);
+    let gateway_classes: Informer<GatewayClassView> = watch(&door.setup, &changed);
+    let gateways: Informer<GatewayView> = watch(&door.setup, &changed);
+    let routes: Informer<HttpRouteView> = watch(&door.setup, &changed);
+    wake(&door.services, &changed);
+    door.services.synced().await;
+    door.slices.synced().await;
+    classes.synced().await;
+    ingresses.synced().await;
+    let teller = status::Teller::new(client.clone(), *clock);
+    loop {
+        let ours = ingress::ours(&ingresses.all(), &classes.all());
+        let objects = gateway::Objects {
+            classes: gateway_classes.all(),
+            gateways: gateways.all(),
+            routes: routes.all(),
+            services: door.services.all(),
+            namespaces: namespaces.all(),
+        };
+        let outcome = objects.outcome(&address);
+        let mut all = ingress::routes(&ours);
+        all.extend(outcome.routes.iter().cloned());
+        *door.routes.write() = Arc::new(all);
+        teller.tell_ingresses(&ours, &address).await;
+        teller.tell(&objects, &outcome).await;
+        changed.notified().await;
+    }
+}
+
+fn watch<K>(setup: &Setup, changed: &Arc<Notify>) -> Informer<K>
+where
+    K: Watched + Clone + fmt::Debug + serde::de::DeserializeOwned + kube::Resource<DynamicType = ()>,
+{
+    let informer = Informer::start(Api::all(setup.client.clone()), setup.clock, &setup.tasks);
+    wake(&informer, changed);
+    informer
+}
+
+fn wake<K: Watched + Clone + fmt::Debug>(informer: &Informer<K>, changed: &Arc<Notify>) {
+    let changed = changed.clone();
+    informer.subscribe(move |_| changed.notify_one());
+}
+
+async fn accept(door: Arc<Door>, listener: TcpListener) {
+    let tasks = door.setup.tasks.clone();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let door = door.clone();
+                tasks.spawn("ingress client", async move {
+                    let answer = service_fn(move |request| forward::answer(door.clone(), request));
+                    let connection = hyper::server::conn::http1::Builder::new()
+                        .preserve_header_case(true)
+                        .serve_connection(TokioIo::new(stream), answer)
+                        .with_upgrades();
+                    if let Err(fault) = connection.await {
+                        tracing::debug!(%fault, "a connection to the door ended");
+                    }
+                });
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, "the door cannot accept");
+                door.setup.clock.sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Connects to an address of this computer's own.
+///
+/// # Errors
+/// The system's.
+pub async fn dial_loopback(target: &Target) -> io::Result<Box<dyn Stream>> {
+    let stream = tokio::net::TcpStream::connect((target.address, target.port)).await?;
+    Ok(Box::new(stream))
+}
