@@ -247,6 +247,19 @@ async fn limits_hold() {
     machine.stop().await;
 }
 
+/// By the kernel where it gives tutor a control group, else by tutor, which lets the processes pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_use_a_fifth_of_a_core_uses_no_half_of_one() {
+    let Some(machine) = machine().await else { return };
+    let busy = "perl -MTime::HiRes=time -e '$b = time; 1 while time - $b < 4; @t = times; \
+                printf \"%.0f\", 100 * ($t[0] + $t[1]) / (time - $b)'";
+    let resources = Resources { cpu_limit_millis: Some(200), ..Resources::default() };
+    let (percent, code, _) = machine.run(busy, ContainerConfig { resources, ..ContainerConfig::default() }).await;
+    let used: u32 = percent.parse().unwrap();
+    assert!(code == 0 && (1..50).contains(&used), "{used} percent of a core: {}", machine.host.limits_said());
+    machine.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_of_two_nodes_reach_each_other_by_address() {
     let Some(machine) = machine().await else { return };

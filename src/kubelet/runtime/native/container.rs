@@ -26,7 +26,8 @@ use super::messages::{Files, Mount, Plan};
 use super::pod::{Pod, Way};
 use super::process::{Gifts, NotStarted, Process};
 use super::terminal::Terminal;
-use super::{plan, usage, volumes};
+use super::watchdog::{Budget, Watched};
+use super::{plan, usage, volumes, watchdog};
 use crate::clock::Clock;
 use crate::kubelet::runtime::config::{ContainerConfig, Resources};
 use crate::kubelet::runtime::sample::Sample;
@@ -35,8 +36,6 @@ use crate::kubelet::runtime::{Exit, Stream};
 /// How long output may still come after the process has ended: what is in the pipe, not what a process
 /// that outlived it may print.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How often memory is measured where the kernel does not limit it.
-const MEASURE: Duration = Duration::from_millis(100);
 /// Pieces of output that a slow reader may be behind.
 const BEHIND: usize = 1024;
 /// Source: kubelet `MaxContainerTerminationMessageLength`.
@@ -218,19 +217,31 @@ impl Container {
         ));
         let mut copied = false;
         let mut killed_for_memory = false;
+        let mut budget = Budget::default();
         let ended = loop {
+            let watched = self.watched();
             let measured = async {
-                match self.unlimited_memory() {
-                    true => clock.sleep(MEASURE).await,
-                    false => std::future::pending().await,
+                match watched.is_nothing() {
+                    false => clock.sleep(watchdog::LOOK).await,
+                    true => std::future::pending().await,
                 }
             };
+            let begun = clock.tick();
             tokio::select! {
                 _ = &mut copying, if !copied => copied = true,
                 ended = process.wait() => break ended,
-                () = measured => if self.uses_too_much(&process) {
-                    killed_for_memory = true;
-                    process.signal(Signal::KILL);
+                () = measured => {
+                    let processes = self.processes(&process);
+                    if watched.memory.is_some_and(|limit| usage::memory_bytes(&processes) > limit) {
+                        killed_for_memory = true;
+                        process.signal(Signal::KILL);
+                    } else if let Some(limit) = watched.cpu {
+                        let used = usage::cpu_nanoseconds(&processes);
+                        if let Some(pause) = budget.spend(limit, used, clock.since(begun)) {
+                            self.hold_still(&process, pause, clock).await;
+                            budget.spend(limit, used, pause);
+                        }
+                    }
                 },
             }
         };
@@ -259,15 +270,19 @@ impl Container {
         }
     }
 
-    /// Whether we have to watch over its memory ourselves.
-    fn unlimited_memory(&self) -> bool {
-        let kernel = self.group.lock().as_ref().is_some_and(|group| group.limits("memory"));
-        !kernel && self.resources.lock().memory_limit_bytes.is_some()
+    /// Which of its limits we have to watch over ourselves.
+    fn watched(&self) -> Watched {
+        let group = self.group.lock();
+        Watched::of(&self.resources.lock(), |name| group.as_ref().is_some_and(|group| group.limits(name)))
     }
 
-    fn uses_too_much(&self, process: &Process) -> bool {
-        let limit = self.resources.lock().memory_limit_bytes.and_then(|limit| u64::try_from(limit).ok());
-        limit.is_some_and(|limit| usage::memory_bytes(&self.processes(process)) > limit)
+    /// Lets all its processes stand still for a while, or until it is killed.
+    async fn hold_still(&self, process: &Process, pause: Duration, clock: Clock) {
+        let now = || self.processes(process);
+        watchdog::signal_all(&now(), Signal::STOP, now);
+        // Ended before the pause is over: then nobody is left to go on.
+        let _ = clock.timeout(pause, process.wait()).await;
+        watchdog::signal_all(&now(), Signal::CONT, now);
     }
 
     /// Counts a command that runs beside it, as long as it runs.

@@ -153,7 +153,12 @@ impl Host {
         let limited: Vec<_> = all.iter().filter(|(name, _)| self.groups.limits(name)).map(|(_, said)| *said).collect();
         let by_kernel = if limited.is_empty() { "nothing".to_owned() } else { limited.join(", ") };
         let why = self.groups.why_not().map(|why| format!(" ({why})")).unwrap_or_default();
-        let watched = if limited.contains(&"memory") { "" } else { "; tutor measures memory itself, and kills" };
+        let watched = match (limited.contains(&"memory"), limited.contains(&"cpu")) {
+            (true, true) => "",
+            (false, true) => "; tutor measures memory itself, and kills",
+            (true, false) => "; tutor measures CPU time itself, and lets processes pause",
+            (false, false) => "; tutor measures memory and CPU time itself, and kills or lets processes pause",
+        };
         format!("the kernel limits {by_kernel}{why}{watched}")
     }
 

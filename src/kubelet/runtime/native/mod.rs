@@ -58,6 +58,7 @@ pub mod stored;
 mod terminal;
 mod usage;
 pub(super) mod volumes;
+mod watchdog;
 mod wire;
 mod wired;
 

@@ -37,15 +37,15 @@ pub fn memory_bytes(processes: &[u32]) -> u64 {
     processes.iter().map(of).sum()
 }
 
-/// CPU time they have used.
+/// CPU time they have used, with that of their children that have ended.
 pub fn cpu_nanoseconds(processes: &[u32]) -> u64 {
     let ticks = rustix::param::clock_ticks_per_second().max(1);
     let of = |process: &u32| {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         // The name may hold anything, also spaces; it ends at the last parenthesis.
         let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-        let mut fields = after.split_whitespace().skip(11).map(|number| number.parse::<u64>().unwrap_or(0));
-        fields.next().unwrap_or(0) + fields.next().unwrap_or(0)
+        // utime, stime, cutime, cstime
+        after.split_whitespace().skip(11).take(4).map(|number| number.parse::<u64>().unwrap_or(0)).sum::<u64>()
     };
     processes.iter().map(of).sum::<u64>() * (1_000_000_000 / ticks)
 }
