@@ -157,7 +157,9 @@ fn every_field_of_every_kind_survives_protobuf() {
     let known: BTreeSet<String> = reachable.collect();
     let left: Vec<&String> = filled.difference(&known).collect();
     assert!(left.is_empty(), "fields of no definition: {left:?}");
-    assert!(filled.len() > 2_500, "only {} fields were filled of {}", filled.len(), known.len());
+    // Two belong to definitions that no kind holds.
+    let missing: Vec<&String> = known.difference(&filled).collect();
+    assert!(missing.len() <= 2, "fields of no kind: {missing:?}");
 }
 
 #[test]

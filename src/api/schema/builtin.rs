@@ -64,7 +64,7 @@ fn read() -> Builtin {
         let header = header.trim_start_matches('#');
         let mut fields = Vec::new();
         while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
-            fields.push(reader.field(line));
+            fields.push(reader.field(line, &definitions));
         }
         let mut columns = header.split('\t');
         let (name, map, gvks, other) = (
@@ -100,7 +100,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn field(&mut self, line: &'static str) -> Field {
+    fn field(&mut self, line: &'static str, known: &[SchemaRef]) -> Field {
         let mut columns = line.split('\t');
         let mut next = || columns.next().unwrap_or_default();
         let (name, kind, wire, flags, default, values) = (next(), next(), next(), next(), next(), next());
@@ -120,8 +120,16 @@ impl Reader<'_> {
             format: format.into(),
             go_type: go_type.into(),
             wire: wire.split('.').filter_map(|n| n.parse().ok()).collect(),
-            link: self.link(kind, shape),
+            link: self.divided(kind, shape, known).unwrap_or_else(|| self.link(kind, shape)),
         }
+    }
+
+    /// A field may divide what is elsewhere owned as a whole. Definitions come in the order of their names, and the
+    /// one that is divided so comes before its field.
+    fn divided(&self, kind: &'static str, shape: &'static str, known: &[SchemaRef]) -> Option<Link> {
+        let name = kind.strip_prefix('=').filter(|_| shape == "g")?;
+        let whole = known.get(self.names[name])?;
+        Some(Link::Own(Arc::new(Schema { atomic_map: false, ..(**whole).clone() })))
     }
 
     fn link(&mut self, kind: &'static str, shape: &'static str) -> Link {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::rbac::Rule;
 use super::{Action, Auth, User};
 use crate::api::status::Status;
-use crate::apiserver::kinds::FieldError;
+use crate::apiserver::kinds::{FieldError, check, names};
 use crate::apiserver::objects::Objects;
 
 /// Where a review comes from.
@@ -113,6 +113,38 @@ fn selector_errors(spec: &Value) -> Vec<FieldError> {
         } else if !raw.is_empty() && !none {
             let why = "may not specified at the same time as requirements";
             errors.push(FieldError::invalid(format!("{path}.rawSelector"), raw, why));
+        }
+        let requirements = selector["requirements"].as_array().into_iter().flatten().enumerate();
+        for (index, one) in requirements {
+            errors.extend(requirement(one, field == "labelSelector", &format!("{path}.requirements[{index}]")));
+        }
+    }
+    errors
+}
+
+/// One requirement of a selector. An operator that is not known may be a newer client's, and is let pass.
+fn requirement(one: &Value, of_labels: bool, path: &str) -> Vec<FieldError> {
+    let (key, values) = (text(one, "key"), one["values"].as_array().map_or(&[][..], Vec::as_slice));
+    let mut errors = Vec::new();
+    if !of_labels && key.is_empty() {
+        errors.push(FieldError::required(format!("{path}.key"), "must be specified"));
+    }
+    let at = format!("{path}.values");
+    match text(one, "operator") {
+        "In" | "NotIn" if values.is_empty() => {
+            errors.push(FieldError::required(at, "must be specified when `operator` is 'In' or 'NotIn'"));
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.push(FieldError::forbidden(at, detail));
+        }
+        _ => {}
+    }
+    if of_labels {
+        errors.extend(check::faults(format!("{path}.key"), key, names::qualified_name(key)));
+        for (index, value) in values.iter().enumerate() {
+            let value = value.as_str().unwrap_or_default();
+            errors.extend(check::faults(format!("{path}.values[{index}]"), value, names::label_value(value)));
         }
     }
     errors
@@ -247,6 +279,12 @@ fn token(auth: &Auth, asked: &Asked<'_>, spec: &Value) -> Result<Value, Status> 
     if shown.is_empty() {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
     }
+    // The token is put into a header: the first word counts, and there is none after another space.
+    if shown.starts_with(' ') || shown.trim().is_empty() {
+        let nobody = User::new("system:anonymous", &["system:unauthenticated"]);
+        return Ok(json!({"authenticated": true, "user": user_info(&nobody), "audiences": [auth.tokens.issuer()]}));
+    }
+    let shown = shown.split_whitespace().next().unwrap_or(shown);
     let audiences: Vec<String> =
         spec["audiences"].as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect();
     if Some(shown) == auth.admin_token.as_deref() {

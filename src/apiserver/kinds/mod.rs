@@ -113,6 +113,10 @@ pub struct Strategy {
     pub any_finalizer: bool,
     /// An update is judged as a new object would be, down to `metadata.generateName`.
     pub whole_again: bool,
+    /// Metadata is judged once nothing else is wrong, and then by what a path can hold.
+    pub metadata_last: fn(&Context) -> bool,
+    /// A name's beginning is not judged.
+    pub any_generate_name: bool,
 }
 
 impl Strategy {
@@ -135,6 +139,8 @@ impl Strategy {
         unconditional_update: true,
         any_finalizer: false,
         whole_again: false,
+        metadata_last: |_| false,
+        any_generate_name: false,
     };
 
     /// A kind with a `status` that only its subresource writes.
@@ -162,8 +168,20 @@ impl Strategy {
 
     /// Everything wrong with a new object.
     pub fn check_create(&self, object: &Value, namespaced: bool, context: &Context) -> Vec<FieldError> {
+        if (self.metadata_last)(context) {
+            let errors = (self.validate)(object, context);
+            if !errors.is_empty() {
+                return errors;
+            }
+            let mut errors = metadata::validate(object, NameRule::PathSegment, namespaced);
+            self.let_finalizers(&mut errors);
+            return errors;
+        }
         let mut errors = metadata::validate(object, self.name, namespaced);
         self.let_finalizers(&mut errors);
+        if self.any_generate_name {
+            errors.retain(|error| error.field != "metadata.generateName");
+        }
         errors.extend((self.validate)(object, context));
         errors
     }

@@ -11,7 +11,7 @@ use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, conditio
 pub const VALIDATING: Strategy = Strategy {
     defaults: |policy, _| {
         match_defaults(policy, "spec.matchConstraints");
-        fill(policy, &[("spec.failurePolicy", Text("Fail"))]);
+        fill(policy, &[("spec.failurePolicy", Choice("Fail"))]);
     },
     validate: |policy, _| validate(policy),
     validate_update: |new, _, _| validate(new),
@@ -55,7 +55,7 @@ pub const VALIDATING_BINDING: Strategy = Strategy {
 pub const MUTATING: Strategy = Strategy {
     defaults: |policy, _| {
         match_defaults(policy, "spec.matchConstraints");
-        fill(policy, &[("spec.failurePolicy", Text("Fail"))]);
+        fill(policy, &[("spec.failurePolicy", Choice("Fail"))]);
     },
     validate: |policy, _| mutations(policy),
     validate_update: |new, _, _| mutations(new),
@@ -68,8 +68,8 @@ pub const MUTATING: Strategy = Strategy {
 /// Of MutatingAdmissionPolicyBindings.
 pub const MUTATING_BINDING: Strategy = Strategy {
     defaults: |binding, _| match_defaults(binding, "spec.matchResources"),
-    validate: |binding, _| binding_errors(binding),
-    validate_update: |new, _, _| binding_errors(new),
+    validate: |binding, _| mutating_binding_errors(binding),
+    validate_update: |new, _, _| mutating_binding_errors(new),
     any_finalizer: true,
     whole_again: true,
     ..Strategy::WITH_GENERATION
@@ -227,7 +227,9 @@ fn param_kind(policy: &Value) -> Vec<FieldError> {
 }
 
 fn constraints(policy: &Value) -> Vec<FieldError> {
-    let mut errors = param_kind(policy);
+    let mut errors: Vec<FieldError> =
+        chosen(policy.at("spec"), "failurePolicy", "spec", &["Fail", "Ignore"]).into_iter().collect();
+    errors.extend(param_kind(policy));
     errors.extend(match_constraints(policy));
     errors
 }
@@ -314,6 +316,12 @@ pub fn conditions(list: &[Value], path: &str) -> Vec<FieldError> {
     errors
 }
 
+fn mutating_binding_errors(binding: &Value) -> Vec<FieldError> {
+    let mut errors = binding_errors(binding);
+    errors.extend(unchangeable(binding, "spec.matchResources.resourceRules"));
+    errors
+}
+
 fn binding_errors(binding: &Value) -> Vec<FieldError> {
     let policy = binding.text("spec.policyName");
     let mut errors = Vec::new();
@@ -331,11 +339,16 @@ fn binding_errors(binding: &Value) -> Vec<FieldError> {
 }
 
 /// What is wrong with what a policy or a binding is about.
+/// A choice that was made is one of these: an empty text is there, and is none.
+fn chosen(object: &Value, field: &str, path: &str, known: &[&str]) -> Option<FieldError> {
+    let choice = object.text(field);
+    let wrong = object.has(field) && !known.contains(&choice);
+    wrong.then(|| FieldError::not_supported(format!("{path}.{field}"), choice, known))
+}
+
 fn match_resources(matching: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if matching.has("matchPolicy") {
-        errors.extend(check::choice(matching, "matchPolicy", path, &["Equivalent", "Exact"]));
-    }
+    errors.extend(chosen(matching, "matchPolicy", path, &["Equivalent", "Exact"]));
     for field in ["namespaceSelector", "objectSelector"] {
         errors.extend(selectors::validate(matching.at(field), &format!("{path}.{field}")));
     }
@@ -413,17 +426,21 @@ fn actions(binding: &Value) -> Vec<FieldError> {
 const FORMS: [(&str, &str, &str); 2] =
     [("ApplyConfiguration", "applyConfiguration", "Object"), ("JSONPatch", "jsonPatch", "list(JSONPatch)")];
 
+/// What is being deleted cannot be changed.
+fn unchangeable(object: &Value, rules: &str) -> Vec<FieldError> {
+    let known = ["*", "CONNECT", "CREATE", "UPDATE"];
+    let operations = object.items(rules).iter().flat_map(|rule| rule.items("operations"));
+    let others = operations.filter(|operation| !known.contains(&operation.as_str().unwrap_or("")));
+    others
+        .map(|operation| FieldError::not_supported(format!("{rules}.operations"), operation.clone(), &known))
+        .collect()
+}
+
 fn mutations(policy: &Value) -> Vec<FieldError> {
     let mut errors = constraints(policy);
     let (defined, faults) = variables(policy);
     errors.extend(faults);
-    // What is being deleted cannot be changed.
-    let known = ["*", "CONNECT", "CREATE", "UPDATE"];
-    let deletes = policy.items("spec.matchConstraints.resourceRules").iter().flat_map(|rule| rule.items("operations"));
-    let known_to = |operation: &Value| known.contains(&operation.as_str().unwrap_or(""));
-    errors.extend(deletes.filter(|operation| !known_to(operation)).map(|operation| {
-        FieldError::not_supported("spec.matchConstraints.resourceRules.operations", operation.clone(), &known)
-    }));
+    errors.extend(unchangeable(policy, "spec.matchConstraints.resourceRules"));
     let list = policy.items("spec.mutations");
     if list.is_empty() {
         errors.push(FieldError::required("spec.mutations", "mutations must contain at least one item"));

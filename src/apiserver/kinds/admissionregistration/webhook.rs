@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use crate::api::field_error::go_quote;
-use crate::apiserver::kinds::json::Fill::{Empty, Int, Text};
+use crate::apiserver::kinds::json::Fill::{Choice, Empty, Int, Text};
 use crate::apiserver::kinds::json::{Defaults, Json, fill};
 use crate::apiserver::kinds::{FieldError, Strategy, names, selectors};
 
 const DEFAULTS: Defaults = &[
     ("webhooks[].clientConfig.service.port", Int(443)),
     ("webhooks[].rules[].scope", Text("*")),
-    ("webhooks[].failurePolicy", Text("Fail")),
-    ("webhooks[].matchPolicy", Text("Equivalent")),
+    ("webhooks[].failurePolicy", Choice("Fail")),
+    ("webhooks[].matchPolicy", Choice("Equivalent")),
     ("webhooks[].namespaceSelector", Empty),
     ("webhooks[].objectSelector", Empty),
     ("webhooks[].timeoutSeconds", Int(10)),

@@ -26,6 +26,9 @@ pub const STRATEGY: Strategy = Strategy {
         "type",
     ],
     create_on_update: true,
+    any_finalizer: true,
+    // The newer form of the kind is judged from its metadata on.
+    metadata_last: |context| context.resource.is_some_and(|resource| resource.group.is_empty()),
     ..Strategy::PLAIN
 };
 

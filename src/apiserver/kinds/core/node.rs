@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::resources;
 use crate::apiserver::kinds::json::{Json, copy, drop_at, put};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, check, lifecycle, names};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, check, field_error, lifecycle, names};
 
 /// Of Nodes. Unlike most kinds, a client may create one with its status.
 pub const STRATEGY: Strategy = Strategy {
@@ -35,8 +35,9 @@ pub const STRATEGY: Strategy = Strategy {
 fn defaults(node: &mut Value, _: &Context) {
     // The feature is off.
     drop_at(node, "spec.podPreemptionPolicy");
-    if !node.text("spec.podCIDR").is_empty() && node.items("spec.podCIDRs").is_empty() {
-        let cidr = node.at("spec.podCIDR").clone();
+    // The one of old is believed where the two differ.
+    let cidr = node.at("spec.podCIDR").clone();
+    if cidr.as_str().is_some_and(|cidr| !cidr.is_empty()) && node.items("spec.podCIDRs").first() != Some(&cidr) {
         put(node, "spec.podCIDRs", json!([cidr]));
     }
     if node.has("status.capacity") && !node.has("status.allocatable") {
@@ -48,6 +49,7 @@ fn defaults(node: &mut Value, _: &Context) {
 fn validate(node: &Value) -> Vec<FieldError> {
     let mut errors = taints(node);
     errors.extend(amounts(node));
+    errors.extend(declared_features(node));
     let list = node.items("spec.podCIDRs");
     for (index, cidr) in list.iter().enumerate() {
         let cidr = cidr.as_str().unwrap_or("");
@@ -68,6 +70,36 @@ fn amounts(node: &Value) -> Vec<FieldError> {
     for list in ["status.capacity", "status.allocatable"] {
         for (name, amount) in node.entries(list) {
             errors.extend(resources::amount_of(name, amount, &format!("{list}.{name}")));
+        }
+    }
+    errors
+}
+
+/// What is wrong with the features a kubelet says it has: `MyFeature/mySubFeature`, in order.
+fn declared_features(node: &Value) -> Vec<FieldError> {
+    const FIELD: &str = "status.declaredFeatures";
+    const FORM: &str = "must start with an UpperCamelCase segment, with subsequent segments separated by '/' \
+        (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes";
+    let names: Vec<&str> = node.items(FIELD).iter().filter_map(Value::as_str).collect();
+    let word = |segment: &str| {
+        segment.starts_with(|c: char| c.is_ascii_alphabetic()) && segment.chars().all(|c| c.is_ascii_alphanumeric())
+    };
+    let mut errors = Vec::new();
+    for (index, &name) in names.iter().enumerate() {
+        let at = format!("{FIELD}[{index}]");
+        if let Some(&before) = index.checked_sub(1).and_then(|before| names.get(before)) {
+            if before == name {
+                errors.push(FieldError::duplicate(&at, name));
+            } else if before > name {
+                errors.push(FieldError::invalid(&at, name, "list must be sorted alphabetically"));
+            }
+        }
+        let shown = field_error::go_quote(name);
+        if name.len() > 253 {
+            let detail = format!("invalid feature name {shown}: must be no more than 253 characters");
+            errors.push(FieldError::invalid(at, name, detail));
+        } else if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.split('/').all(word) {
+            errors.push(FieldError::invalid(at, name, format!("invalid feature name {shown}: {FORM}")));
         }
     }
     errors
@@ -102,6 +134,7 @@ fn taints(node: &Value) -> Vec<FieldError> {
 fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = taints(new);
     errors.extend(amounts(new));
+    errors.extend(declared_features(new));
     let addresses = new.items("status.addresses");
     for (index, address) in addresses.iter().enumerate().filter(|(index, one)| addresses[..*index].contains(one)) {
         let shown = json!({"Type": address.text("type"), "Address": address.text("address")});

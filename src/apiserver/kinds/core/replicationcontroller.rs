@@ -17,6 +17,7 @@ pub const STRATEGY: Strategy = Strategy {
     warnings: |new, old| warnings::named_template(new, old, "spec.template"),
     selectable_fields: |object| vec![("status.replicas", object.int("status.replicas").unwrap_or(0).to_string())],
     selectable_names: &["status.replicas"],
+    any_generate_name: true,
     subresources: &[Subresource {
         validate: |new, old, _| status::validate(new, old, &replicaset::COUNTS),
         ..lifecycle::STATUS

@@ -207,6 +207,9 @@ fn drop_type_dependent(new: &mut Value, old: &Value) {
     if checks(old) && !checks(new) && same(new, "spec.healthCheckNodePort") {
         drop_at(new, "spec.healthCheckNodePort");
     }
+    if external(old) && !external(new) && same(new, "spec.externalTrafficPolicy") {
+        drop_at(new, "spec.externalTrafficPolicy");
+    }
     if balances(old) && !balances(new) {
         for field in ["spec.allocateLoadBalancerNodePorts", "spec.loadBalancerClass"] {
             if same(new, field) {

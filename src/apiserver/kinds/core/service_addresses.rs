@@ -72,7 +72,7 @@ impl Addresses {
         taken.extend(recent.iter().filter(|(_, (by, _))| *by != owner).map(|(address, _)| address.clone()));
         let mut given = Vec::new();
         self.cluster_ip(service, &taken, &mut given)?;
-        node_ports(service, old, &taken, &mut given)?;
+        node_ports(service, old, &taken, &mut given, context.dry_run)?;
         if !context.dry_run {
             recent.extend(given.into_iter().map(|address| (address, (owner.clone(), context.now))));
         }
@@ -231,6 +231,7 @@ fn node_ports(
     old: Option<&Value>,
     taken: &HashSet<String>,
     given: &mut Vec<String>,
+    dry_run: bool,
 ) -> Result<(), Vec<FieldError>> {
     let kind = service.text("spec.type").to_string();
     let allocate = kind == "NodePort"
@@ -249,7 +250,8 @@ fn node_ports(
         .collect();
     for (index, (port, _)) in asked.iter().enumerate().filter(|(_, (port, _))| *port != 0) {
         let at = format!("spec.ports[{index}].nodePort");
-        if !NODE_PORTS.contains(port) {
+        // Where nothing is given out, no range is looked at.
+        if !dry_run && !NODE_PORTS.contains(port) {
             return Err(vec![FieldError::invalid(
                 at,
                 *port,

@@ -21,6 +21,8 @@ pub const STRATEGY: Strategy = Strategy {
         ..lifecycle::STATUS
     }],
     unconditional_update: false,
+    metadata_last: |_| true,
+    any_finalizer: true,
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
 

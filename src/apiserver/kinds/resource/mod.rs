@@ -26,6 +26,7 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
 const DEVICE_CLASS: Strategy = Strategy {
     validate: |class, _| slice::validate_class(class),
     validate_update: |new, _, _| slice::validate_class(new),
+    any_generate_name: true,
     ..Strategy::WITH_GENERATION
 };
 
@@ -61,6 +62,11 @@ const SLICE: Strategy = Strategy {
         drop_at(spec, "skipNodeOperations");
         drop_at(spec, "partitionTypeAttribute");
         for device in items_mut(spec, "devices") {
+            for (_, attribute) in at_mut(device, "attributes").and_then(Value::as_object_mut).into_iter().flatten() {
+                for field in ["ints", "bools", "strings", "versions"] {
+                    drop_at(attribute, field);
+                }
+            }
             for taint in items_mut(device, "taints") {
                 if !taint.has("timeAdded") {
                     put(taint, "timeAdded", now.clone());
@@ -152,7 +158,9 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
             (true, false) => {
                 let detail = "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
                 errors.push(FieldError::invalid(at.as_str(), Value::Null, detail));
-                errors.extend(alternatives(options, &at));
+                // Their names are not looked at.
+                let faults = alternatives(options, &at).into_iter();
+                errors.extend(faults.filter(|fault| !fault.field.ends_with("].name")));
             }
             (true, true) => errors.extend(one_request(request.at("exactly"), &format!("{at}.exactly"))),
             (false, false) => errors.extend(alternatives(options, &at)),
@@ -205,6 +213,9 @@ fn one_request(request: &Value, path: &str) -> Vec<FieldError> {
             let at = format!("{path}.tolerations[{index}].key");
             errors.extend(check::faults(at, key, names::qualified_name(key)));
         }
+        let value = toleration.text("value");
+        let at = format!("{path}.tolerations[{index}].value");
+        errors.extend(check::faults(at, value, names::label_value(value)));
     }
     let count = request.int("count").unwrap_or(0);
     let at = format!("{path}.count");

@@ -9,6 +9,8 @@ use super::super::json::Json;
 use super::super::{FieldError, check, names};
 use crate::api::cel::{self, check::Type};
 
+/// The longest name of an attribute or a capacity, in bytes, without its domain.
+const MAX_IDENTIFIER: usize = 32;
 const PLACES: [&str; 4] = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
 const ONE_PLACE: &str = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
 
@@ -93,7 +95,9 @@ pub fn configs(list: &[Value], path: &str) -> Vec<FieldError> {
 pub fn validate_taint_rule(rule: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let selector = rule.at("spec.deviceSelector");
-    if selector.has("pool") {
+    if selector.has("pool") && selector.text("pool").is_empty() {
+        errors.push(FieldError::required("spec.deviceSelector.pool", ""));
+    } else if selector.has("pool") {
         for part in selector.text("pool").split('/') {
             errors.extend(check::faults("spec.deviceSelector.pool", part, names::dns_subdomain(part)));
         }
@@ -242,6 +246,12 @@ fn validate_device(device: &Value, per_device: bool, path: &str) -> Vec<FieldErr
             errors.push(FieldError::invalid(format!("{at}.version"), attribute.text("version"), detail));
         }
     }
+    for (key, capacity) in device.entries("capacity") {
+        if capacity.has("requestPolicy") && !device.flag("allowMultipleAllocations") {
+            let at = format!("{path}.capacity[{key}].requestPolicy");
+            errors.push(FieldError::forbidden(at, "allowMultipleAllocations must be true"));
+        }
+    }
     for (field, list) in [("attributes", device.entries("attributes")), ("capacity", device.entries("capacity"))] {
         errors.extend(list.iter().flat_map(|(key, _)| qualified(key, &format!("{path}.{field}"))));
     }
@@ -312,7 +322,10 @@ fn binding(device: &Value, path: &str) -> Vec<FieldError> {
 
 /// A name that may have a domain before it.
 fn qualified(name: &str, path: &str) -> Vec<FieldError> {
-    let identifier = |text: &str| check::faults(path, text, names::c_identifier(text)).collect::<Vec<_>>();
+    let identifier = |text: &str| {
+        let long = (text.len() > MAX_IDENTIFIER).then(|| FieldError::too_long(path, MAX_IDENTIFIER));
+        long.into_iter().chain(check::faults(path, text, names::c_identifier(text))).collect::<Vec<_>>()
+    };
     match name.split('/').collect::<Vec<_>>()[..] {
         [plain] => identifier(plain),
         [domain, plain] => {

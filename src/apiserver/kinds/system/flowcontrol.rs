@@ -242,6 +242,14 @@ fn validate_level(level: &Value) -> Vec<FieldError> {
     for (name, field) in branches {
         if kind != name && level.has(field) {
             errors.push(FieldError::forbidden(field, ""));
+            // Nor is what goes with a branch left unsaid when the branch should not be there.
+            let response = level.at("spec.limited.limitResponse");
+            if name == "Limited" && response.text("type").is_empty() {
+                errors.push(FieldError::required("spec.limited.limitResponse.type", ""));
+            }
+            if name == "Limited" && response.text("type") != "Queue" && response.has("queuing") {
+                errors.push(FieldError::forbidden("spec.limited.limitResponse.queuing", ""));
+            }
         }
     }
     match kind {

@@ -41,6 +41,7 @@ const RUNTIME_CLASS: Strategy = Strategy {
     create_on_update: true,
     unconditional_update: false,
     whole_again: true,
+    any_finalizer: true,
     ..Strategy::PLAIN
 };
 
