@@ -276,7 +276,7 @@ impl Store {
     pub fn collect(&self) -> Result<u64> {
         let images = self.list()?;
         let flat = |image: &Stored| Digest::of(image.layers.join(" ").as_bytes()).hex().to_owned();
-        let layers: Vec<String> = images.iter().flat_map(|image| image.layers.iter().map(digits)).collect();
+        let layers: Vec<String> = images.iter().flat_map(|image| image.layers.iter().map(|it| digits(it))).collect();
         let flats: Vec<String> = images.iter().map(flat).collect();
         for (folder, used) in [("layers", &layers), ("flat", &flats)] {
             for entry in fs::read_dir(self.folder(folder)).map_err(broken)? {
@@ -295,7 +295,8 @@ impl Store {
     /// When a folder cannot be read or written.
     pub fn collect_content(&self) -> Result<u64> {
         let images = self.list()?;
-        let needed = images.iter().flat_map(|it| [&it.manifest, &it.config].into_iter().chain(&it.layers).map(digits));
+        let needed =
+            images.iter().flat_map(|it| [&it.manifest, &it.config].into_iter().chain(&it.layers).map(|it| digits(it)));
         self.content.sweep(&needed.collect()).map_err(broken)
     }
 
@@ -309,8 +310,8 @@ impl Store {
 }
 
 /// A digest without the name of its hash function, as content is named on disk.
-fn digits(digest: &String) -> String {
-    digest.split_once(':').map_or(digest.as_str(), |(_, digits)| digits).to_owned()
+fn digits(digest: &str) -> String {
+    digest.split_once(':').map_or(digest, |(_, digits)| digits).to_owned()
 }
 
 fn broken(error: io::Error) -> Error {

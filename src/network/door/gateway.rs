@@ -64,6 +64,9 @@ fn condition(kind: &str, fault: Option<(&str, &str)>, good: &str, generation: Op
     json!({"type": kind, "status": status, "reason": reason, "message": message, "observedGeneration": generation})
 }
 
+/// A listener that takes a route, by its name, and the hosts that both mean; none: all.
+type Met = (String, Vec<Host>);
+
 impl Objects {
     /// Works out what comes of them, with Gateways at `address`.
     pub fn outcome(&self, address: &str) -> Outcome {
@@ -150,7 +153,7 @@ impl Objects {
         route: &HttpRouteView,
         parent: &ParentRef,
         gateway: &GatewayView,
-    ) -> Result<Vec<(String, Vec<Host>)>, (&'static str, &'static str)> {
+    ) -> Result<Vec<Met>, (&'static str, &'static str)> {
         let there = gateway.metadata.namespace.as_deref().unwrap_or_default();
         let named = |listener: &&Listener| {
             parent.section_name.as_ref().is_none_or(|name| *name == listener.name)
@@ -166,7 +169,7 @@ impl Objects {
         if open.is_empty() {
             return Err(("NotAllowedByListeners", "no listener takes HTTPRoutes of this namespace"));
         }
-        let met: Vec<(String, Vec<Host>)> = open
+        let met: Vec<Met> = open
             .into_iter()
             .filter_map(|listener| Some((listener.name.clone(), common(listener, &route.spec.hostnames)?)))
             .collect();

@@ -141,8 +141,8 @@ pub fn to_v1(object: &mut Value) {
     let others: Vec<Value> = others.into_iter().map(|metric| to_old(metric, Side::Wanted)).collect();
     let current = object.items("status.currentMetrics");
     let of_cpu = |metric: &&Value| metric.text("type") == "Resource" && metric.text("resource.name") == "cpu";
-    let reported = current.iter().filter(of_cpu).map(|metric| metric.at("resource.current.averageUtilization"));
-    let reported = reported.filter(|percent| percent.is_number()).next_back().cloned();
+    let mut reported = current.iter().filter(of_cpu).map(|metric| metric.at("resource.current.averageUtilization"));
+    let reported = reported.rfind(|percent| percent.is_number()).cloned();
     let current: Vec<Value> = current.iter().map(|metric| to_old(metric, Side::Current)).collect();
     let conditions = object.items("status.conditions").to_vec();
     let behavior = object.at("spec.behavior").clone();
@@ -237,7 +237,8 @@ fn from_old(metric: &Value, side: Side) -> Value {
             let value = old.at(name.trim_end_matches('!'));
             // An object's value that was never set is written as zero beside an average.
             let unset = form.kind == "Object" && old.has("averageValue") && name.ends_with('!') && value == "0";
-            if !value.is_null() && !(unset && side == Side::Wanted) {
+            let wanted_unset = unset && side == Side::Wanted;
+            if !value.is_null() && !wanted_unset {
                 put(&mut fields, path, value.clone());
             }
         }
