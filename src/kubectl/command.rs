@@ -67,7 +67,7 @@ pub const GLOBAL: &[Flag] = &[
     long("cache-dir", Kind::Text(""), "Accepted; nothing is cached on disk"),
     long("disable-compression", Kind::Bool(false), "Accepted; answers are not compressed"),
     long("proxy-url", Kind::Text(""), "The proxy on the way to the API server"),
-    long("kuberc", Kind::Text(""), "Accepted; there is no kuberc"),
+    long("kuberc", Kind::Text(""), "The file with your own defaults and aliases"),
     long("profile", Kind::Text("none"), "Accepted; nothing is profiled"),
     long("profile-output", Kind::Text("profile.pprof"), "Accepted; nothing is profiled"),
     long("vmodule", Kind::Text(""), "Accepted"),

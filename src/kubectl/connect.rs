@@ -3,10 +3,11 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::OnceCell;
 
-use super::failure::{Failure, Result};
+use super::failure::{Failure, Result, quote};
 use super::flags::Flags;
 use super::http::Api;
 use super::kubeconfig::{Chosen, Kubeconfig};
+use super::kuberc::Plugins;
 use super::mapping::Mapper;
 use super::session::{Reach, Session};
 
@@ -113,6 +114,11 @@ impl Cluster {
         let timeout = std::time::Duration::from_secs_f64(timeout.max(0.0));
         let api = Api::new(client, headers, server, session.console.clone(), session.clock);
         let api = api.with(flags.int("v"), session.environment.process, timeout);
+        if !own {
+            let paths = super::kubeconfig::paths(session, flags);
+            let there = paths.iter().filter(|path| session.files.kind(path).is_some());
+            api.log_kubeconfigs(there.map(std::path::PathBuf::as_path));
+        }
         Ok(Cluster { api, namespace, namespace_enforced, mapper: OnceCell::new() })
     }
 
@@ -134,6 +140,7 @@ async fn over_https(session: &Session, flags: &Flags, headers: &HeaderMap) -> Re
         return Err(Failure::Plain(words.to_owned()));
     }
     within_reach(&session.target.reach, &chosen, &server)?;
+    allowed(session, &flags.plugins, &chosen)?;
     let unusable = |why: String| Failure::new(format!("unable to use the kubeconfig: {why}"));
     let options = kube::config::KubeConfigOptions::default();
     let mut config = kube::Config::from_custom_kubeconfig(chosen.to_kube()?, &options)
@@ -144,6 +151,29 @@ async fn over_https(session: &Session, flags: &Flags, headers: &HeaderMap) -> Re
     config.headers.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     let client = kube::Client::try_from(config).map_err(|fault| unusable(fault.to_string()))?;
     Ok((client, server))
+}
+
+/// Refuses to run a program to log in that the preferences do not allow.
+fn allowed(session: &Session, plugins: &Plugins, chosen: &Chosen) -> Result {
+    let Some(program) = chosen.user.pointer("/exec/command").and_then(serde_json::Value::as_str) else { return Ok(()) };
+    let on_path = |name: &str| {
+        let folders = std::env::split_paths(session.variable("PATH"));
+        let mut files = folders.map(|folder| folder.join(name)).filter(|path| path.is_file());
+        if name.contains('/') { Some(std::path::PathBuf::from(name)) } else { files.next() }
+    };
+    let why = match plugins {
+        Plugins::All => return Ok(()),
+        Plugins::Only(names) if names.iter().any(|name| name == program || on_path(name) == on_path(program)) => {
+            return Ok(());
+        }
+        Plugins::None => format!("plugin {} not allowed: policy set to \"DenyAll\"", quote(program)),
+        Plugins::Only(_) => {
+            let path = on_path(program).unwrap_or_else(|| program.into());
+            let path = quote(&path.to_string_lossy());
+            format!("plugin path {path} is not permitted by the credential plugin allowlist")
+        }
+    };
+    Err(Failure::Unreachable(format!("Unable to connect to the server: getting credentials: {why}")))
 }
 
 /// Refuses a server or a way to log in that the session does not reach: a program to run, a file to read.

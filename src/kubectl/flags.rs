@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::failure::{Failure, Result, quote};
+use super::kuberc::Plugins;
 
 /// What a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +65,8 @@ pub struct Flags {
     /// The command asks for its client before its namespace: a context that is not there is told in other
     /// words then.
     pub client_first: bool,
+    /// Which programs may be run to log in.
+    pub plugins: Plugins,
 }
 
 impl Flags {
@@ -148,6 +151,16 @@ impl Flags {
             }
         }
         Ok(())
+    }
+
+    /// Gives a flag a value before the words are read.
+    ///
+    /// # Errors
+    /// When it takes no such value, in pflag's words.
+    pub fn preset(&mut self, name: &str, value: &str) -> std::result::Result<(), String> {
+        let found = self.known.iter().find(|flag| flag.name == name).copied();
+        let found = found.ok_or_else(|| format!("no such flag -{name}"))?;
+        self.set(found, value.to_owned())
     }
 
     /// Gives a flag a value, as the command line would.

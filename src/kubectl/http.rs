@@ -203,9 +203,7 @@ impl Api {
     pub async fn send(&self, call: Call) -> Result<Response<Body>> {
         let request = self.request(&call)?;
         let url = format!("{}{}", self.server.trim_end_matches('/'), call.target());
-        if let Some((_, body)) = &call.body {
-            self.log_body("Request Body", body);
-        }
+        self.log_body("Request Body", call.body.as_ref().map_or(&[], |(_, body)| body));
         self.log_request(&call, &url, request.headers());
         let start = self.clock.tick();
         let response = self.client.send(request).await.map_err(|fault| self.broken(&chain(&fault)))?;
@@ -284,6 +282,13 @@ impl Api {
         }
     }
 
+    /// Tells from 6 on which kubeconfigs were read.
+    pub fn log_kubeconfigs<'a>(&self, paths: impl Iterator<Item = &'a std::path::Path>) {
+        if self.verbosity >= 6 {
+            paths.for_each(|path| self.log("loader.go:408", &format!("Config loaded from file:  {}", path.display())));
+        }
+    }
+
     /// A line as klog writes it.
     fn log(&self, file: &str, line: &str) {
         let now = self.clock.now().strftime("%m%d %H:%M:%S%.6f").to_string();
@@ -335,21 +340,18 @@ impl Api {
             9 => 10_240,
             _ => usize::MAX,
         };
-        if bytes.is_empty() {
-            return;
-        }
         let text = String::from_utf8_lossy(bytes);
         let end = (0..=limit.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let mut body = text[..end].to_owned();
         if end < text.len() {
             body.push_str(&format!(" [truncated {} chars]", text.len() - end));
         }
-        let shown = if body.trim_end().contains('\n') {
+        let shown = if body.contains('\n') {
             format!("<\n{}\n >", body.trim_end().lines().map(|line| format!("\t{line}")).collect::<Vec<_>>().join("\n"))
         } else {
             quote(&body)
         };
-        self.log("helper.go:246", &format!("\"{title}\" body={shown}"));
+        self.log("helper.go:105", &format!("\"{title}\" body={shown}"));
     }
 }
 
@@ -448,7 +450,9 @@ fn refusal(code: u16, bytes: &[u8], call: &Call) -> Value {
             format!("the server responded with the status code {code} but did not return more details ({verb})"),
         ),
     };
-    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": words})
+    let cause = if text.is_empty() { "unknown" } else { &text };
+    json!({"metadata": {}, "status": "Failure", "message": words, "reason": reason,
+        "details": {"causes": [{"reason": "UnexpectedServerResponse", "message": cause}]}, "code": code})
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use super::http::{Api, Call};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
+/// How long the server may take to say what it serves.
+pub const DISCOVERY_TIMEOUT: &str = "32s";
+
 /// A resource and its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
@@ -157,7 +160,7 @@ impl Mapper {
     /// # Errors
     /// When it does not answer.
     pub async fn discover(api: &Api) -> Result<Mapper> {
-        let ask = |path: &str| api.json(Call::get(path).accept(AGGREGATED));
+        let ask = |path: &str| api.json(Call::get(path).query("timeout", DISCOVERY_TIMEOUT).accept(AGGREGATED));
         let (core, groups) = futures::try_join!(ask("/api"), ask("/apis"))?;
         let mut mapper = Mapper::default();
         mapper.read(&core);

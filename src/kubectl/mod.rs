@@ -16,6 +16,7 @@ pub mod failure;
 pub mod flags;
 pub mod http;
 pub mod kubeconfig;
+pub mod kuberc;
 pub mod manifests;
 pub mod mapping;
 pub mod print;
@@ -56,22 +57,35 @@ pub async fn run(session: &Session, words: &[String]) -> i32 {
 
 async fn run_command(session: &Session, words: &[String]) -> Result {
     let root = &commands::ROOT;
-    let (command, path, rest) = locate(root, words)?;
+    let applied = kuberc::apply(session, root, words)?;
+    let (command, path, rest) = locate(root, &applied.words)?;
     let mut flags = Flags::of(command.all_flags());
+    for (preset, words) in &applied.presets {
+        let failed = |why| Failure::Plain(format!("error occurred while applying preferences {words} err: {why}"));
+        flags.preset(&preset.name, &preset.default).map_err(failed)?;
+    }
+    flags.plugins = applied.plugins;
+    flags.client_first = connect::asks_client_first(&path);
+    let path = applied.alias.map_or(path, |alias| format!("kubectl {alias}"));
     flags.parse(&rest).map_err(|why| match path.as_str() {
         // Code 1 of diff says that something differs.
         "kubectl diff" => Failure::Coded(format!("error: {why}\nSee 'kubectl diff -h' for help and examples"), 2),
         _ => Failure::new(format!("{why}\nSee '{path} --help' for usage.")),
     })?;
-    flags.client_first = connect::asks_client_first(&path);
     if flags.is("help") {
         session.console.out(command.help(&path));
         return Ok(());
     }
     let call = Arc::new(Invocation::new(session.clone(), flags, path, command));
-    match command.run {
-        Some(run) => run(&call).await?,
-        None => no_command(&call)?,
+    let ended = match command.run {
+        Some(run) => run(&call).await,
+        None => no_command(&call),
+    };
+    if let Err(failure) = ended {
+        if call.flags.int("v") >= TELLS_STATUS {
+            tell_status(session, &failure);
+        }
+        return Err(failure);
     }
     let warnings = call.connected().map_or(0, |cluster| cluster.api.warnings());
     if call.flags.is("warnings-as-errors") && warnings > 0 {
@@ -80,6 +94,25 @@ async fn run_command(session: &Session, words: &[String]) -> Result {
         return Err(Failure::new(words));
     }
     Ok(())
+}
+
+/// From this `-v` on, the Status behind a failure is shown.
+const TELLS_STATUS: i64 = 4;
+
+fn tell_status(session: &Session, failure: &Failure) {
+    match failure {
+        Failure::Many(all) => all.iter().for_each(|one| tell_status(session, one)),
+        Failure::Server(status) if failure.reason() != "Invalid" => {
+            let text = serde_json::to_string_pretty(status).unwrap_or_default();
+            session.log('I', "helpers.go:247", &format!("server response object: {text}"));
+        }
+        _ => {}
+    }
+}
+
+/// The command that words name, and the words that are left; `None` when the first is no command.
+fn find(root: &'static Command, words: &[String]) -> Option<(&'static Command, Vec<String>)> {
+    locate(root, words).ok().map(|(command, _, rest)| (command, rest))
 }
 
 /// The command that words name, its path, and the words that are left. Flags may stand before the name.

@@ -288,6 +288,30 @@ impl Session {
         Ok(bytes)
     }
 
+    /// A warning as klog writes it, on standard error; `place` is the file and line of kubectl's own source.
+    pub fn warn(&self, place: &str, words: &str) {
+        self.log('W', place, words);
+    }
+
+    /// As [`Session::warn`]; `I` is a note.
+    pub fn log(&self, kind: char, place: &str, words: &str) {
+        let now = self.clock.now().strftime("%m%d %H:%M:%S%.6f").to_string();
+        self.console.err(format!("{kind}{now} {:7} {place}] {words}\n", self.environment.process));
+    }
+
+    /// One line of standard input, without its end.
+    pub async fn read_line(&self) -> String {
+        let mut line = Vec::new();
+        let mut stdin = self.stdin.lock().await;
+        while let Ok(byte) = stdin.read_u8().await {
+            if byte == b'\n' {
+                break;
+            }
+            line.push(byte);
+        }
+        String::from_utf8_lossy(line.trim_ascii()).into_owned()
+    }
+
     /// Waits for a future, or for Ctrl-C.
     ///
     /// # Errors

@@ -47,9 +47,7 @@ impl<'a> Writing<'a> {
     pub fn of(call: &'a Invocation, manager: &str) -> Result<Writing<'a>> {
         let dry_run = call.flags.dry_run()?;
         if let Some(words) = call.flags.old_dry_run() {
-            let session = &call.session;
-            let now = session.clock.now().strftime("%m%d %H:%M:%S.%6f").to_string();
-            call.err(format!("W{now} {:7} helpers.go:1] {words}\n", session.environment.process));
+            call.session.warn("helpers.go:728", &words);
         }
         let manager = match call.flags.text("field-manager") {
             "" => manager.to_owned(),

@@ -74,7 +74,7 @@ pub struct Pair<'a> {
 }
 
 /// What two runs cannot share, and what is shown in its place.
-const RULES: [(&str, &str); 29] = [
+const RULES: [(&str, &str); 33] = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
     (r"^[IWE]\d{4} [\d:.]+ +\d+ \S+\] ", "<log> "),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( \+0000( UTC)?|Z)?", "<time>"),
@@ -98,6 +98,12 @@ const RULES: [(&str, &str); 29] = [
     (r"Audit-Id: \S+", "Audit-Id: <id>"),
     (r"Content-Length: \d+", "Content-Length: <n>"),
     (r#"User-Agent: \S+ [^\n'"]*"#, "User-Agent: <agent>"),
+    // What the Go libraries of the real one say of themselves, and of their connections.
+    (r"^<log> (.Feature gate default state|Unable to decode server response into a Table|.HTTP Trace).*\n", ""),
+    (r" (dnsLookup|getConnection)Milliseconds=.*$", ""),
+    // It keeps what the cluster serves on disk, so not every command asks.
+    (r#"^<log> .*url="\S*/(apis?\?|openapi/)\S*".*\n"#, ""),
+    (r"^<log> Running apply post-processor function\n", ""),
     // How much of a rollout is seen depends on when one looks.
     (r"^Waiting for .*\n", ""),
     // Real kubectl keeps what the cluster serves on disk, and looks at folders of its PATH.
@@ -208,7 +214,7 @@ impl Pair<'_> {
     }
 
     /// Runs a line by both; what differs in the answers, the messages or the exit code.
-    fn difference(&self, line: &str) -> Option<String> {
+    pub fn difference(&self, line: &str) -> Option<String> {
         self.difference_of(line, |printed| (printed.code, printed.out.clone(), printed.err.clone()))
     }
 
@@ -279,6 +285,24 @@ fn kubeconfigs_are_changed_in_the_same_way() {
 fn what_belongs_together_is_kept_together_in_the_same_way() {
     let Some(play) = with_kubectl() else { return };
     Pair::of(&play).compare("sets.txt");
+}
+
+#[test]
+fn requests_are_shown_in_the_same_way() {
+    let Some(play) = with_kubectl() else { return };
+    Pair::of(&play).compare("verbose.txt");
+}
+
+#[test]
+fn what_is_used_is_told_in_the_same_words() {
+    let (Some(theirs), Some(own)) = (with_kubectl(), with_kubectl()) else { return };
+    Pair::apart([&theirs, &own]).compare("top.txt");
+}
+
+#[test]
+fn preferences_hold_in_the_same_way() {
+    let Some(play) = with_kubectl() else { return };
+    Pair::of(&play).compare("kuberc.txt");
 }
 
 #[test]

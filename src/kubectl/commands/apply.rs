@@ -16,7 +16,7 @@ use crate::api::schema::Schema;
 
 mod applyset;
 mod last_applied;
-mod prune;
+pub(super) mod prune;
 
 use applyset::ApplySet;
 
@@ -191,7 +191,7 @@ impl Apply<'_> {
     async fn on_the_client(&mut self, info: Info) -> Result {
         let modified = with_last_applied(&info.object);
         let api = &self.call.cluster().await?.api;
-        let current = match api.json(super::super::http::Call::get(info.path())).await {
+        let current = match selection::read(api, super::super::http::Call::get(info.path()), &info.namespace).await {
             Ok(current) => current,
             Err(failure) if failure.is_not_found() => return self.create(info, modified).await,
             Err(failure) => {

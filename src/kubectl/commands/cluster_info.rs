@@ -1,12 +1,11 @@
-//! `kubectl cluster-info`, `kubectl top` and `kubectl options`.
+//! `kubectl cluster-info` and `kubectl options`.
 
 use serde_json::Value;
 
 use super::super::command::{COMMAND as BASE, Command, GLOBAL, Invocation, flag_lines, run};
-use super::super::failure::{Failure, Result};
-use super::super::flags::{Flag, Kind, long};
+use super::super::failure::Result;
+use super::super::flags::Flag;
 use super::super::http::Call;
-use super::super::selection;
 use crate::api::meta;
 
 /// `cluster-info`
@@ -15,41 +14,6 @@ pub const COMMAND: Command = Command {
     about: "Show where the control plane is",
     commands: &[super::dump::COMMAND],
     run: run!(cluster_info),
-    ..BASE
-};
-
-const TOP_FLAGS: &[Flag] = &[
-    long("sort-by", Kind::Text(""), "cpu or memory"),
-    long("no-headers", Kind::Bool(false), "No header line"),
-    long("show-swap", Kind::Bool(false), "Swap memory too"),
-    long("use-protocol-buffers", Kind::Bool(true), "Accepted"),
-];
-const TOP_NODE: &[Flag] = &[long("show-capacity", Kind::Bool(false), "Of the capacity")];
-const TOP_POD: &[Flag] =
-    &[long("containers", Kind::Bool(false), "Each container"), long("sum", Kind::Bool(false), "The sum")];
-
-/// `top`
-pub const TOP: Command = Command {
-    name: "top",
-    about: "Show what is used",
-    commands: &[
-        Command {
-            name: "node",
-            aliases: &["nodes", "no"],
-            about: "By nodes",
-            flags: &[TOP_FLAGS, TOP_NODE, selection::LABELS],
-            run: run!(top),
-            ..BASE
-        },
-        Command {
-            name: "pod",
-            aliases: &["pods", "po"],
-            about: "By Pods",
-            flags: &[TOP_FLAGS, TOP_POD, selection::LABELS, selection::FIELDS, selection::ALL_NAMESPACES],
-            run: run!(top),
-            ..BASE
-        },
-    ],
     ..BASE
 };
 
@@ -82,25 +46,6 @@ async fn cluster_info(call: &Invocation) -> Result {
     }
     call.out("\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n");
     Ok(())
-}
-
-async fn top(call: &Invocation) -> Result {
-    if call.arguments().len() > 1 {
-        return Err(call.usage(format!("{} [NAME | -l label]", call.command.name)));
-    }
-    if !matches!(call.flags.text("sort-by"), "" | "cpu" | "memory") {
-        return Err(Failure::new("--sort-by accepts only cpu or memory"));
-    }
-    if !call.arguments().is_empty() && !call.flags.text("selector").is_empty() {
-        return Err(Failure::new("only one of NAME or selector can be provided"));
-    }
-    let mapper = call.cluster().await?.mapper().await?;
-    let words = if mapper.groups.iter().any(|group| group.name == "metrics.k8s.io") {
-        "this kubectl does not read the metrics API"
-    } else {
-        "Metrics API not available"
-    };
-    Err(Failure::new(words))
 }
 
 async fn options(call: &Invocation) -> Result {

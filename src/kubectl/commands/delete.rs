@@ -1,7 +1,6 @@
 //! `kubectl delete`: ask for objects' deletion, and wait until they are gone.
 
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
 
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result};
@@ -179,15 +178,7 @@ async fn confirmed(call: &Invocation, infos: &[Info]) -> Result<bool> {
     infos.iter().for_each(|info| call.out(format!("{}\n", info.shown())));
     call.out("Do you want to continue? (y/N): ");
     call.console().flush().await?;
-    let mut answer = Vec::new();
-    let mut stdin = call.session.stdin.lock().await;
-    while let Ok(byte) = stdin.read_u8().await {
-        if byte == b'\n' {
-            break;
-        }
-        answer.push(byte);
-    }
-    let yes = answer.trim_ascii().eq_ignore_ascii_case(b"y");
+    let yes = call.session.read_line().await.eq_ignore_ascii_case("y");
     if !yes {
         call.out("deletion is cancelled\n");
     }

@@ -1,11 +1,14 @@
 //! `kubectl diff`: what an apply would change, as a unified diff. Exit code 1 when something would.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result};
 use super::super::flags::{Flag, Kind, long};
 use super::super::http::Call;
+use super::super::mapping::Mapping;
 use super::super::selection::{self, Info, Selection};
 use super::super::write::{APPLY, MANAGER};
 use super::apply::{LAST_APPLIED, with_last_applied};
@@ -16,8 +19,8 @@ const FLAGS: &[Flag] = &[
     long("force-conflicts", Kind::Bool(false), "With --server-side: take fields from other managers"),
     long("show-managed-fields", Kind::Bool(false), "Keep metadata.managedFields"),
     long("show-secrets", Kind::Bool(false), "Show what Secrets hold"),
-    long("prune", Kind::Bool(false), "Not here: apply --prune --dry-run=server shows what would go"),
-    long("prune-allowlist", Kind::Array, "Not here"),
+    long("prune", Kind::Bool(false), "Show too what apply --prune would delete"),
+    long("prune-allowlist", Kind::Array, "With --prune: only these, as group/version/kind"),
     long("concurrency", Kind::Int(1), "Accepted"),
 ];
 
@@ -39,9 +42,8 @@ async fn diff(call: &Invocation) -> Result {
         let failure = call.usage(format!("Unexpected args: [{}]", call.arguments().join(" ")));
         return Err(worse(failure));
     }
-    if call.flags.is("prune") {
-        let words = "this kubectl's diff does not prune; apply --prune --dry-run=server shows what would go";
-        return Err(worse(Failure::new(words)));
+    if call.flags.is("force-conflicts") && !call.flags.is("server-side") {
+        return Err(worse(Failure::new("--force-conflicts only works with --server-side")));
     }
     let selection = Selection::of(call);
     if selection.files().is_empty() {
@@ -51,9 +53,15 @@ async fn diff(call: &Invocation) -> Result {
     if let Some(failure) = found.failures.into_iter().next() {
         return Err(worse(failure));
     }
-    let mut different = false;
+    // By name, as a program that compares two folders tells them.
+    let mut files: BTreeMap<String, Pair> = BTreeMap::new();
+    let (mut uids, mut namespaces) = (BTreeSet::new(), BTreeSet::new());
     for info in &found.infos {
-        let (live, mut merged) = both(call, info).await.map_err(worse)?;
+        let (mut live, mut merged) = both(call, info).await.map_err(worse)?;
+        uids.insert(meta::uid(&live).to_owned());
+        if info.mapping.namespaced {
+            namespaces.insert(info.namespace.clone());
+        }
         // What was applied last is no difference that anybody made.
         match meta::annotation(&live, LAST_APPLIED) {
             Some(text) => meta::set_annotation(&mut merged, LAST_APPLIED, text),
@@ -61,12 +69,68 @@ async fn diff(call: &Invocation) -> Result {
                 meta::remove_annotation(&mut merged, LAST_APPLIED);
             }
         }
-        let name = file_name(info);
-        let text = unified(&shown(call, &live), &shown(call, &merged), &name, call);
+        if !call.flags.is("show-managed-fields") {
+            meta::remove(&mut live, &["metadata", "managedFields"]);
+            meta::remove(&mut merged, &["metadata", "managedFields"]);
+        }
+        if !call.flags.is("show-secrets") {
+            mask(&mut live, &mut merged);
+        }
+        let after = After::Object(shown(&merged));
+        files.insert(file_name(&info.mapping, &info.namespace, &info.name), (shown(&live), after));
+    }
+    if call.flags.is("prune") {
+        files.extend(pruned(call, &uids, &namespaces).await.map_err(worse)?);
+    }
+    let mut different = false;
+    for (name, (before, after)) in &files {
+        let text = unified(before, after, name, call);
         different |= !text.is_empty();
         call.out(text);
     }
     if different { Err(Failure::Exit(1)) } else { Ok(()) }
+}
+
+/// An object as it is, and what comes of it.
+type Pair = (String, After);
+
+/// What comes of an object.
+enum After {
+    Object(String),
+    /// It would be deleted.
+    Nothing,
+}
+
+/// What `apply --prune` would delete: applied once, and named by no file.
+async fn pruned(
+    call: &Invocation,
+    uids: &BTreeSet<String>,
+    namespaces: &BTreeSet<String>,
+) -> Result<Vec<(String, Pair)>> {
+    let cluster = call.cluster().await?;
+    let mappings = super::apply::prune::mappings(call).await?;
+    if call.flags.all("prune-allowlist").is_empty() {
+        let words = "Deprecated: kubectl apply will no longer prune non-namespaced resources by default when used with the --namespace flag in a future release. To preserve the current behaviour, list the resources you want to target explicitly in the --prune-allowlist flag.";
+        call.session.warn("prune.go:71", words);
+    }
+    let mut gone = Vec::new();
+    for mapping in &mappings {
+        let own: Vec<&str> =
+            if mapping.namespaced { namespaces.iter().map(String::as_str).collect() } else { vec![""] };
+        for namespace in own {
+            let list = Call::get(mapping.path(namespace, None, "")).query("labelSelector", call.flags.text("selector"));
+            for item in meta::list(&cluster.api.json(list).await?, &["items"]) {
+                if meta::annotation(item, LAST_APPLIED).is_none() || uids.contains(meta::uid(item)) {
+                    continue;
+                }
+                let mut object = item.clone();
+                meta::set_type(&mut object, &mapping.api_version(), &mapping.kind);
+                let name = file_name(mapping, namespace, meta::name(item));
+                gone.push((name, (shown(&object), After::Nothing)));
+            }
+        }
+    }
+    Ok(gone)
 }
 
 /// A failure of diff itself ends with a code above 1.
@@ -75,15 +139,15 @@ fn worse(failure: Failure) -> Failure {
     Failure::Coded(text, code + 1)
 }
 
-fn file_name(info: &Info) -> String {
-    let group = if info.mapping.group.is_empty() { String::new() } else { format!("{}.", info.mapping.group) };
-    format!("{group}{}.{}.{}.{}", info.mapping.version, info.mapping.kind, info.namespace, info.name)
+fn file_name(mapping: &Mapping, namespace: &str, name: &str) -> String {
+    let group = if mapping.group.is_empty() { String::new() } else { format!("{}.", mapping.group) };
+    format!("{group}{}.{}.{namespace}.{name}", mapping.version, mapping.kind)
 }
 
 /// The object as it is, and as the server would make it.
 async fn both(call: &Invocation, info: &Info) -> Result<(Value, Value)> {
     let api = &call.cluster().await?.api;
-    let live = match api.json(Call::get(info.path())).await {
+    let live = match selection::read(api, Call::get(info.path()), &info.namespace).await {
         Ok(live) => live,
         Err(failure) if failure.is_not_found() => Value::Null,
         Err(failure) => return Err(failure),
@@ -113,40 +177,39 @@ async fn both(call: &Invocation, info: &Info) -> Result<(Value, Value)> {
     Ok((live, merged))
 }
 
-fn shown(call: &Invocation, object: &Value) -> String {
-    if object.is_null() {
-        return String::new();
-    }
-    let mut object = object.clone();
-    if !call.flags.is("show-managed-fields") {
-        meta::remove(&mut object, &["metadata", "managedFields"]);
-    }
-    if !call.flags.is("show-secrets") {
-        mask(&mut object);
-    }
-    yaml::to_string(&object)
+fn shown(object: &Value) -> String {
+    if object.is_null() { String::new() } else { yaml::to_string(object) }
 }
 
-/// A Secret's values are not shown.
-fn mask(object: &mut Value) {
-    if meta::kind(object) != "Secret" {
+/// A Secret's values are not shown, only which of them differ.
+fn mask(live: &mut Value, merged: &mut Value) {
+    if meta::kind(merged) != "Secret" {
         return;
     }
-    for (_, value) in object.get_mut("data").and_then(Value::as_object_mut).into_iter().flatten() {
-        *value = "***".into();
+    let data = |object: &Value| object.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (before, after) = (data(live), data(merged));
+    for (own, other, marked) in [(live, &after, "*** (before)"), (merged, &before, "*** (after)")] {
+        for (key, value) in own.get_mut("data").and_then(Value::as_object_mut).into_iter().flatten() {
+            let differs = other.get(key).is_some_and(|other| other != value);
+            *value = if differs { marked } else { "***" }.into();
+        }
     }
 }
 
 /// A unified diff; empty when the texts are equal.
-fn unified(before: &str, after: &str, name: &str, call: &Invocation) -> String {
+fn unified(before: &str, after: &After, name: &str, call: &Invocation) -> String {
+    let time = call.session.clock.now().strftime("%Y-%m-%d %H:%M:%S.%9f +0000").to_string();
+    let (after, later) = match after {
+        After::Object(after) => (after.as_str(), time.as_str()),
+        After::Nothing => ("", "1970-01-01 00:00:00.000000000 +0000"),
+    };
     if before == after {
         return String::new();
     }
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     let edits = edits(&old, &new);
-    let time = call.session.clock.now().strftime("%Y-%m-%d %H:%M:%S.%9f +0000").to_string();
     let mut text = format!(
-        "diff -u -N /tmp/LIVE/{name} /tmp/MERGED/{name}\n--- /tmp/LIVE/{name}\t{time}\n+++ /tmp/MERGED/{name}\t{time}\n"
+        "diff -u -N /tmp/LIVE/{name} /tmp/MERGED/{name}\n--- /tmp/LIVE/{name}\t{time}\n+++ /tmp/MERGED/{name}\t{later}\n"
     );
     for hunk in hunks(&edits) {
         let count = |kinds: &[Edit]| hunk.iter().filter(|(kind, _, _)| kinds.contains(kind)).count();

@@ -12,6 +12,7 @@ use super::super::http::Call;
 use super::super::selection::{self, Info, Selection};
 use super::super::write::{self, STRATEGIC, Writing};
 use crate::api::meta;
+use crate::api::selector::LabelSelector;
 
 const FLAGS: &[Flag] = &[
     long("force", Kind::Bool(false), "Also Pods that nothing makes again"),
@@ -69,23 +70,23 @@ async fn nodes(call: &Invocation) -> Result<Vec<Info>> {
     }
     let infos = Selection::with(call, &words).read().await?.all()?;
     match infos.iter().find(|info| info.mapping.kind != "Node") {
-        Some(other) => {
-            Err(Failure::new(format!("error: expected resource of type node, got {}", quote(&other.mapping.plural))))
-        }
+        Some(other) => Err(Failure::new(format!(
+            "error: expected resource of type node, got {}",
+            quote(&other.mapping.group_version_resource())
+        ))),
         None => Ok(infos),
     }
 }
 
 async fn cordon(call: &Invocation) -> Result {
-    set_all(call, &nodes(call).await?, true).await
+    set_all(call, &Writing::of(call, "")?, &nodes(call).await?, true).await
 }
 
 async fn uncordon(call: &Invocation) -> Result {
-    set_all(call, &nodes(call).await?, false).await
+    set_all(call, &Writing::of(call, "")?, &nodes(call).await?, false).await
 }
 
-async fn set_all(call: &Invocation, nodes: &[Info], cordoned: bool) -> Result {
-    let writing = Writing::of(call, "")?;
+async fn set_all(call: &Invocation, writing: &Writing<'_>, nodes: &[Info], cordoned: bool) -> Result {
     let verb = if cordoned { "cordon" } else { "uncordon" };
     for info in nodes {
         let now = meta::get(&info.object, &["spec", "unschedulable"]) == Some(&Value::Bool(true));
@@ -106,10 +107,13 @@ async fn set_all(call: &Invocation, nodes: &[Info], cordoned: bool) -> Result {
 }
 
 async fn drain(call: &Invocation) -> Result {
-    let nodes = nodes(call).await?;
-    set_all(call, &nodes, true).await?;
-    call.console().flush().await?;
     let writing = Writing::of(call, "")?;
+    if LabelSelector::parse(call.flags.text("pod-selector")).is_err() {
+        return Err(Failure::new("--pod-selector=<pod_selector> must be a valid label selector"));
+    }
+    let nodes = nodes(call).await?;
+    set_all(call, &writing, &nodes, true).await?;
+    call.console().flush().await?;
     let (mut failures, mut left) = (Vec::new(), Vec::new());
     for info in &nodes {
         match empty(call, &writing, info).await {
@@ -130,7 +134,11 @@ async fn drain(call: &Invocation) -> Result {
         left.iter().for_each(|name| call.err(format!(" {name}\n")));
     }
     // Told as they are, each on its line.
-    Failure::of(failures.into_iter().map(|failure| Failure::Plain(failure.words())).collect())
+    let each = failures.into_iter().flat_map(|failure| match failure {
+        Failure::Many(all) => all,
+        one => vec![one],
+    });
+    Failure::of(each.map(|failure| Failure::Plain(failure.words())).collect())
 }
 
 /// What is done with a Pod, and why it is told.
@@ -277,10 +285,11 @@ async fn evict(call: &Invocation, writing: &Writing<'_>, pod: &Info) -> Result {
             }
         }
     }
-    if writing.dry_run == DryRun::None {
-        super::wait::until_gone(call, pod, Some(&uid)).await?;
+    if writing.dry_run != DryRun::None {
+        return Ok(());
     }
+    super::wait::until_gone(call, pod, Some(&uid)).await?;
     let done = if deleting { "deleted" } else { "evicted" };
-    call.out(format!("pod/{} {done}{}\n", pod.name, writing.dry_run.suffix()));
+    call.out(format!("pod/{} {done}\n", pod.name));
     call.console().flush().await
 }

@@ -1,5 +1,6 @@
 //! `kubectl get`: objects as tables, or in any other form; `-w` goes on with what changes.
 
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
@@ -82,8 +83,13 @@ async fn raw(call: &Invocation) -> Result {
         let words = "--raw may not be specified with other flags that filter the server request or alter the output";
         return Err(Failure::new(words));
     }
-    let bytes = call.cluster().await?.api.bytes(Call::get(path)).await?;
-    call.console().out(bytes);
+    // It may be long, or never end: a log, a watch.
+    let chunks = call.cluster().await?.api.stream(Call::get(path).accept("application/json, */*")).await?;
+    let mut chunks = std::pin::pin!(chunks);
+    while let Some(chunk) = chunks.next().await {
+        call.console().out(chunk?);
+        call.console().flush().await?;
+    }
     Ok(())
 }
 

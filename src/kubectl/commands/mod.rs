@@ -26,6 +26,7 @@ mod explain;
 mod expose;
 mod generate;
 mod get;
+mod kuberc;
 mod label;
 mod logs;
 mod patch;
@@ -38,6 +39,7 @@ mod run;
 mod scale;
 mod set;
 mod taint;
+mod top;
 mod version;
 mod wait;
 
@@ -80,10 +82,11 @@ pub static ROOT: Command = Command {
         cp::COMMAND,
         certificate::COMMAND,
         cluster_info::COMMAND,
-        cluster_info::TOP,
+        top::COMMAND,
         api_resources::COMMAND,
         api_resources::VERSIONS,
         config::COMMAND,
+        kuberc::COMMAND,
         plugin::COMMAND,
         completion::COMMAND,
         completion::KUSTOMIZE,
@@ -135,6 +138,7 @@ pub const GROUPED: &[&str] = &[
     "api-resources",
     "api-versions",
     "config",
+    "kuberc",
     "plugin",
     "version",
     "options",

@@ -1,10 +1,12 @@
 //! `kubectl proxy`: the API server at a port of this machine, with your rights and without a login.
 //!
 //! Whoever reaches the port has your rights. So it listens on loopback, answers only to hosts that
-//! `--accept-hosts` names (a rebound name is none), and refuses pages of other sites.
+//! `--accept-hosts` names (a rebound name is none), and refuses pages of other sites. With `--www` a folder
+//! is served beside the API ([`files`]); with `--unix-socket` it listens at a path that only you may open.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -17,14 +19,19 @@ use regex::Regex;
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result};
 use super::super::flags::{Flag, Kind, long, short};
+use super::super::session::{FileKind, Reach};
+
+mod files;
+
+use files::Folder;
 
 const FLAGS: &[Flag] = &[
     short("port", 'p', Kind::Int(8001), "The port; 0 for any"),
     long("address", Kind::Text("127.0.0.1"), "The address to listen on"),
     long("append-server-path", Kind::Bool(false), "Accepted"),
-    short("unix-socket", 'u', Kind::Text(""), "Not here: it listens at a port"),
-    short("www", 'w', Kind::Text(""), "Not here: it serves no files"),
-    short("www-prefix", 'P', Kind::Text("/static/"), "Not here: it serves no files"),
+    short("unix-socket", 'u', Kind::Text(""), "A path to listen at, in place of a port"),
+    short("www", 'w', Kind::Text(""), "A folder whose files are served too"),
+    short("www-prefix", 'P', Kind::Text("/static/"), "Where its files are"),
     long("accept-hosts", Kind::Text(r"^localhost$,^127\.0\.0\.1$,^\[::1\]$"), "Patterns of hosts it answers to"),
     long("accept-paths", Kind::Text("^.*"), "Patterns of paths that are let through"),
     long("reject-paths", Kind::Text("^/api/.*/pods/.*/exec,^/api/.*/pods/.*/attach"), "Patterns of paths that are not"),
@@ -97,35 +104,125 @@ fn bare(host: &str) -> &str {
     }
 }
 
-async fn proxy(call: &Invocation) -> Result {
-    if let Some(flag) = ["unix-socket", "www"].into_iter().find(|flag| !call.flags.text(flag).is_empty()) {
-        return Err(Failure::new(format!(
-            "this kubectl's proxy has no --{flag}: it passes requests from a port to the API server"
-        )));
+/// What the port leads to.
+struct Served {
+    filter: Filter,
+    folder: Option<Folder>,
+    client: kube::Client,
+}
+
+/// Where it listens.
+enum Listener {
+    Port(tokio::net::TcpListener),
+    #[cfg(unix)]
+    Socket(tokio::net::UnixListener, PathBuf),
+}
+
+/// A connection, whatever carries it.
+type Connection = Box<dyn Socket>;
+trait Socket: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Socket for T {}
+
+impl Listener {
+    async fn of(call: &Invocation) -> Result<Listener> {
+        const PORT: i64 = 8001;
+        let (port, path) = (call.flags.int("port"), call.flags.text("unix-socket"));
+        if !path.is_empty() {
+            if port != PORT {
+                return Err(Failure::new("cannot set --unix-socket and --port at the same time"));
+            }
+            return Self::at_a_path(call, Path::new(path));
+        }
+        let port = u16::try_from(port).map_err(|_| Failure::new("the port is none"))?;
+        let address = call.flags.text("address");
+        let wanted: SocketAddr =
+            format!("{address}:{port}").parse().map_err(|_| Failure::new(format!("{address} is not a valid IP")))?;
+        let bound = tokio::net::TcpListener::bind(wanted).await;
+        bound.map(Listener::Port).map_err(|fault| Failure::new(format!("listen tcp {wanted}: bind: {fault}")))
     }
-    let port = u16::try_from(call.flags.int("port")).map_err(|_| Failure::new("the port is none"))?;
-    let address = call.flags.text("address");
-    let wanted: SocketAddr =
-        format!("{address}:{port}").parse().map_err(|_| Failure::new(format!("{address} is not a valid IP")))?;
-    let filter = Arc::new(Filter::of(call)?);
+
+    #[cfg(unix)]
+    fn at_a_path(call: &Invocation, path: &Path) -> Result<Listener> {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+        if call.session.target.reach != Reach::Anywhere {
+            return Err(Failure::new("kubectl opens no sockets of the machine here: leave --unix-socket out"));
+        }
+        let failed = |fault: std::io::Error| Failure::new(format!("listen unix {}: bind: {fault}", path.display()));
+        // A socket that is left from before is in the way; anything else stays.
+        if std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+        let listener = tokio::net::UnixListener::bind(path).map_err(failed)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        Ok(Listener::Socket(listener, path.to_owned()))
+    }
+
+    #[cfg(not(unix))]
+    fn at_a_path(_: &Invocation, _: &Path) -> Result<Listener> {
+        Err(Failure::new("this machine has no Unix sockets: leave --unix-socket out"))
+    }
+
+    async fn accept(&self) -> std::io::Result<Connection> {
+        match self {
+            Listener::Port(listener) => Ok(Box::new(listener.accept().await?.0)),
+            #[cfg(unix)]
+            Listener::Socket(listener, _) => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Listener::Socket(_, path) = self {
+            // It may be gone already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The folder of `--www`, where there is one.
+fn folder(call: &Invocation) -> Option<Folder> {
+    let folder = PathBuf::from(call.flags.text("www"));
+    if folder.as_os_str().is_empty() {
+        return None;
+    }
+    let files = call.session.files.clone();
+    let shown = folder.display();
+    let log = |words: String| call.session.warn("proxy.go:203", &words);
+    match files.kind(&folder) {
+        None => log(format!("Failed to stat static file directory {shown}: stat {shown}: no such file or directory")),
+        Some(FileKind::File) => log(format!("Static file directory {shown} is not a directory")),
+        Some(FileKind::Folder) => {}
+    }
+    let prefix = format!("{}/", call.flags.text("www-prefix").trim_end_matches('/'));
+    Some(Folder { folder, prefix, files })
+}
+
+async fn proxy(call: &Invocation) -> Result {
     let client = call.cluster().await?.api.client().clone();
-    let listener = tokio::net::TcpListener::bind(wanted)
-        .await
-        .map_err(|fault| Failure::new(format!("listen tcp {wanted}: bind: {fault}")))?;
-    let shown = listener.local_addr().unwrap_or(wanted);
-    let _noted = call.session.listening.note(shown.port());
+    let served = Arc::new(Served { filter: Filter::of(call)?, folder: folder(call), client });
+    let listener = Listener::of(call).await?;
+    let (shown, _noted) = match &listener {
+        Listener::Port(listener) => {
+            let address = listener.local_addr().map_err(|fault| Failure::new(fault.to_string()))?;
+            (address.to_string(), Some(call.session.listening.note(address.port())))
+        }
+        #[cfg(unix)]
+        Listener::Socket(_, path) => (path.display().to_string(), None),
+    };
     call.out(format!("Starting to serve on {shown}\n"));
     call.console().flush().await?;
     // What goes on at the port ends with this command.
     let tasks = call.session.tasks.child();
     let _ended = tasks.clone().on_drop();
     loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
-        let (filter, client) = (filter.clone(), client.clone());
+        let Ok(socket) = listener.accept().await else { continue };
+        let served = served.clone();
         tasks.spawn("kubectl proxy", async move {
             let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-                let (filter, client) = (filter.clone(), client.clone());
-                async move { Ok::<_, Infallible>(pass(&filter, &client, request).await) }
+                let served = served.clone();
+                async move { Ok::<_, Infallible>(pass(&served, request).await) }
             });
             // A connection that breaks is its client's to mend.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
@@ -135,8 +232,12 @@ async fn proxy(call: &Invocation) -> Result {
 
 type Answer = Response<Either<Full<Bytes>, Body>>;
 
-async fn pass(filter: &Filter, client: &kube::Client, request: Request<Incoming>) -> Answer {
+async fn pass(served: &Served, request: Request<Incoming>) -> Answer {
+    let Served { filter, folder, client } = served;
     let path = request.uri().path().to_owned();
+    if let Some(answer) = folder.as_ref().and_then(|folder| folder.answer(request.method(), &path)) {
+        return answer;
+    }
     if !filter.lets_through(request.method().as_str(), &path, request.headers()) {
         return text(StatusCode::FORBIDDEN, "Forbidden\n");
     }
@@ -178,6 +279,9 @@ async fn pass(filter: &Filter, client: &kube::Client, request: Request<Incoming>
 fn text(code: StatusCode, words: &str) -> Answer {
     let mut response = Response::new(Either::Left(Full::new(Bytes::from(words.to_owned()))));
     *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     response
 }
 

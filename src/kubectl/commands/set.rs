@@ -121,12 +121,21 @@ fn name_fits(pattern: &str, container: &Map<String, Value>) -> bool {
     }
 }
 
+/// What is done with an object that stays as it is.
+#[derive(Clone, Copy, PartialEq)]
+enum Unchanged {
+    /// Nothing is sent, and nothing said.
+    Skipped,
+    /// It is sent and told like the others.
+    Told,
+}
+
 /// Changes each selected object and says so. `failed` stands before the server's refusal.
 async fn change(
     call: &Invocation,
     resources: &[String],
-    done: &str,
-    failed: &str,
+    unchanged: Unchanged,
+    (done, failed): (&str, &str),
     mut update: impl FnMut(&mut Value, &str, &mut Vec<Failure>) -> std::result::Result<(), String>,
 ) -> Result {
     let writing = Writing::of(call, "kubectl-set")?;
@@ -157,7 +166,7 @@ async fn change(
             continue;
         }
         let (kind, patch) = two_way(&info.mapping, &info.object, &after);
-        if is_empty(&patch) {
+        if is_empty(&patch) && unchanged == Unchanged::Skipped {
             continue;
         }
         if local {
@@ -166,6 +175,7 @@ async fn change(
         }
         match writing.patch(&info, "", kind, &patch).await {
             Ok(object) => writing.say(&mut printer, &object, done)?,
+            Err(failure) if failed.is_empty() => failures.push(failure),
             Err(failure) => failures.push(Failure::new(format!("{failed} {}", failure.words()))),
         }
     }
@@ -191,8 +201,8 @@ async fn image(call: &Invocation) -> Result {
     change(
         call,
         resources,
-        "image updated",
-        "failed to patch image update to pod template:",
+        Unchanged::Skipped,
+        ("image updated", "failed to patch image update to pod template:"),
         |object, kind, failures| {
             let spec = pod_spec(object, kind).ok_or(NO_TEMPLATE)?;
             for (name, image) in &images {
@@ -235,8 +245,8 @@ async fn resources(call: &Invocation) -> Result {
     }
     let wanted = [("limits", quantities(flags.text("limits"))?), ("requests", quantities(flags.text("requests"))?)];
     let pattern = flags.text("containers");
-    let failed = "failed to patch resources update to pod template";
-    change(call, call.arguments(), "resource requirements updated", failed, |object, kind, failures| {
+    let words = ("resource requirements updated", "failed to patch resources update to pod template");
+    change(call, call.arguments(), Unchanged::Skipped, words, |object, kind, failures| {
         let spec = pod_spec(object, kind).ok_or(NO_TEMPLATE)?;
         let mut found = false;
         for container in containers(spec).into_iter().filter(|container| name_fits(pattern, container)) {
@@ -264,7 +274,8 @@ async fn service_account(call: &Invocation) -> Result {
     if resources.is_empty() && !files {
         return Err(Failure::new("resource(s) were provided, but no name was specified"));
     }
-    change(call, resources, "serviceaccount updated", "failed to patch ServiceAccountName", |object, kind, _| {
+    let words = ("serviceaccount updated", "failed to patch ServiceAccountName");
+    change(call, resources, Unchanged::Skipped, words, |object, kind, _| {
         let spec = pod_spec(object, kind).ok_or(NO_TEMPLATE)?;
         spec["serviceAccountName"] = account.as_str().into();
         spec["serviceAccount"] = account.as_str().into();
@@ -285,7 +296,7 @@ async fn selector(call: &Invocation) -> Result {
         labels.insert(key.to_owned(), value.trim_start_matches('=').into());
     }
     let version = call.flags.text("resource-version");
-    change(call, resources, "selector updated", "", |object, kind, _| {
+    change(call, resources, Unchanged::Told, ("selector updated", ""), |object, kind, _| {
         if kind != "Service" {
             return Err("setting a selector is only supported for Services".into());
         }

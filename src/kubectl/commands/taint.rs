@@ -62,6 +62,7 @@ impl Taint {
 }
 
 async fn taint(call: &Invocation) -> Result {
+    let writing = Writing::of(call, "kubectl-taint")?;
     let arguments = call.arguments();
     let is_taint = |word: &String| word.contains('=') || word.contains(':') || word.ends_with('-');
     let start = arguments.iter().position(is_taint).unwrap_or(arguments.len());
@@ -82,7 +83,6 @@ async fn taint(call: &Invocation) -> Result {
     if let Some(kind) = resources[0].split('/').next().filter(|kind| !matches!(*kind, "node" | "nodes" | "no")) {
         return Err(Failure::new(format!("invalid resource type {kind}, only node types are supported")));
     }
-    let writing = Writing::of(call, "kubectl-taint")?;
     let mut printer = writing.printer()?;
     let found = Selection::with(call, resources).read().await?;
     let mut failures = found.failures;

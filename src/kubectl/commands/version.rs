@@ -6,6 +6,7 @@ use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result};
 use super::super::flags::{Flag, Kind, long, short};
 use super::super::http::Call;
+use super::super::mapping::DISCOVERY_TIMEOUT;
 use crate::api::yaml;
 
 /// The kubectl whose words and behaviour this one has.
@@ -38,7 +39,10 @@ async fn version(call: &Invocation) -> Result {
     let server = if call.flags.is("client") {
         None
     } else {
-        Some(async { call.cluster().await?.api.json(Call::get("/version")).await }.await)
+        Some(
+            async { call.cluster().await?.api.json(Call::get("/version").query("timeout", DISCOVERY_TIMEOUT)).await }
+                .await,
+        )
     };
     let mut versions = json!({"clientVersion": client(), "kustomizeVersion": KUSTOMIZE});
     if let Some(Ok(found)) = &server {

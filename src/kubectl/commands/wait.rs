@@ -152,7 +152,6 @@ async fn wait(call: &Invocation) -> Result {
     }
     let for_delete = goals.iter().any(|goal| matches!(goal, Goal::Deleted));
     let mut selection = Selection::of(call);
-    selection.fetch = !for_delete;
     selection.latest = true;
     selection.go_on = false;
     let mut found = selection.read().await?;

@@ -51,6 +51,11 @@ async fn view(call: &Invocation) -> Result {
             call.usage(format!("Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json"))
         );
     }
+    let labels = call.flags.text("selector");
+    if call.flags.is("all") && !labels.is_empty() {
+        let words = format!("found non-empty label selector {} with previously set 'all' parameter. ", quote(labels));
+        return Err(Failure::new(words));
+    }
     let mut selection = Selection::of(call);
     selection.latest = true;
     for info in selection.read().await?.all()? {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::super::command::Invocation;
 use super::super::super::failure::{Failure, Result};
 use super::super::super::flags::DryRun;
 use super::super::super::http::Call;
@@ -31,7 +32,7 @@ const MORE: [(&str, &str, &str); 3] =
     [("apps", "v1", "ReplicaSet"), ("apps", "v1", "StatefulSet"), ("", "v1", "PersistentVolume")];
 
 pub(super) async fn run(apply: &mut Apply<'_>, namespaces: &BTreeSet<String>) -> Result {
-    let mappings = mappings(apply).await?;
+    let mappings = mappings(apply.call).await?;
     let labels = apply.call.flags.text("selector").to_owned();
     let applied = |object: &Value| meta::annotation(object, LAST_APPLIED).is_some();
     for namespace in namespaces {
@@ -45,9 +46,10 @@ pub(super) async fn run(apply: &mut Apply<'_>, namespaces: &BTreeSet<String>) ->
     Ok(())
 }
 
-async fn mappings(apply: &Apply<'_>) -> Result<Vec<Arc<Mapping>>> {
-    let mapper = apply.call.cluster().await?.mapper().await?;
-    let named = apply.call.flags.all("prune-allowlist");
+/// The kinds that are pruned: those of `--prune-allowlist`, else the usual ones.
+pub(in super::super) async fn mappings(call: &Invocation) -> Result<Vec<Arc<Mapping>>> {
+    let mapper = call.cluster().await?.mapper().await?;
+    let named = call.flags.all("prune-allowlist");
     if named.is_empty() {
         let known = NAMESPACED.iter().chain(&MORE);
         return Ok(known.filter_map(|(group, version, kind)| mapper.of_kind(group, version, kind)).collect());

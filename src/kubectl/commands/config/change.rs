@@ -109,10 +109,11 @@ async fn use_context(call: &Invocation) -> Result {
     if name.is_empty() {
         return Err(Failure::new("empty context names are not allowed"));
     }
+    // Any of the files may have it; one of them is changed.
+    if Kubeconfig::load(&call.session, &call.flags)?.find("contexts", name).is_none() {
+        return Err(Failure::new(format!("no context exists with the name: {}", quote(name))));
+    }
     change(call, |value| {
-        if at(value, "contexts", name).is_none() {
-            return Err(Failure::new(format!("no context exists with the name: {}", quote(name))));
-        }
         value["current-context"] = name.into();
         Ok(format!("Switched to context {}.\n", quote(name)))
     })

@@ -6,7 +6,7 @@ use super::super::super::command::Invocation;
 use super::super::super::failure::{Failure, Result, quote};
 use super::super::super::flags::{Flag, Kind, long, short};
 use super::super::super::selection::Selection;
-use super::{NO_TEMPLATE, change, containers, name_fits, pod_spec};
+use super::{NO_TEMPLATE, Unchanged, change, containers, name_fits, pod_spec};
 use crate::api::meta;
 
 pub(super) const FLAGS: &[Flag] = &[
@@ -55,7 +55,7 @@ pub(super) async fn env(call: &Invocation) -> Result {
     let console = call.console().clone();
     let (list, overwrite) = (flags.is("list"), flags.is("overwrite"));
     let failed = "failed to patch env update to pod template:";
-    change(call, resources, "env updated", failed, |object, kind, _| {
+    change(call, resources, Unchanged::Skipped, ("env updated", failed), |object, kind, _| {
         let name = meta::name(object).to_owned();
         let spec = pod_spec(object, kind).ok_or(NO_TEMPLATE)?;
         let chosen: Vec<_> = containers(spec).into_iter().filter(|container| name_fits(&pattern, container)).collect();

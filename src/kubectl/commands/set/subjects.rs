@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::super::command::Invocation;
 use super::super::super::failure::{Failure, Result};
 use super::super::super::flags::{Flag, Kind, long};
-use super::change;
+use super::{Unchanged, change};
 use crate::api::meta;
 
 pub(super) const FLAGS: &[Flag] = &[
@@ -30,7 +30,7 @@ pub(super) async fn subject(call: &Invocation) -> Result {
         return Err(Failure::new("you must specify at least one value of user, group or serviceaccount"));
     }
     let failed = "failed to patch subjects to rolebinding:";
-    change(call, call.arguments(), "subjects updated", failed, |object, kind, _| {
+    change(call, call.arguments(), Unchanged::Skipped, ("subjects updated", failed), |object, kind, _| {
         if !matches!(kind, "RoleBinding" | "ClusterRoleBinding") {
             return Err("setting subjects is only supported for RoleBinding/ClusterRoleBinding".into());
         }
