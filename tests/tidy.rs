@@ -228,6 +228,47 @@ fn a_chapter_that_a_file_names_exists() {
     report(&faults);
 }
 
+/// A text that is not quoted ends for YAML where it has a colon and a space: the exercise cannot be read
+/// any more. (That the files hold together in every way is tested in `src/course/catalogue.rs`.)
+#[test]
+fn a_text_of_an_exercise_with_a_mark_of_yaml_is_quoted() {
+    fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => files(&path, found),
+                false if path.file_name().is_some_and(|name| name == "exercise.yaml") => found.push(path),
+                false => {}
+            }
+        }
+    }
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("exercises"), &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    for path in found {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut block: Option<usize> = None;
+        for (at, line) in text.lines().enumerate() {
+            let words = line.trim_start_matches([' ', '-']);
+            let indent = line.len() - words.len();
+            if line.trim().is_empty() || block.is_some_and(|outer| line.len() - line.trim_start().len() > outer) {
+                continue;
+            }
+            block = None;
+            let Some((key, value)) = words.split_once(": ") else { continue };
+            if matches!(value.trim(), ">" | ">-" | "|" | "|-") {
+                block = Some(line.len() - line.trim_start().len());
+            }
+            let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !value.starts_with(['\'', '"', '[', '{', '|', '>', '&', '*', '!']);
+            if plain && indent < line.len() && (value.contains(": ") || value.ends_with(':')) {
+                faults.push(format!("{}:{}: quote it: {value}", path.display(), at + 1));
+            }
+        }
+    }
+    report(&faults);
+}
+
 #[test]
 fn recorded_conformance_results_are_in_order() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");

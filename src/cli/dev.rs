@@ -60,6 +60,7 @@ impl Dev {
     pub async fn run(self, out: &mut dyn Write) -> Result<Outcome> {
         let Action::Check { names, runtime, verbose } = self.action;
         let catalogue = Catalogue::get()?;
+        catalogue.sound()?;
         let exercises: Vec<&Exercise> = match names.is_empty() {
             true => catalogue.iter().collect(),
             false => names.iter().map(|name| catalogue.find(name)).collect::<Result<_>>()?,

@@ -22,6 +22,8 @@ pub struct Catalogue {
     /// The parts, in order.
     pub parts: Vec<Part>,
     exercises: Vec<Exercise>,
+    /// Those that cannot be read, by name. The others are there all the same.
+    faulty: Vec<(String, Error)>,
 }
 
 /// A part of the course that has exercises.
@@ -55,9 +57,18 @@ impl Catalogue {
     /// The course's exercises.
     ///
     /// # Errors
-    /// When one of them is not valid; which and where. A test holds that none is.
+    /// When the course's order cannot be read. An exercise that is not valid is no more than missing
+    /// ([`Catalogue::find`] says why); a test holds that none is.
     pub fn get() -> Result<&'static Catalogue> {
         CATALOGUE.as_ref().map_err(Clone::clone)
+    }
+
+    /// Whether every exercise can be read.
+    ///
+    /// # Errors
+    /// When one cannot; which and where.
+    pub fn sound(&self) -> Result<()> {
+        self.faulty.first().map_or(Ok(()), |(_, error)| Err(error.clone()))
     }
 
     /// Every exercise, in order.
@@ -74,6 +85,9 @@ impl Catalogue {
         let wanted = wanted.rsplit('/').next().unwrap_or(wanted);
         if let Some(exercise) = self.iter().find(|exercise| exercise.name == wanted) {
             return Ok(exercise);
+        }
+        if let Some((_, error)) = self.faulty.iter().find(|(name, _)| name == wanted) {
+            return Err(error.clone());
         }
         let mut near: Vec<(f64, &str)> = self
             .iter()
@@ -119,20 +133,28 @@ impl Catalogue {
     }
 
     fn embedded() -> Result<Self> {
-        let order = TREE.get_file("course.yaml").and_then(|file| file.contents_utf8()).unwrap_or_default();
-        let order: Order = serde_saphyr::from_str(order)
+        Self::read(&|path| TREE.get_file(path)?.contents_utf8())
+    }
+
+    /// The catalogue of a tree of files; `text` is a file's text.
+    fn read(text: &dyn Fn(&str) -> Option<&'static str>) -> Result<Self> {
+        let order: Order = serde_saphyr::from_str(text("course.yaml").unwrap_or_default())
             .map_err(|error| Error::new("exercises/course.yaml cannot be read", error.to_string()))?;
-        let mut exercises = Vec::new();
+        let (mut exercises, mut faulty) = (Vec::new(), Vec::new());
         for part in &order.parts {
             for name in &part.exercises {
                 let path = format!("{}/{name}", part.name);
-                let text = TREE.get_file(format!("{path}/exercise.yaml")).and_then(|file| file.contents_utf8());
-                let text = text.ok_or_else(|| Error::new(format!("there is no exercises/{path}/exercise.yaml"), ""))?;
-                exercises
-                    .push(Exercise::parse(&path, text, &|file| TREE.get_file(format!("{path}/{file}")).is_some())?);
+                let missing = || Error::new(format!("there is no exercises/{path}/exercise.yaml"), "");
+                let read = text(&format!("{path}/exercise.yaml"))
+                    .ok_or_else(missing)
+                    .and_then(|yaml| Exercise::parse(&path, yaml, &|file| text(&format!("{path}/{file}")).is_some()));
+                match read {
+                    Ok(exercise) => exercises.push(exercise),
+                    Err(error) => faulty.push((name.clone(), error)),
+                }
             }
         }
-        Ok(Catalogue { parts: order.parts, exercises })
+        Ok(Catalogue { parts: order.parts, exercises, faulty })
     }
 }
 
@@ -214,6 +236,7 @@ mod tests {
     #[test]
     fn every_exercise_is_valid_listed_and_has_a_task() {
         let catalogue = Catalogue::get().unwrap_or_else(|error| panic!("{error}"));
+        catalogue.sound().unwrap_or_else(|error| panic!("{error}"));
         let folders = TREE.dirs().flat_map(Dir::dirs).map(|folder| folder.path().to_owned());
         for folder in folders {
             assert!(
@@ -226,6 +249,19 @@ mod tests {
             assert!(task(exercise).is_ok_and(|task| task.starts_with("# ")), "{}", exercise.name);
             assert_eq!(exercise.namespace, exercise.name, "one namespace an exercise");
         }
+    }
+
+    #[test]
+    fn an_exercise_that_cannot_be_read_takes_no_other_with_it() {
+        let broken = |path: &str| match path {
+            "start/first-contact/exercise.yaml" => Some("title: a: b"),
+            path => TREE.get_file(path)?.contents_utf8(),
+        };
+        let catalogue = Catalogue::read(&broken).unwrap();
+        assert_eq!(catalogue.iter().count() + 1, Catalogue::get().unwrap().iter().count());
+        let error = catalogue.find("first-contact").unwrap_err();
+        assert!(error.to_string().contains("first-contact"), "{error}");
+        assert!(catalogue.find("raw-api").is_ok());
     }
 
     #[test]
