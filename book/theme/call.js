@@ -39,7 +39,11 @@ export async function* postForLines(call) {
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done) {
+      // The last line may have no end.
+      if (rest) yield JSON.parse(rest);
+      return;
+    }
     const lines = (rest + value).split("\n");
     rest = lines.pop();
     for (const line of lines) if (line) yield JSON.parse(line);

@@ -1,6 +1,7 @@
-// One object of the map, looked into: its YAML, events and logs, and for a Pod what the scheduler found.
+// One object of the map, looked into: its YAML, events and logs, for a Pod what the scheduler found, and
+// for a node what you can do to it.
 
-import { get } from "./call.js";
+import { get, post } from "./call.js";
 import { element } from "./element.js";
 
 /** Shows an object in `place`, and puts the focus there. */
@@ -20,11 +21,44 @@ export async function inspect(place, object) {
   const { kind, namespace, name } = object;
   try {
     const found = await get(`inspect?${new URLSearchParams({ kind, namespace, name })}`);
-    body.replaceChildren(...[events(found.events), verdict(found.verdict), logs(found.logs), yaml(found.yaml)].filter(Boolean));
+    body.replaceChildren(...[found.node && actions(object, found.node), events(found.events), verdict(found.verdict), logs(found.logs), yaml(found.yaml)].filter(Boolean));
   } catch (error) {
     body.replaceChildren(element("p", { class: "failed" }, [error.message, error.why].filter(Boolean).join(": ")));
   }
 }
+
+/** Buttons for what can be done to a node. */
+function actions({ name }, node) {
+  const said = element("span", { class: "aside", role: "status" });
+  const bar = element("div", { class: "buttons", role: "group", "aria-label": `What to do to ${name}` });
+  const show = ({ power, cordoned }) => {
+    const offers = [cordoned ? ["uncordon", "Uncordon"] : ["cordon", "Cordon"]];
+    if (power) offers.push(power === "on" ? ["power off", "Power off"] : ["power on", "Power on"]);
+    bar.replaceChildren(...offers.map(([action, words]) => element("button", { type: "button", onclick: () => act(action) }, words)), said);
+  };
+  const act = async (action) => {
+    for (const button of bar.querySelectorAll("button")) button.disabled = true;
+    let now = node;
+    try {
+      now = node = await post("nodes", { name, do: action });
+      said.textContent = DONE[action];
+    } catch (error) {
+      said.textContent = [error.message, ...error.hints ?? []].join(": ");
+    }
+    show(now);
+    bar.querySelector("button").focus();
+  };
+  show(node);
+  return bar;
+}
+
+/** What comes of it. */
+const DONE = {
+  cordon: "Closed to new Pods. Those that run stay.",
+  uncordon: "Open to new Pods.",
+  "power off": "The plug is pulled. Nobody has told the cluster: watch when it notices.",
+  "power on": "It boots, empty.",
+};
 
 function part(title, open, ...inside) {
   return element("details", { open }, element("summary", {}, title), ...inside);

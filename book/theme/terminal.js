@@ -203,7 +203,7 @@ class Tab {
   /** The connection is gone. A playground that was started again wants another token: a page brings it. */
   lost() {
     this.socket = undefined;
-    this.ready = false;
+    this.setReady(false);
     if (this.closed || this.taken) return;
     this.status.textContent = "The playground does not answer. Looking for it…";
     const wait = RETRY[Math.min(this.attempts, RETRY.length - 1)];
@@ -261,12 +261,21 @@ class Tab {
 
   becomeReady({ prompt, more, code }) {
     this.line.setPrompt(prompt);
-    this.ready = true;
+    this.setReady(true);
     this.setRunning(false);
-    if (more) return;
+    // A command that is not whole goes on with what is typed, not with another block's Run.
+    if (more) {
+      if (this.waiting[0] && !this.waiting[0].done) this.start(this.waiting.shift());
+      return;
+    }
     for (const done of this.after.splice(0)) done(code);
     const next = this.waiting.shift();
     if (next) this.start(next);
+  }
+
+  setReady(ready) {
+    this.ready = ready;
+    this.line.root.dataset.ready = ready;
   }
 
   setRunning(running) {
@@ -280,7 +289,7 @@ class Tab {
 
   enter(text) {
     if (this.running) this.send({ run: text });
-    else if (this.ready) this.send({ run: text });
+    else if (this.ready) this.start({ text });
     else this.waiting.push({ text });
     this.scroll();
   }
@@ -296,7 +305,7 @@ class Tab {
 
   start({ text, done }) {
     if (done) this.after.push(done);
-    this.ready = false;
+    this.setReady(false);
     this.send({ run: text });
     this.scroll();
   }

@@ -9,6 +9,7 @@
 //! | `GET progress` | what was started and passed |
 //! | `GET cluster` | the cluster as it changes (`live`) |
 //! | `GET inspect?kind=&namespace=&name=` | one object: YAML, events, logs, verdict (`live`) |
+//! | `POST nodes {name, do}` | cordons a node, pulls its plug, and back (`live`) |
 //! | `GET trace…` | see `trace` |
 //! | `quiz…` | see `quiz` |
 //! | `yaml/…`, `files` | see `yaml` |
@@ -40,6 +41,7 @@ pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
         (&Method::GET, "exercises") => exercises::list(site),
         (&Method::GET, "trace") => trace::answer(site, asked).await,
         (&Method::GET, "inspect") => live::inspect::answer(site, asked).await,
+        (&Method::POST, "nodes") => live::nodes::act(site, asked).await,
         (&Method::POST, "yaml/check") => yaml::check(site, asked).await,
         (&Method::POST, "yaml/complete") => yaml::complete(site, asked).await,
         (&Method::GET, "files") => yaml::read_file(site, asked),

@@ -84,6 +84,22 @@ async fn the_map_shows_who_owns_whom_and_what_is_inside() {
     browser.script("document.querySelector('.tutor-cluster .node button.pod').click()", "");
     let inside = browser.script_async(UNTIL_TEXT, ".tutor-cluster .inspect|The scheduler chose node-");
     assert!(inside.as_str().is_some_and(|text| text.contains("Scheduled") && text.contains("points")), "{inside}");
+    browser.press("Close");
+    browser.script("document.querySelector(\"[data-id='Node//node-3']\").click()", "");
+    for (button, said) in [
+        ("Cordon", "Closed to new Pods"),
+        ("Uncordon", "Open to new Pods"),
+        ("Power off", "The plug is pulled"),
+        ("Power on", "It boots"),
+    ] {
+        browser.press(button);
+        browser.script_async(UNTIL_TEXT, &format!(".tutor-cluster .inspect [role=status]|{said}"));
+        let node = play.cluster.node("node-3").unwrap();
+        assert_eq!(node.is_off(), button == "Power off");
+        if button == "Cordon" {
+            browser.script_async(UNTIL_TEXT, ".tutor-cluster .nodes|SchedulingDisabled");
+        }
+    }
     browser.press("As a table");
     let rows = browser.script_async(UNTIL_TEXT, ".tutor-cluster tbody|ReplicaSet web-");
     assert!(rows.as_str().is_some_and(|text| text.contains("EndpointSlice") && !text.contains("1/1")), "{rows}");

@@ -70,6 +70,22 @@ impl Browser {
         self.does("POST", "url", &json!({"url": url}));
     }
 
+    /// The window that is looked at.
+    pub fn window(&self) -> String {
+        self.does("GET", "window", &json!({})).as_str().unwrap().to_owned()
+    }
+
+    /// Opens another tab of the browser, and looks at it.
+    pub fn new_window(&self) {
+        let made = self.does("POST", "window/new", &json!({"type": "tab"}));
+        self.to_window(made["handle"].as_str().unwrap());
+    }
+
+    /// Looks at another window.
+    pub fn to_window(&self, window: &str) {
+        self.does("POST", "window", &json!({"handle": window}));
+    }
+
     /// What a script returns; `arguments[0]` is `argument`.
     pub fn script(&self, script: &str, argument: &str) -> Value {
         self.does("POST", "execute/sync", &json!({"script": script, "args": [argument]}))

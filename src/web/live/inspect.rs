@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET inspect?kind=Pod&namespace=default&name=web` | `{"yaml", "events": […], "logs", "verdict": […]}` |
 //!
-//! `logs` and `verdict` are a Pod's; `events` are the newest last. All of it is text for a page.
+//! `logs` and `verdict` are a Pod's, `node` ([`nodes::shown`]) is a node's; `events` are the newest last. All of it is text for a page.
 
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::super::Site;
 use super::super::guard::Asked;
+use super::nodes;
 use crate::error::{Error, Result};
 
 /// The kinds that the map shows, with where they are served.
@@ -49,7 +50,8 @@ pub async fn answer(site: &Site, asked: &Asked) -> Result<Value> {
             "Pod" => (logs(&client, &namespace, &name).await, verdict(&here, &namespace, &name)),
             _ => (Value::Null, Value::Null),
         };
-        Ok(json!({"yaml": yaml, "events": events, "logs": logs, "verdict": verdict}))
+        let node = if kind == "Node" { nodes::shown(&here, &name).await? } else { Value::Null };
+        Ok(json!({"yaml": yaml, "events": events, "logs": logs, "verdict": verdict, "node": node}))
     })
     .await
 }

@@ -10,9 +10,11 @@
 //! | `board` | what is shown now, and what changed since a reader looked |
 //! | `shown` | how a kind is shown |
 //! | `inspect` | `GET inspect`: an object's YAML, events, logs, and the scheduler's verdict |
+//! | `nodes` | `POST nodes`: cordon one, pull its plug |
 
 mod board;
 pub mod inspect;
+pub mod nodes;
 mod shown;
 
 use std::fmt;
