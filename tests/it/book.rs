@@ -60,13 +60,16 @@ fn every_page_is_in_the_summary_and_the_summary_names_only_pages() {
     }
 }
 
+/// The parts of the course; the others are for reference.
+const CHAPTERS: [&str; 6] = ["introduction", "start/", "servers/", "control-plane/", "running/", "placement/"];
+
 #[test]
-fn every_page_of_the_first_parts_asks_before_and_after_and_sums_up() {
+fn every_chapter_asks_before_and_after_and_sums_up() {
     let all = tutor::course::quiz::all().unwrap();
     let mut asked = 0;
     for page in files(&sources(), ".md") {
         let name = page.to_string_lossy();
-        if !["introduction", "start/", "servers/", "control-plane/"].iter().any(|part| name.starts_with(part)) {
+        if !CHAPTERS.iter().any(|part| name.starts_with(part)) {
             continue;
         }
         let text = fs::read_to_string(sources().join(&page)).unwrap();
@@ -78,7 +81,7 @@ fn every_page_of_the_first_parts_asks_before_and_after_and_sums_up() {
         assert!(!shown.contains("```quiz"), "{name}");
         asked += found.len();
     }
-    assert!(asked == all.len() && asked >= 45, "{asked}");
+    assert!(asked == all.len() && asked >= 50, "{asked}");
 }
 
 #[test]
