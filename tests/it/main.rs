@@ -17,6 +17,7 @@ mod ingress;
 mod kubectl;
 mod kubectl_differential;
 mod kubectl_docs;
+mod kubectl_flags;
 mod learner;
 #[cfg(target_os = "linux")]
 mod native;
@@ -33,4 +34,5 @@ mod reader;
 mod served;
 mod streams;
 mod terminal;
+mod tour;
 mod webdriver;
