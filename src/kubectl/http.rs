@@ -144,6 +144,21 @@ impl Api {
         serde_json::from_slice(&bytes).map_err(|fault| Failure::new(fault.to_string()))
     }
 
+    /// An object of a namespace. Where it is not there because its namespace is not, that is what is told.
+    ///
+    /// # Errors
+    /// As [`Api::json`].
+    pub async fn json_of(&self, call: Call, namespace: &str) -> Result<Value> {
+        let refused = match self.json(call).await {
+            Err(refused) if refused.is_not_found() && !matches!(namespace, "" | "default") => refused,
+            other => return other,
+        };
+        match self.json(Call::get(format!("/api/v1/namespaces/{namespace}"))).await {
+            Err(missing) if missing.is_not_found() => Err(missing),
+            _ => Err(refused),
+        }
+    }
+
     /// The answer's bytes.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::command::Invocation;
 use super::connect::Cluster;
 use super::failure::{Failure, Result, quote};
-use super::http::{Api, Call};
+use super::http::Call;
 use super::manifests::{self, Sources};
 use super::mapping::Mapping;
 use crate::api::selector::LabelSelector;
@@ -352,7 +352,7 @@ impl<'a> Selection<'a> {
             (Source::Named { mapping, namespace, name }, Some(cluster)) => {
                 let mut info = Info { mapping, namespace, name, object: Value::Null, source: String::new() };
                 if self.fetch {
-                    info.object = read(&cluster.api, self.get(&info), &info.namespace).await?;
+                    info.object = cluster.api.json_of(self.get(&info), &info.namespace).await?;
                 }
                 Ok(vec![info])
             }
@@ -485,19 +485,4 @@ pub fn no_resource() -> Failure {
 
 fn several_types() -> Failure {
     Failure::new("you may only specify a single resource type")
-}
-
-/// Reads one object. Where it is not there because its namespace is not, that is what is told.
-///
-/// # Errors
-/// The server's refusal.
-pub async fn read(api: &Api, call: Call, namespace: &str) -> Result<Value> {
-    let refused = match api.json(call).await {
-        Err(refused) if refused.is_not_found() && !matches!(namespace, "" | "default") => refused,
-        other => return other,
-    };
-    match api.json(Call::get(format!("/api/v1/namespaces/{namespace}"))).await {
-        Err(missing) if missing.is_not_found() => Err(missing),
-        _ => Err(refused),
-    }
 }

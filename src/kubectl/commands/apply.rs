@@ -191,7 +191,7 @@ impl Apply<'_> {
     async fn on_the_client(&mut self, info: Info) -> Result {
         let modified = with_last_applied(&info.object);
         let api = &self.call.cluster().await?.api;
-        let current = match selection::read(api, super::super::http::Call::get(info.path()), &info.namespace).await {
+        let current = match api.json_of(super::super::http::Call::get(info.path()), &info.namespace).await {
             Ok(current) => current,
             Err(failure) if failure.is_not_found() => return self.create(info, modified).await,
             Err(failure) => {

@@ -147,7 +147,7 @@ fn file_name(mapping: &Mapping, namespace: &str, name: &str) -> String {
 /// The object as it is, and as the server would make it.
 async fn both(call: &Invocation, info: &Info) -> Result<(Value, Value)> {
     let api = &call.cluster().await?.api;
-    let live = match selection::read(api, Call::get(info.path()), &info.namespace).await {
+    let live = match api.json_of(Call::get(info.path()), &info.namespace).await {
         Ok(live) => live,
         Err(failure) if failure.is_not_found() => Value::Null,
         Err(failure) => return Err(failure),
