@@ -44,6 +44,7 @@ pub mod service_pods;
 pub mod serviceaccount;
 pub mod statefulset;
 pub mod taint_eviction;
+pub mod trust_bundle;
 pub mod ttl;
 pub mod ttl_after_finished;
 pub mod vac_protection;
@@ -167,6 +168,12 @@ const LOOPS: &[Loop] = &[
         "root-ca-cert-publisher",
         "root-ca-certificate-publisher-controller",
         root_ca::start,
+    ),
+    Loop::new(
+        "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+        "kube-apiserver-serving-clustertrustbundle-publisher",
+        "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+        trust_bundle::start,
     ),
     Loop::new(
         "ephemeral-volume-controller",
