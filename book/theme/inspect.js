@@ -31,9 +31,10 @@ export async function inspect(place, object) {
 function actions({ name }, node) {
   const said = element("span", { class: "aside", role: "status" });
   const bar = element("div", { class: "buttons", role: "group", "aria-label": `What to do to ${name}` });
-  const show = ({ power, cordoned }) => {
+  const show = ({ power, cable, cordoned }) => {
     const offers = [cordoned ? ["uncordon", "Uncordon"] : ["cordon", "Cordon"]];
     if (power) offers.push(power === "on" ? ["power off", "Power off"] : ["power on", "Power on"]);
+    if (cable) offers.push(cable === "joined" ? ["cut off", "Pull its cable"] : ["join", "Put its cable in"]);
     bar.replaceChildren(...offers.map(([action, words]) => element("button", { type: "button", onclick: () => act(action) }, words)), said);
   };
   const act = async (action) => {
@@ -56,6 +57,8 @@ function actions({ name }, node) {
 const DONE = {
   cordon: "Closed to new Pods. Those that run stay.",
   uncordon: "Open to new Pods.",
+  "cut off": "It runs on, and nobody reaches it. Watch what the cluster believes of its Pods.",
+  join: "Its kubelet reaches the API server again, and learns what was decided meanwhile.",
   "power off": "The plug is pulled. Nobody has told the cluster: watch when it notices.",
   "power on": "It boots, empty.",
 };

@@ -1,10 +1,13 @@
-//! `tutor lab`: experiments, measured on this machine.
+//! `tutor lab`: experiments: what is measured on this machine, and what is done to a node from outside of Kubernetes.
 
 use std::io::Write;
 
+use serde_json::json;
+
 use super::{Outcome, closed_output};
+use crate::client::page::Page;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lab::boot::{self, Start};
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
@@ -26,23 +29,41 @@ enum Experiment {
         #[arg(long)]
         json: bool,
     },
+    /// Pull a node's cable: it runs on, and nobody reaches it
+    Partition { node: String },
+    /// Put a node's cable back in
+    Heal { node: String },
+    /// Pull a node's plug, without a word to the cluster
+    PowerOff { node: String },
+    /// Give a node its power back: it boots, empty
+    PowerOn { node: String },
 }
 
 impl Lab {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
-        let Experiment::Boot { json } = self.experiment;
-        let tasks = TaskGroup::new();
-        let starts = boot::measure(&state.join(boot::FOLDER), Clock::real(), &tasks).await;
-        match json {
-            true => {
-                let text = serde_json::to_string(&serde_json::json!({"starts": starts}))
-                    .map_err(|fault| Error::new("the figures cannot be printed", fault.to_string()))?;
-                writeln!(out, "{text}").map_err(closed_output)?;
-            }
-            false => out.write_all(chart(&starts).as_bytes()).map_err(closed_output)?,
-        }
+        let (node, action) = match self.experiment {
+            Experiment::Boot { json } => return measure(state, json, out).await,
+            Experiment::Partition { node } => (node, "cut off"),
+            Experiment::Heal { node } => (node, "join"),
+            Experiment::PowerOff { node } => (node, "power off"),
+            Experiment::PowerOn { node } => (node, "power on"),
+        };
+        let page = Page::of(&state.playground()?);
+        let now = page.post("/api/nodes", &json!({"name": node, "do": action})).await?;
+        let text = |key: &str| now[key].as_str().unwrap_or("unknown").to_owned();
+        writeln!(out, "{node}: power {}, cable {}", text("power"), text("cable")).map_err(closed_output)?;
         Ok(Outcome::Done)
     }
+}
+
+async fn measure(state: &StateDir, as_json: bool, out: &mut dyn Write) -> Result<Outcome> {
+    let tasks = TaskGroup::new();
+    let starts = boot::measure(&state.join(boot::FOLDER), Clock::real(), &tasks).await;
+    match as_json {
+        true => writeln!(out, "{}", json!({"starts": starts})).map_err(closed_output)?,
+        false => out.write_all(chart(&starts).as_bytes()).map_err(closed_output)?,
+    }
+    Ok(Outcome::Done)
 }
 
 /// A line and a bar for each; what was not measured here says so.

@@ -172,6 +172,25 @@ fn where_the_kernel_refuses_and_no_docker_answers_it_simulates_and_says_why() {
 }
 
 #[test]
+fn a_node_s_cable_and_plug_are_pulled_and_put_back() {
+    let state = tempfile::tempdir().unwrap();
+    let _serve = Serve::start(state.path());
+    let lab = |words: &[&str]| {
+        let done = tutor(state.path()).arg("lab").args(words).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    assert_eq!(lab(&["partition", "node-1"]), "node-1: power on, cable cut off\n");
+    let said = refused(tutor(state.path()).args(["lab", "partition", "node-1"]));
+    assert!(said.contains("node-1 is cut off already"), "{said}");
+    assert_eq!(lab(&["heal", "node-1"]), "node-1: power on, cable joined\n");
+    assert_eq!(lab(&["power-off", "node-2"]), "node-2: power off, cable joined\n");
+    assert_eq!(lab(&["power-on", "node-2"]), "node-2: power on, cable joined\n");
+    let said = refused(tutor(state.path()).args(["lab", "partition", "node-9"]));
+    assert!(said.contains("node-9") && said.contains("kubectl get nodes"), "{said}");
+}
+
+#[test]
 fn a_second_serve_on_the_same_state_is_refused() {
     let state = tempfile::tempdir().unwrap();
     let serve = Serve::start(state.path());

@@ -1,11 +1,11 @@
-//! What a reader may do to a node of the map: close it to new Pods, pull its plug.
+//! What a reader may do to a node of the map: close it to new Pods, pull its cable, pull its plug.
 //!
 //! | call | does |
 //! |---|---|
-//! | `POST nodes {name, do}` | `cordon`, `uncordon`, `power off` or `power on`; answers the node as [`shown`] |
+//! | `POST nodes {name, do}` | `cordon`, `uncordon`, `cut off`, `join`, `power off` or `power on`; answers the node as [`shown`] |
 //!
-//! To cordon is a write to the API server, as kubectl's. Power is no part of Kubernetes: the machine goes, and
-//! the cluster has to find out.
+//! To cordon is a write to the API server, as kubectl's. Power and cables are no part of Kubernetes: the machine
+//! goes, or nobody reaches it, and the cluster has to find out.
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, Patch, PatchParams};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::super::Site;
 use super::super::api::body;
 use super::super::guard::Asked;
-use crate::cluster::Power;
+use crate::cluster::{Link, Power};
 use crate::error::{Error, Result};
 
 const EXAMPLE: &str = r#"{"name": "node-2", "do": "power off"}"#;
@@ -28,6 +28,8 @@ pub async fn act(site: &Site, asked: &Asked) -> Result<Value> {
         match action.as_str() {
             "power off" => here.0.cluster.set_power(&name, Power::Off)?,
             "power on" => here.0.cluster.set_power(&name, Power::On)?,
+            "cut off" => here.0.cluster.set_link(&name, Link::Cut)?,
+            "join" => here.0.cluster.set_link(&name, Link::Joined)?,
             "cordon" => cordon(&here, &name, Value::Bool(true)).await?,
             "uncordon" => cordon(&here, &name, Value::Null).await?,
             other => {
@@ -41,7 +43,7 @@ pub async fn act(site: &Site, asked: &Asked) -> Result<Value> {
     .await
 }
 
-/// What the map offers depends on: `{"power": "on", "cordoned": false}`.
+/// What the map offers depends on: `{"power": "on", "cable": "joined", "cordoned": false}`.
 ///
 /// # Errors
 /// When there is no such node.
@@ -51,7 +53,12 @@ pub async fn shown(site: &Site, name: &str) -> Result<Value> {
     let cordoned = node.spec.and_then(|spec| spec.unschedulable) == Some(true);
     // A node that somebody wrote down by hand has no machine.
     let power = site.0.cluster.node(name).map(|kubelet| if kubelet.is_off() { Power::Off } else { Power::On });
-    Ok(json!({"power": power.map(|power| power.to_string()), "cordoned": cordoned}))
+    let cable = site.0.cluster.link(name).ok();
+    Ok(json!({
+        "power": power.map(|power| power.to_string()),
+        "cable": cable.map(|link| link.to_string()),
+        "cordoned": cordoned,
+    }))
 }
 
 async fn cordon(site: &Site, name: &str, cordoned: Value) -> Result<()> {

@@ -25,8 +25,6 @@ pub enum ToMachine {
     Receive(SocketAddrV4),
     /// Removes a Pod's cable, and with it its address.
     Unplug { cable: String },
-    /// Cuts a node off, or joins it again.
-    Link { bridge: String, up: bool },
     /// Replaces the rules of its packet filter. Beside it: a file with the new ones as JSON.
     Filter,
 }

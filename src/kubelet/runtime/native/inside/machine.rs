@@ -113,7 +113,6 @@ fn answer(request: ToMachine, file: Option<OwnedFd>) -> io::Result<Option<OwnedF
         ToMachine::Listen(at) => return sockets::listener(at).map(Some),
         ToMachine::Receive(at) => return sockets::datagrams(at).map(Some),
         ToMachine::Unplug { cable } => net::unplug(&cable)?,
-        ToMachine::Link { bridge, up } => net::set_link(&bridge, up)?,
         ToMachine::Filter => {
             let mut file = File::from(file.ok_or(io::ErrorKind::InvalidInput)?);
             file.rewind()?;

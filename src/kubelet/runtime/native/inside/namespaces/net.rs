@@ -83,9 +83,3 @@ pub fn unplug(cable: &str) -> io::Result<()> {
         removed => removed,
     }
 }
-
-/// Takes a node's bridge down, or up again: its Pods cannot be reached, as when its cable is pulled.
-pub fn set_link(bridge: &str, up: bool) -> io::Result<()> {
-    let mut network = Netlink::open()?;
-    if up { network.set_up(bridge) } else { network.set_down(bridge) }
-}

@@ -164,12 +164,6 @@ impl Netlink {
         self.ask(Message::new(SET_LINK, 0, &card(index, Some(true))))
     }
 
-    /// Switches a card off.
-    pub fn set_down(&mut self, name: &str) -> io::Result<()> {
-        let index = self.index(name)?;
-        self.ask(Message::new(SET_LINK, 0, &card(index, Some(false))))
-    }
-
     /// Gives a card an address; the prefix says who its neighbours are.
     pub fn add_address(&mut self, name: &str, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
         let mut fixed = vec![INET, prefix, 0, 0];
