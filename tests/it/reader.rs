@@ -78,6 +78,7 @@ async fn the_map_shows_who_owns_whom_and_what_is_inside() {
     let owned = browser.wait(".tutor-cluster .owners > li > ul > li [data-id^='ReplicaSet/default/web-']");
     assert!(owned.starts_with("ReplicaSet web-"), "the ReplicaSet stands under its Deployment: {owned}");
     browser.script_async(UNTIL_TEXT, ".tutor-cluster .services|reaches web-");
+    browser.script_async(UNTIL_MANY, ".tutor-cluster .pod[data-id^='Pod/default/web-']|2");
     browser.script("document.querySelector(\"[data-id='Deployment/default/web']\").focus()", "");
     let related = "return document.querySelectorAll('.tutor-cluster .pod.related').length";
     assert_eq!(browser.script(related, ""), 2, "its Pods are marked");
@@ -91,6 +92,8 @@ async fn the_map_shows_who_owns_whom_and_what_is_inside() {
         ("Uncordon", "Open to new Pods"),
         ("Power off", "The plug is pulled"),
         ("Power on", "It boots"),
+        ("Pull its cable", "It runs on"),
+        ("Put its cable in", "Its kubelet reaches"),
     ] {
         browser.press(button);
         browser.script_async(UNTIL_TEXT, &format!(".tutor-cluster .inspect [role=status]|{said}"));
@@ -128,6 +131,13 @@ const UNTIL_TEXT: &str = "const [wanted, done] = arguments; const [selector, wor
     (function look() {
         const found = document.querySelector(selector)?.innerText ?? '';
         if (found.includes(words)) done(found); else setTimeout(look, 20);
+    })()";
+
+/// Waits until so many elements are there.
+const UNTIL_MANY: &str = "const [wanted, done] = arguments; const [selector, count] = wanted.split('|');
+    (function look() {
+        const found = document.querySelectorAll(selector).length;
+        if (found >= Number(count)) done(found); else setTimeout(look, 20);
     })()";
 
 async fn send(client: &kube::Client, path: &str, object: &Value) {

@@ -73,11 +73,11 @@ async fn diff(call: &Invocation) -> Result {
             meta::remove(&mut live, &["metadata", "managedFields"]);
             meta::remove(&mut merged, &["metadata", "managedFields"]);
         }
-        if !call.flags.is("show-secrets") {
-            mask(&mut live, &mut merged);
-        }
+        let masked = !call.flags.is("show-secrets") && mask(&mut live, &mut merged);
+        // A Secret that is not there yet is masked, too, and what that leaves of it is written down.
+        let before = if masked && live.is_null() { "null\n".to_owned() } else { shown(&live) };
         let after = After::Object(shown(&merged));
-        files.insert(file_name(&info.mapping, &info.namespace, &info.name), (shown(&live), after));
+        files.insert(file_name(&info.mapping, &info.namespace, &info.name), (before, after));
     }
     if call.flags.is("prune") {
         files.extend(pruned(call, &uids, &namespaces).await.map_err(worse)?);
@@ -181,10 +181,10 @@ fn shown(object: &Value) -> String {
     if object.is_null() { String::new() } else { yaml::to_string(object) }
 }
 
-/// A Secret's values are not shown, only which of them differ.
-fn mask(live: &mut Value, merged: &mut Value) {
+/// A Secret's values are not shown, only which of them differ. True for a Secret.
+fn mask(live: &mut Value, merged: &mut Value) -> bool {
     if meta::kind(merged) != "Secret" {
-        return;
+        return false;
     }
     let data = |object: &Value| object.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
     let (before, after) = (data(live), data(merged));
@@ -194,6 +194,7 @@ fn mask(live: &mut Value, merged: &mut Value) {
             *value = if differs { marked } else { "***" }.into();
         }
     }
+    true
 }
 
 /// A unified diff; empty when the texts are equal.
