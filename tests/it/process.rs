@@ -172,6 +172,25 @@ fn where_the_kernel_refuses_and_no_docker_answers_it_simulates_and_says_why() {
 }
 
 #[test]
+fn what_starts_is_measured_here_or_says_why_not_and_leaves_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let done = tutor(state.path()).args(["lab", "boot", "--json"]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let starts = said["starts"].as_array().unwrap();
+    assert_eq!(starts.len(), 4, "{said}");
+    assert!(starts.iter().all(|start| start["milliseconds"].as_f64().unwrap() > 0.0), "{said}");
+    let [process, container, machine, linux] = &starts[..] else { unreachable!() };
+    assert_eq!(process["here"], true, "{said}");
+    assert_eq!(container["here"], tutor::cluster::native_obstacles().is_empty(), "{said}");
+    for start in [container, machine] {
+        assert_eq!(start["here"], start["obstacle"].is_null(), "{said}");
+    }
+    assert!(linux["here"] == false && linux["source"].as_str().unwrap().contains("NSDI"), "{said}");
+    assert!(!state.path().join("lab").exists());
+}
+
+#[test]
 fn a_node_s_cable_and_plug_are_pulled_and_put_back() {
     let state = tempfile::tempdir().unwrap();
     let _serve = Serve::start(state.path());
