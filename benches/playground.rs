@@ -39,7 +39,7 @@ impl Serve {
                 "--api-listen",
                 "127.0.0.1:0",
             ])
-            .args(["--registry-listen", "127.0.0.1:0", "--state-dir"])
+            .args(["--registry-listen", "127.0.0.1:0", "--ingress-listen", "127.0.0.1:0", "--state-dir"])
             .arg(state)
             .args(more)
             .stdout(Stdio::piped())

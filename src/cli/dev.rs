@@ -194,7 +194,8 @@ async fn prove_round(exercise: &Exercise, round: usize, runtime: Runtime, seed: 
 async fn spawn(folder: &Path, runtime: Runtime) -> Result<(Child, Playground)> {
     let cannot = |why: String| Error::new("a playground could not be started", why);
     let program = std::env::current_exe().map_err(|why| cannot(why.to_string()))?;
-    let ports = ["--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"];
+    let listeners = ["--listen", "--api-listen", "--registry-listen", "--ingress-listen"];
+    let ports = listeners.iter().flat_map(|flag| [flag, "127.0.0.1:0"]);
     let mut child = Command::new(program)
         .args(["serve", "--json", "--runtime", runtime.as_str(), "--state-dir"])
         .arg(folder)

@@ -25,7 +25,14 @@ impl Learner {
         let folder = tempfile::tempdir().unwrap();
         let mut serve = tutor(folder.path())
             .args(["serve", "--json", "--runtime", "simulated", "--listen", "127.0.0.1:0"])
-            .args(["--api-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"])
+            .args([
+                "--api-listen",
+                "127.0.0.1:0",
+                "--registry-listen",
+                "127.0.0.1:0",
+                "--ingress-listen",
+                "127.0.0.1:0",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

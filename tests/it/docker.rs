@@ -218,7 +218,7 @@ fn a_docker_that_is_not_there_is_explained() {
     for (place, why) in [(socket.as_str(), "there is no socket"), ("tcp://10.0.0.1:2375", "DOCKER_HOST is tcp")] {
         let done = Command::new(crate::native::program())
             .args(["serve", "--runtime", "docker", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"])
-            .args(["--registry-listen", "127.0.0.1:0", "--state-dir"])
+            .args(["--registry-listen", "127.0.0.1:0", "--ingress-listen", "127.0.0.1:0", "--state-dir"])
             .arg(state.path())
             .env("DOCKER_HOST", place)
             .stdin(Stdio::null())

@@ -29,7 +29,15 @@ impl Bare {
     fn start(state: &Path, listen: &str) -> Bare {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tutor"))
             .args(["serve", "--json", "--runtime", "simulated", "--listen", listen])
-            .args(["--api-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0", "--state-dir"])
+            .args([
+                "--api-listen",
+                "127.0.0.1:0",
+                "--registry-listen",
+                "127.0.0.1:0",
+                "--ingress-listen",
+                "127.0.0.1:0",
+                "--state-dir",
+            ])
             .arg(state)
             .env_clear()
             .env("PATH", "")

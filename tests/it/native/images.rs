@@ -46,7 +46,7 @@ pub(super) async fn serve(state: &Path) -> (Child, Value) {
     let words = ["serve", "--json", "--runtime", "native", "--nodes", "1", "--listen", "127.0.0.1:0"];
     let mut child = command(state)
         .args(words)
-        .args(["--api-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0"])
+        .args(["--api-listen", "127.0.0.1:0", "--registry-listen", "127.0.0.1:0", "--ingress-listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
