@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::policy::{Isolation, Opening};
-use super::rules::{Action, Chain, Hook, Match, Net, Rule, Ruleset};
+use super::rules::{Action, Chain, Hook, Match, Net, Protocol, Rule, Ruleset};
 use super::services::{Behind, Front, Place, Reach, Table};
 
 /// The chain of all Services' addresses.
@@ -17,9 +17,10 @@ const SERVICES: &str = "services";
 
 /// Whether the kernel can lead a Service's clients by itself. What it cannot, [`super::proxy`] carries: a habit that
 /// lasts hours, and this computer's own loopback, which is in another network.
-pub fn is_for_kernel(behind: &Behind) -> bool {
+pub fn is_for_kernel(front: &Front, behind: &Behind) -> bool {
     let loopback = behind.candidates.iter().any(|candidate| candidate.at.ip().is_loopback());
-    behind.sticky.is_none() && !loopback
+    let habit = behind.sticky.is_some() && front.protocol == Protocol::Tcp;
+    !habit && !loopback
 }
 
 /// All rules. `names` is where Pods ask for names: their walls hold there too. `cut` are the nodes that are cut off.
@@ -32,7 +33,7 @@ pub fn ruleset(
 ) -> Ruleset {
     let mut services = Services { places, chains: Vec::new(), known: BTreeMap::new() };
     let mut knocks = Vec::new();
-    for (front, behind) in table.iter().filter(|(_, behind)| is_for_kernel(behind)) {
+    for (front, behind) in table.iter().filter(|(front, behind)| is_for_kernel(front, behind)) {
         services.add(front, behind, &mut knocks);
     }
     let mut chains = services.chains;
@@ -151,20 +152,20 @@ fn walls(isolation: &Isolation, names: Ipv4Addr, chains: &mut Vec<Chain>) {
         let own = Net::one(*address);
         passing.push(Rule { when: vec![Match::From(own), Match::To(own)], then: Action::Accept });
     }
+    let mut built = Walls::default();
     for (address, walls) in &isolation.walls {
         let own = Net::one(*address);
         if let Some(openings) = &walls.egress {
-            let (chain, jump) = wall(format!("out-{address}"), openings, Match::To, Match::NotTo);
-            chains.push(chain);
+            let jump = built.jump(openings, Match::To, Match::NotTo);
             passing.push(Rule { when: vec![Match::From(own)], then: jump.clone() });
             ending.push(Rule { when: vec![Match::From(own), Match::To(Net::one(names))], then: jump });
         }
         if let Some(openings) = &walls.ingress {
-            let (chain, jump) = wall(format!("in-{address}"), openings, Match::From, Match::NotFrom);
-            chains.push(chain);
+            let jump = built.jump(openings, Match::From, Match::NotFrom);
             passing.push(Rule { when: vec![Match::To(own)], then: jump });
         }
     }
+    chains.extend(built.0);
     for (name, side) in [("known-from", Match::From as fn(Net) -> Match), ("known-to", Match::To)] {
         let known = isolation.known.iter().map(|it| Rule { when: vec![side(Net::one(*it))], then: Action::Return });
         let others = isolation.ranges.iter().map(|range| Rule { when: vec![side(*range)], then: Action::Drop });
@@ -177,9 +178,26 @@ fn walls(isolation: &Isolation, names: Ipv4Addr, chains: &mut Vec<Chain>) {
     chains.push(Chain { name: "ending".to_owned(), hook: Some(Hook::Ending), rules: ending });
 }
 
-/// One side of a Pod: what is let through returns, the rest is gone.
-fn wall(name: String, openings: &[Opening], is: fn(Net) -> Match, is_not: fn(Net) -> Match) -> (Chain, Action) {
-    let mut rules = Vec::new();
+/// The chains of walls. Pods of one policy have equal ones, which are made once: the kernel takes only so much at a time.
+#[derive(Default)]
+struct Walls(Vec<Chain>);
+
+impl Walls {
+    /// One side of a Pod.
+    fn jump(&mut self, openings: &[Opening], is: fn(Net) -> Match, is_not: fn(Net) -> Match) -> Action {
+        let rules = wall(openings, is, is_not);
+        if let Some(known) = self.0.iter().find(|chain| chain.rules == rules) {
+            return Action::Jump(known.name.clone());
+        }
+        let name = format!("wall-{}", self.0.len());
+        self.0.push(Chain { name: name.clone(), hook: None, rules });
+        Action::Jump(name)
+    }
+}
+
+/// What is let through returns, the rest is gone.
+fn wall(openings: &[Opening], is: fn(Net) -> Match, is_not: fn(Net) -> Match) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
     for opening in openings {
         let peers: Vec<Vec<Match>> = match &opening.peers {
             None => vec![Vec::new()],
@@ -202,14 +220,13 @@ fn wall(name: String, openings: &[Opening], is: fn(Net) -> Match, is_not: fn(Net
         }
     }
     rules.push(Rule { when: Vec::new(), then: Action::Drop });
-    let jump = Action::Jump(name.clone());
-    (Chain { name, hook: None, rules }, jump)
+    rules
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::rules::Protocol;
+    use crate::network::policy::{self, Block};
     use crate::network::services::Candidate;
 
     fn behind(pods: &[(&str, &str)], reach: Reach) -> Behind {
@@ -262,10 +279,28 @@ mod tests {
     }
 
     #[test]
+    fn pods_of_one_policy_share_their_walls() {
+        let pods: Vec<Ipv4Addr> = (2..52).map(|n| Ipv4Addr::new(10, 244, 0, n)).collect();
+        let peers = pods.iter().map(|pod| Block { net: Net::one(*pod), except: Vec::new() }).collect();
+        let opening = Opening { peers: Some(peers), ports: None };
+        let own = policy::Walls { ingress: Some(vec![opening]), egress: Some(Vec::new()) };
+        let walls = pods.iter().map(|pod| (*pod, own.clone())).collect();
+        let isolation = Isolation { walls, known: pods.iter().copied().collect(), ranges: Vec::new() };
+        let names = Ipv4Addr::new(10, 96, 0, 10);
+        let rules = ruleset(&Table::new(), &places(), &isolation, names, &BTreeSet::new());
+        let walls: Vec<usize> =
+            rules.chains.iter().filter(|it| it.name.starts_with("wall-")).map(|it| it.rules.len()).collect();
+        assert_eq!(walls, [1, 51]);
+    }
+
+    #[test]
     fn what_has_habits_or_is_this_computer_is_not_for_the_kernel() {
         let pods = [("10.244.1.2:80", "node-1")];
+        let front = |protocol| Front { address: "10.96.0.7".parse().unwrap(), port: 80, protocol };
+        let (tcp, udp) = (front(Protocol::Tcp), front(Protocol::Udp));
         let sticky = Behind { sticky: Some(std::time::Duration::from_secs(1)), ..behind(&pods, Reach::Cluster) };
-        assert!(is_for_kernel(&behind(&pods, Reach::Cluster)) && !is_for_kernel(&sticky));
-        assert!(!is_for_kernel(&behind(&[("127.0.0.1:6443", "x")], Reach::Cluster)));
+        assert!(is_for_kernel(&tcp, &behind(&pods, Reach::Cluster)) && !is_for_kernel(&tcp, &sticky));
+        assert!(is_for_kernel(&udp, &sticky), "nobody else carries datagrams");
+        assert!(!is_for_kernel(&tcp, &behind(&[("127.0.0.1:6443", "x")], Reach::Cluster)));
     }
 }

@@ -142,7 +142,7 @@ pub fn start(setup: Setup) -> Outlook {
             *now.write() = Now { places, isolation, cut };
             load(&setup, rules, &mut loaded, &said).await;
             if said.0.lock().is_none() {
-                table.retain(|_, behind| !filter::is_for_kernel(behind));
+                table.retain(|front, behind| !filter::is_for_kernel(front, behind));
             }
             follow(&setup, &mut open, table, &now).await;
             tokio::select! {

@@ -275,3 +275,56 @@ async fn an_http_route_chooses_by_weight_header_and_path() {
     house.until("shop.example/", status(500)).await;
     house.play.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_port_speaks_tls_with_the_certificate_of_a_secret() {
+    let house = House::open().await;
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["shop.example".into()]).unwrap();
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-tls"}, "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": cert.pem(), "tls.key": signing_key.serialize_pem()}});
+    house.play.api("secret", "default").create(&Default::default(), &into(secret)).await.unwrap();
+    house
+        .play
+        .apply(
+            "apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop}
+spec:
+  tls: [{hosts: [shop.example], secretName: shop-tls}]
+  defaultBackend: {service: {name: front, port: {name: web}}}
+",
+        )
+        .await;
+    house.until("shop.example/", from("front")).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let greeted = async {
+        loop {
+            let stream = tokio::net::TcpStream::connect(house.door).await.unwrap();
+            if let Ok(stream) = connector.connect("shop.example".try_into().unwrap(), stream).await {
+                return stream;
+            }
+        }
+    };
+    let stream = tokio::time::timeout(PATIENCE, greeted).await.expect("the door greets with the Secret's certificate");
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    let ask = async {
+        let request =
+            http::Request::get("/").header("host", "shop.example").body(Empty::<bytes::Bytes>::new()).unwrap();
+        sender.send_request(request).await.unwrap().status().as_u16()
+    };
+    let status = tokio::select! {
+        status = ask => status,
+        _ = connection => panic!("the connection ended before its answer"),
+    };
+    assert_eq!(status, 200);
+    let stranger = tokio::net::TcpStream::connect(house.door).await.unwrap();
+    assert!(connector.connect("other.example".try_into().unwrap(), stranger).await.is_err(), "it has no certificate");
+    house.play.stop().await;
+}

@@ -23,7 +23,12 @@ type Body = BoxBody<Bytes, hyper::Error>;
 const OF_CONNECTION: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
 /// Answers.
-pub async fn answer(door: Arc<Door>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub async fn answer(
+    door: Arc<Door>,
+    scheme: &'static str,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    request.headers_mut().insert("x-forwarded-proto", HeaderValue::from_static(scheme));
     let routes = door.routes.read().clone();
     let host = host_of(&request);
     let asked = Asked {
@@ -38,7 +43,7 @@ pub async fn answer(door: Arc<Door>, request: Request<Incoming>) -> Result<Respo
         return Ok(own(StatusCode::NOT_FOUND, &words));
     };
     if let Some(redirect) = &route.then.redirect {
-        return Ok(redirected(redirect, route, &host, request.uri()));
+        return Ok(redirected(redirect, route, (scheme, &host), request.uri()));
     }
     Ok(ask(&door, route, &host, request).await.unwrap_or_else(|(status, words)| own(status, &words)))
 }
@@ -111,7 +116,6 @@ fn prepare(request: &mut Request<Incoming>, route: &Route, host: &str) {
     if let Ok(value) = HeaderValue::from_str(host) {
         headers.insert("x-forwarded-host", asked.unwrap_or(value));
     }
-    headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
     change(headers, changes);
     if let Some(Ok(value)) = new_host.as_deref().map(HeaderValue::from_str) {
         headers.insert(header::HOST, value);
@@ -156,8 +160,9 @@ fn new_path(new: &NewPath, route: &Route, path: &str) -> String {
     }
 }
 
-fn redirected(redirect: &Redirect, route: &Route, host: &str, uri: &Uri) -> Response<Body> {
-    let scheme = redirect.scheme.as_deref().unwrap_or("http");
+fn redirected(redirect: &Redirect, route: &Route, asked: (&str, &str), uri: &Uri) -> Response<Body> {
+    let (scheme, host) = asked;
+    let scheme = redirect.scheme.as_deref().unwrap_or(scheme);
     let host = redirect.host.as_deref().unwrap_or(host);
     let usual = |port: u16| (scheme, port) == ("http", 80) || (scheme, port) == ("https", 443);
     let port = redirect.port.filter(|port| !usual(*port)).map(|port| format!(":{port}")).unwrap_or_default();
@@ -201,7 +206,7 @@ mod tests {
     #[test]
     fn a_redirect_changes_only_what_it_names() {
         let to = |redirect: Redirect| {
-            let response = redirected(&redirect, &route("/"), "a.example", &"/x?q=1".parse().unwrap());
+            let response = redirected(&redirect, &route("/"), ("http", "a.example"), &"/x?q=1".parse().unwrap());
             response.headers()[header::LOCATION].to_str().unwrap().to_owned()
         };
         let https = Redirect { scheme: Some("https".into()), port: Some(443), ..Redirect::default() };

@@ -8,12 +8,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use rustls::sign::CertifiedKey;
 use serde_json::{Value, json};
 
 use super::http_route;
 use super::objects::{BackendRef, GatewayClassView, GatewayView, HttpRouteView, Listener, ParentRef, Rule};
 use super::route::{Backend, Host, Port, Route};
+use super::tls;
 use crate::api::selector::LabelSelector;
 use crate::client::ObjectKey;
 
@@ -34,6 +36,8 @@ pub struct Objects {
     pub services: Vec<Arc<Service>>,
     /// All namespaces.
     pub namespaces: Vec<Arc<Namespace>>,
+    /// The Secrets that hold certificates.
+    pub secrets: Vec<Arc<Secret>>,
 }
 
 /// What comes of them.
@@ -47,6 +51,8 @@ pub struct Outcome {
     pub gateways: Vec<(ObjectKey, Value)>,
     /// The routes'.
     pub http_routes: Vec<(ObjectKey, Value)>,
+    /// The certificates of listeners.
+    pub certificates: Vec<tls::Named>,
 }
 
 /// A condition without its time.
@@ -87,6 +93,10 @@ impl Objects {
         }
         for gateway in gateways {
             let key = ObjectKey::of(&gateway.metadata);
+            for listener in gateway.spec.listeners.iter().filter(|listener| listener.protocol == "HTTPS") {
+                let host = listener.hostname.as_deref().filter(|name| !name.is_empty()).map(Host::of_route);
+                outcome.certificates.extend(self.certificate(&key, listener).ok().map(|found| (host, found)));
+            }
             let status = self.gateway_status(gateway, &key, &attached, address);
             outcome.gateways.push((key, status));
         }
@@ -210,6 +220,22 @@ impl Objects {
         }
     }
 
+    /// The certificate of a listener that speaks HTTPS; or why it has none.
+    fn certificate(
+        &self,
+        gateway: &ObjectKey,
+        listener: &Listener,
+    ) -> Result<Arc<CertifiedKey>, (&'static str, &'static str)> {
+        let first = listener.tls.as_ref().and_then(|tls| tls.certificate_refs.first());
+        let Some(first) = first else { return Err(("InvalidCertificateRef", "no Secret is named")) };
+        let key = ObjectKey::new(&gateway.namespace, &first.name);
+        if first.namespace.as_ref().is_some_and(|namespace| *namespace != key.namespace) {
+            return Err(("RefNotPermitted", "the Secret is in another namespace"));
+        }
+        let found = self.secrets.iter().find(|secret| ObjectKey::of(&secret.metadata) == key);
+        found.and_then(|secret| tls::read(secret)).ok_or(("InvalidCertificateRef", "the Secret holds no certificate"))
+    }
+
     fn gateway_status(
         &self,
         gateway: &GatewayView,
@@ -220,14 +246,18 @@ impl Objects {
         let generation = gateway.metadata.generation;
         let listener = |listener: &Listener| {
             let fault = listener.fault();
-            let not_programmed = fault.map(|_| ("Invalid", "the listener is not accepted"));
+            let secret = match &*listener.protocol {
+                "HTTPS" => self.certificate(key, listener).err(),
+                _ => None,
+            };
+            let not_programmed = fault.or(secret).map(|(_, why)| ("Invalid", why));
             let routes = attached.get(&(key.clone(), listener.name.clone())).copied().unwrap_or(0);
             json!({"name": listener.name, "attachedRoutes": routes,
             "supportedKinds": [{"group": GROUP, "kind": "HTTPRoute"}],
             "conditions": [
                 condition("Accepted", fault, "Accepted", generation),
                 condition("Programmed", not_programmed, "Programmed", generation),
-                condition("ResolvedRefs", None, "ResolvedRefs", generation),
+                condition("ResolvedRefs", secret, "ResolvedRefs", generation),
                 condition("Conflicted", Some(("NoConflicts", "")), "", generation),
             ]})
         };

@@ -12,6 +12,7 @@
 //! | `objects` | what is read of Gateway API objects |
 //! | `backend` | the Pod behind a rule |
 //! | `forward` | one request, there and back |
+//! | `tls` | certificates |
 //! | `status` | tells each object what came of it |
 //! | `install` | the classes, and the kinds of Gateway API |
 
@@ -24,6 +25,7 @@ mod install;
 mod objects;
 mod route;
 mod status;
+mod tls;
 
 use std::fmt;
 use std::io;
@@ -33,14 +35,17 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::Api;
+use kube::runtime::watcher;
 use parking_lot::RwLock;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use tower::BoxError;
 
 use crate::client::{Informer, Watched};
 use crate::clock::Clock;
@@ -50,6 +55,9 @@ use route::Route;
 
 /// How long after a failed accept the next is tried: the process is out of files then.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A client that does not finish its TLS greeting by then is let go.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connection, of whatever kind.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -95,6 +103,7 @@ struct Door {
     routes: RwLock<Arc<Vec<Route>>>,
     services: Informer<Service>,
     slices: Informer<EndpointSlice>,
+    certificates: Arc<tls::Certificates>,
 }
 
 /// Opens it at a listener.
@@ -104,6 +113,7 @@ pub fn start(setup: Setup, listener: TcpListener) {
         routes: RwLock::default(),
         services: Informer::start(Api::all(client.clone()), clock, &tasks),
         slices: Informer::start(Api::all(client), clock, &tasks),
+        certificates: Arc::default(),
         setup,
     });
     let address = listener.local_addr().map(|address| address.ip().to_string()).unwrap_or_default();
@@ -122,6 +132,10 @@ async fn follow(door: Arc<Door>, address: String) {
     let gateway_classes: Informer<GatewayClassView> = watch(&door.setup, &changed);
     let gateways: Informer<GatewayView> = watch(&door.setup, &changed);
     let routes: Informer<HttpRouteView> = watch(&door.setup, &changed);
+    let only = watcher::Config::default().fields(&format!("type={}", tls::SECRET_TYPE));
+    let secrets: Informer<Secret> =
+        Informer::over(watcher::watcher(Api::all(client.clone()), only), *clock, &door.setup.tasks);
+    wake(&secrets, &changed);
     wake(&door.services, &changed);
     door.services.synced().await;
     door.slices.synced().await;
@@ -136,11 +150,15 @@ async fn follow(door: Arc<Door>, address: String) {
             routes: routes.all(),
             services: door.services.all(),
             namespaces: namespaces.all(),
+            secrets: secrets.all(),
         };
         let outcome = objects.outcome(&address);
         let mut all = ingress::routes(&ours);
         all.extend(outcome.routes.iter().cloned());
         *door.routes.write() = Arc::new(all);
+        let mut certificates = tls::of_ingresses(&ours, |key| secrets.get(key));
+        certificates.extend(outcome.certificates.iter().cloned());
+        door.certificates.set(certificates);
         teller.tell_ingresses(&ours, &address).await;
         teller.tell(&objects, &outcome).await;
         changed.notified().await;
@@ -163,17 +181,16 @@ fn wake<K: Watched + Clone + fmt::Debug>(informer: &Informer<K>, changed: &Arc<N
 
 async fn accept(door: Arc<Door>, listener: TcpListener) {
     let tasks = door.setup.tasks.clone();
+    let acceptor = match tls::acceptor(door.certificates.clone()) {
+        Ok(acceptor) => acceptor,
+        Err(fault) => return tracing::error!(%fault, "the door cannot be opened"),
+    };
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let door = door.clone();
+                let (door, acceptor) = (door.clone(), acceptor.clone());
                 tasks.spawn("ingress client", async move {
-                    let answer = service_fn(move |request| forward::answer(door.clone(), request));
-                    let connection = hyper::server::conn::http1::Builder::new()
-                        .preserve_header_case(true)
-                        .serve_connection(TokioIo::new(stream), answer)
-                        .with_upgrades();
-                    if let Err(fault) = connection.await {
+                    if let Err(fault) = greet(door, acceptor, stream).await {
                         tracing::debug!(%fault, "a connection to the door ended");
                     }
                 });
@@ -186,11 +203,30 @@ async fn accept(door: Arc<Door>, listener: TcpListener) {
     }
 }
 
+/// Finds out whether a client speaks TLS, and serves it.
+async fn greet(door: Arc<Door>, acceptor: TlsAcceptor, stream: TcpStream) -> Result<(), BoxError> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first[0] != tls::HANDSHAKE {
+        return serve(door, stream, "http").await;
+    }
+    let greeted = door.setup.clock.timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await;
+    serve(door, greeted.map_err(|_| "the client did not finish its greeting")??, "https").await
+}
+
+async fn serve(door: Arc<Door>, stream: impl Stream + 'static, scheme: &'static str) -> Result<(), BoxError> {
+    let answer = service_fn(move |request| forward::answer(door.clone(), scheme, request));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .preserve_header_case(true)
+        .serve_connection(TokioIo::new(stream), answer);
+    Ok(connection.with_upgrades().await?)
+}
+
 /// Connects to an address of this computer's own.
 ///
 /// # Errors
 /// The system's.
 pub async fn dial_loopback(target: &Target) -> io::Result<Box<dyn Stream>> {
-    let stream = tokio::net::TcpStream::connect((target.address, target.port)).await?;
+    let stream = TcpStream::connect((target.address, target.port)).await?;
     Ok(Box::new(stream))
 }

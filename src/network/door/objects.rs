@@ -57,7 +57,17 @@ pub struct Listener {
     pub hostname: Option<String>,
     pub port: u16,
     pub protocol: String,
+    pub tls: Option<ListenerTls>,
     pub allowed_routes: AllowedRoutes,
+}
+
+/// Its certificates.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct ListenerTls {
+    pub mode: Option<String>,
+    pub certificate_refs: Vec<BackendRef>,
 }
 
 /// Whose routes it takes.

@@ -39,7 +39,7 @@ impl Host {
     }
 
     /// How well it fits: exact is best, then the longer.
-    fn fits(&self, host: &str) -> Option<(bool, usize)> {
+    pub fn fits(&self, host: &str) -> Option<(bool, usize)> {
         let below = |end: &String| host.strip_suffix(end.as_str()).filter(|front| !front.is_empty());
         match self {
             Host::Exact(name) => (name == host).then_some((true, name.len())),

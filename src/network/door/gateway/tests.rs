@@ -27,6 +27,7 @@ fn objects(listener: Value, routes: &[Value]) -> Objects {
         routes: routes.iter().enumerate().map(route).collect(),
         services: vec![read(json!({"metadata": {"name": "web", "namespace": "shop"}}))],
         namespaces: vec![read(json!({"metadata": {"name": "shop", "labels": {"team": "shop"}}}))],
+        secrets: Vec::new(),
     }
 }
 
@@ -57,6 +58,18 @@ fn a_route_is_attached_and_everybody_is_told() {
     assert_eq!(status["listeners"][0]["attachedRoutes"], 1);
     assert!(status["conditions"].as_array().unwrap().iter().all(|it| it["status"] == "True"), "{status:#}");
     assert_eq!(outcome.routes.len(), 1);
+}
+
+#[test]
+fn a_listener_without_its_certificate_says_so() {
+    let mut https = open();
+    https["protocol"] = json!("HTTPS");
+    https["tls"] = json!({"certificateRefs": [{"name": "gone"}]});
+    let outcome = objects(https, &[simple()]).outcome("127.0.0.1");
+    let conditions = outcome.gateways[0].1["listeners"][0]["conditions"].as_array().unwrap();
+    let refs = conditions.iter().find(|it| it["type"] == "ResolvedRefs").unwrap();
+    assert_eq!((&refs["status"], &refs["reason"]), (&json!("False"), &json!("InvalidCertificateRef")));
+    assert!(outcome.certificates.is_empty());
 }
 
 #[test]
