@@ -43,6 +43,7 @@ mod link;
 mod machine;
 mod registries;
 
+pub use ingress::install_gateway_api;
 pub use link::Link;
 use machine::Machine;
 pub use machine::packets_refusal;

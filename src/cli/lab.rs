@@ -5,8 +5,10 @@ use std::io::Write;
 use serde_json::json;
 
 use super::{Outcome, closed_output};
+use crate::client;
 use crate::client::page::Page;
 use crate::clock::Clock;
+use crate::cluster;
 use crate::error::Result;
 use crate::lab::boot::{self, Start};
 use crate::state::StateDir;
@@ -29,6 +31,8 @@ enum Experiment {
         #[arg(long)]
         json: bool,
     },
+    /// Install the kinds of Gateway API, which Kubernetes itself does not have
+    GatewayApi,
     /// Pull a node's cable: it runs on, and nobody reaches it
     Partition { node: String },
     /// Put a node's cable back in
@@ -43,6 +47,7 @@ impl Lab {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
         let (node, action) = match self.experiment {
             Experiment::Boot { json } => return measure(state, json, out).await,
+            Experiment::GatewayApi => return install_gateway_api(state, out).await,
             Experiment::Partition { node } => (node, "cut off"),
             Experiment::Heal { node } => (node, "join"),
             Experiment::PowerOff { node } => (node, "power off"),
@@ -54,6 +59,13 @@ impl Lab {
         writeln!(out, "{node}: power {}, cable {}", text("power"), text("cable")).map_err(closed_output)?;
         Ok(Outcome::Done)
     }
+}
+
+async fn install_gateway_api(state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
+    let client = client::from_playground(&state.playground()?).await?;
+    cluster::install_gateway_api(&client, Clock::real()).await?;
+    writeln!(out, "Gateway API is served: see kubectl get gatewayclasses").map_err(closed_output)?;
+    Ok(Outcome::Done)
 }
 
 async fn measure(state: &StateDir, as_json: bool, out: &mut dyn Write) -> Result<Outcome> {

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use super::{Cluster, Nodes, client_as};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::network::door::{self, Dialer, Stream, Target};
 
@@ -32,6 +33,14 @@ impl Cluster {
         door::start(setup, listener);
         Ok(address)
     }
+}
+
+/// Installs the kinds of Gateway API, which are no part of Kubernetes.
+///
+/// # Errors
+/// When one is refused, or is not served in time.
+pub async fn install_gateway_api(client: &kube::Client, clock: Clock) -> Result<()> {
+    door::install_gateway_api(client, clock).await
 }
 
 impl Dialer for Nodes {

@@ -64,11 +64,8 @@ impl House {
         let play = Playground::simulated().nodes(2).in_real_time().start().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = play.cluster.serve_ingress(listener).unwrap();
-        let class = "ingressclass/tutor";
-        play.expect(class, |class| {
-            class["metadata"]["annotations"]["ingressclass.kubernetes.io/is-default-class"] == "true"
-        })
-        .await;
+        play.expect("ingressclass/tutor", |class| class["metadata"]["annotations"].is_null()).await;
+        tutor::cluster::install_gateway_api(&play.client, tutor::clock::Clock::real()).await.unwrap();
         for name in ["front", "api", "canary"] {
             play.apply(&web(name)).await;
             play.expect(&format!("deployment/{name}"), |it| it["status"]["readyReplicas"] == 1).await;

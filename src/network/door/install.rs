@@ -1,8 +1,8 @@
 //! What has to be in a cluster before the door can be used: the classes, and the kinds of Gateway API.
 //!
-//! In: a client. Out: an IngressClass and a GatewayClass called `tutor`, and CustomResourceDefinitions written for tutor
-//! (`gateway-api.yaml`), where these are not there. What somebody installed is left as it is: who wants the
-//! project's own definitions applies them over these. Chapter: `book/src/inside/network.md`.
+//! In: a client. Out: an IngressClass and a GatewayClass called `tutor`; and, for who asks, CustomResourceDefinitions
+//! written for tutor (`gateway-api.yaml`). They are no part of Kubernetes, so no cluster has them until somebody
+//! installs them. What is there is left as it is: who wants the project's own definitions applies those. Chapter: `book/src/inside/network.md`.
 
 use std::time::Duration;
 
@@ -16,52 +16,74 @@ use serde_json::{Value, json};
 use super::objects::GatewayClassView;
 use super::{gateway, ingress};
 use crate::clock::Clock;
+use crate::error::{Error, Result};
 
 /// The definitions, as documents of YAML.
 const DEFINITIONS: &str = include_str!("gateway-api.yaml");
 /// How long a definition may take to be served.
 const PATIENCE: Duration = Duration::from_secs(30);
-const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+/// How long is waited where the API server does not answer.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Makes what is missing. What cannot be made is told in the log; the rest works without it.
-pub async fn all(client: &kube::Client, clock: Clock) {
-    let class = json!({"metadata": {"name": "tutor", "annotations": {DEFAULT_CLASS: "true"}},
-        "spec": {"controller": ingress::CONTROLLER}});
-    ensure(&Api::<IngressClass>::all(client.clone()), class).await;
-    let definitions: Vec<Value> = match serde_saphyr::from_multiple(DEFINITIONS) {
-        Ok(documents) => documents,
-        Err(fault) => return tracing::error!(%fault, "the kinds of Gateway API cannot be read"),
-    };
-    let kinds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in definitions {
-        let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        ensure(&kinds, definition).await;
-        let served = await_condition(kinds.clone(), &name, conditions::is_crd_established());
-        if !matches!(clock.timeout(PATIENCE, served).await, Ok(Ok(_))) {
-            tracing::warn!(name, "a kind of Gateway API is not served");
-        }
-    }
-    let class = json!({"metadata": {"name": "tutor"}, "spec": {"controllerName": gateway::CONTROLLER}});
-    ensure(&Api::<GatewayClassView>::all(client.clone()), class).await;
+/// Makes the IngressClass. It is not the default one: an Ingress stays as it was written, and one without a class is
+/// served all the same.
+pub async fn ingress_class(client: &kube::Client) {
+    let class = json!({"metadata": {"name": "tutor"}, "spec": {"controller": ingress::CONTROLLER}});
+    tell(ensure(&Api::<IngressClass>::all(client.clone()), class).await);
 }
 
-async fn ensure<K>(api: &Api<K>, object: Value)
+/// Makes the GatewayClass.
+pub async fn gateway_class(client: &kube::Client) {
+    let class = json!({"metadata": {"name": "tutor"}, "spec": {"controllerName": gateway::CONTROLLER}});
+    tell(ensure(&Api::<GatewayClassView>::all(client.clone()), class).await);
+}
+
+/// Waits until all kinds of Gateway API are served, whoever installed them.
+pub async fn gateway_api_served(client: kube::Client, clock: Clock) {
+    let kinds: Api<CustomResourceDefinition> = Api::all(client);
+    for kind in ["gatewayclasses", "gateways", "httproutes"] {
+        let name = format!("{kind}.{}", gateway::GROUP);
+        while await_condition(kinds.clone(), &name, conditions::is_crd_established()).await.is_err() {
+            clock.sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Installs the kinds of Gateway API where they are not there, and waits until they are served.
+///
+/// # Errors
+/// When one is refused, or is not served in time.
+pub async fn gateway_api(client: &kube::Client, clock: Clock) -> Result<()> {
+    let cannot = |why: String| Error::new("Gateway API cannot be installed", why);
+    let definitions: Vec<Value> =
+        serde_saphyr::from_multiple(DEFINITIONS).map_err(|fault| cannot(fault.to_string()))?;
+    let kinds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in definitions {
+        ensure(&kinds, definition).await.map_err(cannot)?;
+    }
+    let served = gateway_api_served(client.clone(), clock);
+    let late = |_| cannot("its kinds are not served yet".to_owned()).hint("look at them: kubectl get crds");
+    clock.timeout(PATIENCE, served).await.map_err(late)
+}
+
+fn tell(made: std::result::Result<(), String>) {
+    if let Err(fault) = made {
+        tracing::warn!(%fault, "what the door needs cannot be made");
+    }
+}
+
+async fn ensure<K>(api: &Api<K>, object: Value) -> std::result::Result<(), String>
 where
     K: kube::Resource + Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    let made = async {
-        let object: K = serde_json::from_value(object).map_err(|fault| fault.to_string())?;
-        let name = object.meta().name.clone().unwrap_or_default();
-        if api.get_metadata_opt(&name).await.map_err(|fault| fault.to_string())?.is_some() {
-            return Ok(());
-        }
-        match api.create(&PostParams::default(), &object).await {
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            made => made.map(drop).map_err(|fault| fault.to_string()),
-        }
-    };
-    if let Err::<(), String>(fault) = made.await {
-        tracing::warn!(%fault, "what the door needs cannot be made");
+    let object: K = serde_json::from_value(object).map_err(|fault| fault.to_string())?;
+    let name = object.meta().name.clone().unwrap_or_default();
+    if api.get_metadata_opt(&name).await.map_err(|fault| fault.to_string())?.is_some() {
+        return Ok(());
+    }
+    match api.create(&PostParams::default(), &object).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        made => made.map(drop).map_err(|fault| fault.to_string()),
     }
 }
 

@@ -27,6 +27,8 @@ mod route;
 mod status;
 mod tls;
 
+pub use install::gateway_api as install_gateway_api;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -124,14 +126,13 @@ pub fn start(setup: Setup, listener: TcpListener) {
 /// Keeps rules and status as the objects say.
 async fn follow(door: Arc<Door>, address: String) {
     let Setup { client, clock, .. } = &door.setup;
-    install::all(client, *clock).await;
+    install::ingress_class(client).await;
     let changed = Arc::new(Notify::new());
     let classes: Informer<IngressClass> = watch(&door.setup, &changed);
     let ingresses: Informer<Ingress> = watch(&door.setup, &changed);
     let namespaces: Informer<Namespace> = watch(&door.setup, &changed);
-    let gateway_classes: Informer<GatewayClassView> = watch(&door.setup, &changed);
-    let gateways: Informer<GatewayView> = watch(&door.setup, &changed);
-    let routes: Informer<HttpRouteView> = watch(&door.setup, &changed);
+    let mut gateway_api: Option<GatewayKinds> = None;
+    let mut served = std::pin::pin!(install::gateway_api_served(client.clone(), *clock));
     let only = watcher::Config::default().fields(&format!("type={}", tls::SECRET_TYPE));
     let secrets: Informer<Secret> =
         Informer::over(watcher::watcher(Api::all(client.clone()), only), *clock, &door.setup.tasks);
@@ -144,10 +145,11 @@ async fn follow(door: Arc<Door>, address: String) {
     let teller = status::Teller::new(client.clone(), *clock);
     loop {
         let ours = ingress::ours(&ingresses.all(), &classes.all());
+        let kinds = gateway_api.as_ref();
         let objects = gateway::Objects {
-            classes: gateway_classes.all(),
-            gateways: gateways.all(),
-            routes: routes.all(),
+            classes: kinds.map(|kinds| kinds.classes.all()).unwrap_or_default(),
+            gateways: kinds.map(|kinds| kinds.gateways.all()).unwrap_or_default(),
+            routes: kinds.map(|kinds| kinds.routes.all()).unwrap_or_default(),
             services: door.services.all(),
             namespaces: namespaces.all(),
             secrets: secrets.all(),
@@ -161,8 +163,25 @@ async fn follow(door: Arc<Door>, address: String) {
         door.certificates.set(certificates);
         teller.tell_ingresses(&ours, &address).await;
         teller.tell(&objects, &outcome).await;
-        changed.notified().await;
+        tokio::select! {
+            () = changed.notified() => {}
+            () = &mut served, if gateway_api.is_none() => {
+                install::gateway_class(client).await;
+                gateway_api = Some(GatewayKinds {
+                    classes: watch(&door.setup, &changed),
+                    gateways: watch(&door.setup, &changed),
+                    routes: watch(&door.setup, &changed),
+                });
+            }
+        }
     }
+}
+
+/// What there is of Gateway API, once somebody has installed it.
+struct GatewayKinds {
+    classes: Informer<GatewayClassView>,
+    gateways: Informer<GatewayView>,
+    routes: Informer<HttpRouteView>,
 }
 
 fn watch<K>(setup: &Setup, changed: &Arc<Notify>) -> Informer<K>
