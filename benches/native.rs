@@ -32,7 +32,7 @@ async fn measure() {
     const ROUNDS: u32 = 100;
     let folder = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_tutor").into();
-    let options = Options { folder: folder.path().join("native"), program, clock: Clock::real() };
+    let options = Options { program, ..Options::new(folder.path().join("native"), Clock::real()) };
     let begun = Instant::now();
     let host = Arc::new(Host::start(options, &TaskGroup::new()).await.unwrap());
     println!("{:<44} {:>8.1} ms", "machine process ready", milliseconds(begun.elapsed()));

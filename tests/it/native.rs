@@ -17,8 +17,10 @@ use tutor::kubelet::runtime::native::{Host, doctor};
 use tutor::kubelet::runtime::{ContainerConfig, LogOptions, Runtime, SandboxConfig, conformance};
 use tutor::tasks::TaskGroup;
 
+mod attack;
 mod images;
 mod killed;
+mod many_services;
 mod partition;
 
 /// tutor, which the runtime starts again; elsewhere than cargo put it when another user runs this.
@@ -52,7 +54,7 @@ async fn machine() -> Option<Machine> {
     }
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::real();
-    let options = Options { folder: folder.path().join("native"), program: program(), clock };
+    let options = Options { program: program(), ..Options::new(folder.path().join("native"), clock) };
     let host = Arc::new(Host::start(options, &TaskGroup::new()).await.unwrap());
     let images = Arc::new(Borrowed::new(&folder.path().join("images")).unwrap());
     let place = Place { node: "node-0", pod_cidr: "10.244.0.0/24", address: "172.18.0.2" };
@@ -104,8 +106,12 @@ impl Machine {
 /// What this machine has now that a container could leave behind.
 #[derive(Debug, PartialEq, Eq)]
 struct Had {
-    mounts: usize,
-    cards: usize,
+    mounts: [usize; 2],
+    cards: [usize; 2],
+    /// Open files of the machine's own processes.
+    open: usize,
+    /// Sockets in the machine's network.
+    ports: usize,
     processes: Vec<String>,
     groups: Vec<PathBuf>,
     files: Vec<PathBuf>,
@@ -115,12 +121,18 @@ impl Had {
     /// Of processes and groups only those of this test's machine.
     fn now(machine: &Machine) -> Had {
         let lines = |path: &str| fs::read_to_string(path).unwrap_or_default().lines().count();
+        let outer = machine.host.process();
+        let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+        let inner: u32 = children.trim().parse().unwrap();
+        let open = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
         let mut files = Vec::new();
         collect(&machine.folder.path().join("native/pods"), &mut files);
         Had {
-            mounts: lines("/proc/self/mountinfo"),
-            cards: lines("/proc/self/net/dev"),
-            processes: descendants(machine.host.process()),
+            mounts: ["self", &inner.to_string()].map(|who| lines(&format!("/proc/{who}/mountinfo"))),
+            cards: ["self", &inner.to_string()].map(|who| lines(&format!("/proc/{who}/net/dev"))),
+            open: open(outer) + open(inner),
+            ports: ["tcp", "udp"].map(|kind| lines(&format!("/proc/{inner}/net/{kind}"))).iter().sum(),
+            processes: descendants(outer),
             groups: groups(&machine.host),
             files,
         }
@@ -317,7 +329,7 @@ async fn a_machine_that_is_killed_takes_all_with_it_and_the_next_cleans_up() {
     let native = machine.folder.path().join("native");
     assert!(native.join("ledger.json").exists() && fs::read_dir(native.join("pods")).unwrap().count() == 1);
     let groups = machine.host.group_folders();
-    let options = Options { folder: native.clone(), program: program(), clock: machine.clock };
+    let options = Options { program: program(), ..Options::new(native.clone(), machine.clock) };
     let next = Host::start(options, &TaskGroup::new()).await;
     assert_eq!(fs::read_dir(native.join("pods")).unwrap().count(), 0);
     assert!(groups.iter().all(|group| !group.exists()), "{groups:?}");

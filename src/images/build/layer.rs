@@ -50,6 +50,18 @@ impl Entries {
         self.0.is_empty()
     }
 
+    /// Its entries in short, for tests.
+    #[cfg(test)]
+    pub fn shown(&self) -> Vec<String> {
+        let shown = |(path, entry): (&PathBuf, &Entry)| match &entry.kind {
+            Kind::Folder => format!("{}/", path.display()),
+            Kind::File(_) | Kind::Text(_) => format!("{} file", path.display()),
+            Kind::Link(to) => format!("{} -> {}", path.display(), to.display()),
+            Kind::Whiteout => format!("{} -", path.display()),
+        };
+        self.0.iter().map(shown).collect()
+    }
+
     /// Adds an entry; a later one of the same path counts.
     pub fn put(&mut self, path: PathBuf, entry: Entry) {
         self.0.insert(path, entry);

@@ -97,10 +97,28 @@ pub struct Command {
     pub changes: PathBuf,
 }
 
+/// How a RUN ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: i32,
+    /// What the folder of its changes has.
+    pub kept: Kept,
+}
+
+/// What of a RUN's files was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// What it changed, as overlayfs marks it.
+    Changes,
+    /// All of them: where overlayfs is refused it worked on a copy.
+    Whole,
+}
+
 /// Runs processes in containers.
 pub trait Runner: Send + Sync {
-    /// Runs one to its end; its exit code.
-    fn run<'a>(&'a self, command: Command, said: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<i32>>;
+    /// Runs one to its end.
+    fn run<'a>(&'a self, command: Command, said: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<Ran>>;
 }
 
 /// Builds.

@@ -20,7 +20,7 @@ use super::reader::Line;
 use super::stages::{self, Base, Stages};
 use super::view::View;
 use super::words::Expander;
-use super::{Cached, Command, Progress, Report, Request, Runner, changes, meaning};
+use super::{Cached, Command, Kept, Progress, Ran, Report, Request, Runner, changes, meaning};
 use crate::images::manifest::{
     Descriptor, History, ImageFile, MANIFEST_MAX, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, architecture,
 };
@@ -389,8 +389,8 @@ impl<'a> Builder<'a> {
                 let (working_dir, user) = (config.working_dir, config.user);
                 let command = Command { layers, args: args.clone(), env, working_dir, user, changes: changes.clone() };
                 let report = self.report;
-                let code = self.runner.run(command, &move |text| report(Progress::Said(text))).await;
-                let code = code.map_err(|error| Fault::from_error(line.number, error))?;
+                let ran = self.runner.run(command, &move |text| report(Progress::Said(text))).await;
+                let Ran { code, kept } = ran.map_err(|error| Fault::from_error(line.number, error))?;
                 if code != 0 {
                     return Err(Fault::new(
                         line.number,
@@ -399,7 +399,11 @@ impl<'a> Builder<'a> {
                     )
                     .hint("what it printed is above; a RUN reaches no network but its own"));
                 }
-                let entries = changes::entries(&changes, &view).map_err(failed)?;
+                let entries = match kept {
+                    Kept::Changes => changes::entries(&changes, &view),
+                    Kept::Whole => changes::between(&changes, &view),
+                };
+                let entries = entries.map_err(failed)?;
                 let written = if entries.is_empty() { None } else { Some(entries.write(self.store).map_err(failed)?) };
                 Cache::of(self.store).put(&key, written.as_ref()).map_err(failed)?;
                 written

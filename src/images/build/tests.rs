@@ -19,7 +19,7 @@ struct Fake {
 }
 
 impl Runner for Fake {
-    fn run<'a>(&'a self, command: Command, said: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<i32>> {
+    fn run<'a>(&'a self, command: Command, said: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<Ran>> {
         self.ran.fetch_add(1, Ordering::SeqCst);
         said("working");
         fs::create_dir_all(command.changes.join("etc")).unwrap();
@@ -27,7 +27,7 @@ impl Runner for Fake {
         fs::write(command.changes.join("made"), command.args.join(" ")).unwrap();
         let code = i32::from(command.args.last().is_some_and(|word| word.contains("fail")));
         self.told.lock().push(command);
-        async move { Ok(code) }.boxed()
+        async move { Ok(Ran { code, kept: Kept::Changes }) }.boxed()
     }
 }
 

@@ -65,7 +65,7 @@ pub mod build {
     use futures::future::BoxFuture;
 
     use super::{Clock, Error, PathBuf, Result, TaskGroup};
-    use crate::images::build::{Command, Runner};
+    use crate::images::build::{Command, Ran, Runner};
 
     /// It says that it cannot.
     pub struct Workshop;
@@ -81,7 +81,7 @@ pub mod build {
     }
 
     impl Runner for Workshop {
-        fn run<'a>(&'a self, _: Command, _: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<i32>> {
+        fn run<'a>(&'a self, _: Command, _: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<Ran>> {
             let error = Error::new("RUN needs containers", "and they need Linux")
                 .hint("build without RUN: COPY what it would make")
                 .hint("or build with docker, then: docker save NAME -o FILE && tutor image load FILE");

@@ -93,6 +93,21 @@ async fn an_image_is_built_pushed_pulled_and_run() {
     assert!(ended.unwrap().success());
 }
 
+/// The copy that a RUN works on is compared with what it was made of.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_overlayfs_is_refused_a_run_makes_the_same_image() {
+    if super::is_refused() {
+        return;
+    }
+    let (state, context) = (tempfile::tempdir().unwrap(), context());
+    let build = ["image", "build", "--no-cache", "-t", "same:1", context.path().to_str().unwrap()];
+    let (id, _) = tutor(state.path(), &build).await;
+    let mut copying = command(state.path());
+    copying.env("TUTOR_KERNEL_LACKS", "overlayfs").args(build);
+    let done = Clock::real().timeout(LIMIT, copying.output()).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stdout), id, "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_fails_is_told_with_its_line_and_leaves_nothing() {
     if super::is_refused() {

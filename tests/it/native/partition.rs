@@ -21,7 +21,7 @@ const NODES: [(&str, &str, &str); 2] =
     [("node-a", "10.244.0.0/24", "172.18.0.2"), ("node-b", "10.244.1.0/24", "172.18.0.3")];
 
 /// A container of one of the borrowed images in a Pod with this address: its sandbox and its id.
-async fn start(node: &Arc<dyn Runtime>, name: &str, image: &str, ip: &str) -> (String, String) {
+pub(super) async fn start(node: &Arc<dyn Runtime>, name: &str, image: &str, ip: &str) -> (String, String) {
     let config = SandboxConfig {
         namespace: "default".into(),
         name: name.into(),
@@ -40,7 +40,7 @@ async fn start(node: &Arc<dyn Runtime>, name: &str, image: &str, ip: &str) -> (S
 }
 
 /// Whether a container reaches port 80 of an address.
-async fn reaches(node: &Arc<dyn Runtime>, container: &str, address: &str) -> bool {
+pub(super) async fn reaches(node: &Arc<dyn Runtime>, container: &str, address: &str) -> bool {
     let script = format!("exit(IO::Socket::INET->new(PeerAddr => '{address}:80', Timeout => 2) ? 0 : 1)");
     let words = ["perl", "-MIO::Socket::INET", "-e", &script].map(str::to_owned);
     node.exec_sync(container, &words).await.unwrap().code == 0
@@ -52,7 +52,7 @@ async fn a_node_that_is_cut_off_keeps_its_own_and_loses_all_others() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { folder: folder.path().join("native"), program: super::program(), clock: Clock::real() };
+    let options = Options { program: super::program(), ..Options::new(folder.path().join("native"), Clock::real()) };
     let host = Arc::new(Host::start(options, &TaskGroup::new()).await.unwrap());
     let images = Arc::new(Borrowed::new(&folder.path().join("images")).unwrap());
     let nodes =

@@ -18,7 +18,7 @@ use super::images::{Images, Unpacked};
 use super::{Host, refused};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::images::build::{Command, Runner};
+use crate::images::build::{Command, Kept, Ran, Runner};
 use crate::kubelet::runtime::config::{ContainerConfig, SandboxConfig};
 use crate::kubelet::runtime::{Credentials, Image, LogOptions, Runtime, RuntimeError};
 use crate::tasks::TaskGroup;
@@ -86,7 +86,7 @@ impl Workshop {
         }
     }
 
-    async fn run_step(&self, command: Command, said: &(dyn Fn(&str) + Send + Sync)) -> Result<i32> {
+    async fn run_step(&self, command: Command, said: &(dyn Fn(&str) + Send + Sync)) -> Result<Ran> {
         let Bench { host, node, .. } = self.bench().await?;
         let failed = |error: RuntimeError| Error::new("the command cannot be run", error.message);
         let config = SandboxConfig {
@@ -105,11 +105,12 @@ impl Workshop {
                 let folder = host.pod_folder(&sandbox).join("containers").join(&container[..12]);
                 keep(&folder, &changes)
             }
-            Err(_) => Ok(()),
+            // What it wrote is of no use then.
+            Err(_) => Ok(Kept::Changes),
         };
         node.remove_sandbox(&sandbox).await.map_err(failed)?;
         let (_, code) = ended.map_err(failed)?;
-        kept.map(|()| code)
+        kept.map(|kept| Ran { code, kept })
     }
 
     /// The container's id, and how its process ended.
@@ -139,16 +140,12 @@ impl Workshop {
     }
 }
 
-/// Takes what the container wrote out of its folder.
-fn keep(folder: &std::path::Path, changes: &std::path::Path) -> Result<()> {
+/// Takes what the container wrote out of its folder: overlayfs' upper folder, or the copy that it worked on.
+fn keep(folder: &std::path::Path, changes: &std::path::Path) -> Result<Kept> {
     let copied = fs::read_dir(folder.join("rootfs")).is_ok_and(|mut inside| inside.next().is_some());
-    if copied {
-        let why = "this kernel refuses overlayfs to you, so what a RUN changes cannot be told from the rest";
-        return Err(Error::new("the changes of a RUN cannot be kept", why)
-            .hint("build as root, or on Linux 5.11 or later")
-            .hint("or build without RUN: COPY what it would make"));
-    }
-    fs::rename(folder.join("upper"), changes)
+    let (part, kept) = if copied { ("rootfs", Kept::Whole) } else { ("upper", Kept::Changes) };
+    fs::rename(folder.join(part), changes)
+        .map(|()| kept)
         .map_err(|error| Error::new("the changes of a RUN cannot be kept", error.to_string()))
 }
 
@@ -166,7 +163,7 @@ fn unpacked(command: &Command) -> Unpacked {
 }
 
 impl Runner for Workshop {
-    fn run<'a>(&'a self, command: Command, said: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<i32>> {
+    fn run<'a>(&'a self, command: Command, said: &'a (dyn Fn(&str) + Send + Sync)) -> BoxFuture<'a, Result<Ran>> {
         self.run_step(command, said).boxed()
     }
 }

@@ -20,9 +20,10 @@ use tokio::net::unix::pipe;
 use tokio::sync::{broadcast, watch};
 
 use super::images::Unpacked;
+use super::kernel::Lacks;
 use super::limits::Group;
 use super::logs::{LONGEST_LINE, Log};
-use super::messages::{Files, Mount, Plan};
+use super::messages::{Files, Lay, Mount, Plan};
 use super::pod::{Pod, Way};
 use super::process::{Gifts, NotStarted, Process};
 use super::terminal::Terminal;
@@ -64,6 +65,7 @@ pub struct Container {
     /// What it used when it was last asked.
     pub sample: Mutex<Option<Sample>>,
     resources: Mutex<Resources>,
+    lacks: Lacks,
     folder: PathBuf,
     life: watch::Sender<Life>,
     output: broadcast::Sender<(Stream, Bytes)>,
@@ -85,7 +87,14 @@ impl Container {
     ///
     /// # Errors
     /// When its folder cannot be made.
-    pub fn new(id: String, config: ContainerConfig, image: Unpacked, pod: Arc<Pod>, group: Group) -> io::Result<Self> {
+    pub fn new(
+        id: String,
+        config: ContainerConfig,
+        image: Unpacked,
+        pod: Arc<Pod>,
+        group: Group,
+        lacks: Lacks,
+    ) -> io::Result<Self> {
         let folder = pod.folder.join("containers").join(&id[..12.min(id.len())]);
         fs::create_dir_all(&folder)?;
         let log = Arc::new(Log::new(&folder.join("log"), config.logs)?);
@@ -101,6 +110,7 @@ impl Container {
             terminal: Mutex::default(),
             beside: Mutex::default(),
             sample: Mutex::default(),
+            lacks,
             folder,
             life: watch::Sender::new(Life::Made),
             output: broadcast::Sender::new(BEHIND),
@@ -161,6 +171,7 @@ impl Container {
             folder: self.folder.clone(),
             mounts: self.mounts()?,
             shm: Some(self.pod.shared_memory()),
+            lay: if self.lacks.overlayfs { Lay::Copy } else { Lay::Over },
             ..Files::default()
         };
         let mut plan = plan::first_process(&self.config, &self.image, files)?;

@@ -12,6 +12,7 @@ use std::path::Path;
 use super::machine::Machine;
 use super::messages::ToMachine;
 use super::process;
+use super::program::Program;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::network::rules::{Action, Chain, Hook, Match, Net, Protocol, Rule, Ruleset};
@@ -53,8 +54,11 @@ fn obstacles_in(root: &Path) -> Vec<(&'static str, &'static str)> {
 /// Why native containers cannot be made by this process, if they cannot: it makes the namespaces that they stand in,
 /// and tells what the kernel answers.
 pub async fn refusal(clock: Clock) -> Option<Error> {
-    let program = Path::new("/proc/self/exe");
-    match Machine::start(program, clock, &TaskGroup::new()).await {
+    let program = match Program::own() {
+        Ok(program) => program,
+        Err(not_tutor) => return Some(not_tutor),
+    };
+    match Machine::start(&program, clock, &TaskGroup::new()).await {
         Ok(machine) => {
             machine.stop().await;
             None
@@ -66,7 +70,7 @@ pub async fn refusal(clock: Clock) -> Option<Error> {
 /// Why the kernel takes no rules for packets from this process, if it takes none: it gives it one of each sort. `None`
 /// also where containers are refused altogether.
 pub async fn filter_refusal(clock: Clock) -> Option<String> {
-    let machine = Machine::start(Path::new("/proc/self/exe"), clock, &TaskGroup::new()).await.ok()?;
+    let machine = Machine::start(&Program::own().ok()?, clock, &TaskGroup::new()).await.ok()?;
     let chain = |name: &str, hook, when, then| Chain {
         name: name.to_owned(),
         hook: Some(hook),

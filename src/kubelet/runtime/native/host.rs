@@ -14,10 +14,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::images::Images;
+use super::kernel::Lacks;
 use super::ledger::Ledger;
 use super::limits::Groups;
 use super::machine::Machine;
 use super::messages::{Network, ToMachine};
+use super::program::{self, Program};
 use super::wired::Wired;
 use super::{Native, volumes};
 use crate::clock::Clock;
@@ -31,17 +33,19 @@ use crate::tasks::TaskGroup;
 pub struct Options {
     /// The folder for Pods' files and the record of what runs; made, and nobody else's.
     pub folder: PathBuf,
-    /// tutor's executable.
+    /// tutor's executable; another program's is refused.
     pub program: PathBuf,
     /// The source of time.
     pub clock: Clock,
+    /// What is not asked of the kernel.
+    pub lacks: Lacks,
 }
 
 impl Options {
     /// State in `folder`; the executable is the one that runs now. By the kernel's name for it, which
     /// stays the same file when a new tutor is installed over it.
     pub fn new(folder: PathBuf, clock: Clock) -> Options {
-        Options { folder, program: PathBuf::from("/proc/self/exe"), clock }
+        Options { folder, program: PathBuf::from(program::OWN), clock, lacks: Lacks::of_environment() }
     }
 }
 
@@ -51,6 +55,7 @@ pub struct Host {
     pub(super) groups: Groups,
     pub(super) clock: Clock,
     pub(super) tasks: TaskGroup,
+    pub(super) lacks: Lacks,
     folder: PathBuf,
     nodes: Mutex<HashMap<String, Arc<Native>>>,
 }
@@ -79,8 +84,9 @@ impl Host {
     /// Cleans up after an earlier one and starts the machine process.
     ///
     /// # Errors
-    /// When the kernel refuses a namespace: which, why, and the command that mends it.
+    /// When the kernel refuses a namespace: which, why, and the command that mends it. When the executable cannot be tutor.
     pub async fn start(options: Options, tasks: &TaskGroup) -> Result<Host> {
+        let program = Program::new(&options.program)?;
         let tasks = tasks.child();
         let unusable = |fault: io::Error| {
             Error::new("the native runtime cannot keep its state", fault.to_string())
@@ -88,11 +94,12 @@ impl Host {
         };
         Ledger::clean(&options.folder, options.clock, &tasks).await.map_err(unusable)?;
         fs::create_dir_all(options.folder.join("pods")).map_err(unusable)?;
-        let machine = Machine::start(&options.program, options.clock, &tasks).await.map_err(super::doctor::refused)?;
+        let machine = Machine::start(&program, options.clock, &tasks).await.map_err(super::doctor::refused)?;
         let groups = Groups::find(&format!("tutor-{}", machine.pid));
         Ledger::new(machine.pid, groups.folders()).write(&options.folder).map_err(unusable)?;
         let nodes = Mutex::default();
-        Ok(Host { machine, groups, clock: options.clock, tasks, folder: options.folder, nodes })
+        let Options { folder, clock, lacks, .. } = options;
+        Ok(Host { machine, groups, clock, tasks, lacks, folder, nodes })
     }
 
     /// The runtime of a node whose Pods get addresses of `pod_cidr`.

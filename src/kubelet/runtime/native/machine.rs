@@ -1,12 +1,11 @@
 //! tutor's hold on the machine process: starts it, asks it, ends it.
 //!
-//! In: where tutor's own executable is. Out: nodes' bridges, Pods' sandboxes, sockets in the machine's
+//! In: tutor's own executable. Out: nodes' bridges, Pods' sandboxes, sockets in the machine's
 //! network. All Pods live in processes below the machine (`inside/machine.rs`): when this is dropped,
 //! or tutor dies in any way, they die. Chapter: `book/src/inside/runtime.md`.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::process::{Child, Command};
 use super::connection::{Caller, Connection};
 use super::inside::namespaces::user;
 use super::messages::{FromInside, ToMachine};
+use super::program::Program;
 use super::{inside, wire};
 use crate::clock::Clock;
 use crate::tasks::TaskGroup;
@@ -37,9 +37,9 @@ impl Machine {
     ///
     /// # Errors
     /// When the kernel refuses a namespace; the message says which.
-    pub async fn start(program: &Path, clock: Clock, tasks: &TaskGroup) -> io::Result<Machine> {
+    pub async fn start(program: &Program, clock: Clock, tasks: &TaskGroup) -> io::Result<Machine> {
         let (ours, theirs) = wire::pair()?;
-        let mut command = Command::from(inside::command(program, inside::MACHINE));
+        let mut command = Command::from(inside::command(program.path(), inside::MACHINE));
         command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).kill_on_drop(true);
         let child = command.spawn()?;
         drop(command); // It holds a copy of their end, and would keep it open.

@@ -139,12 +139,24 @@ pub struct Files {
     pub layers: Vec<PathBuf>,
     /// The container's own folder: what it writes goes there.
     pub folder: PathBuf,
+    /// How the layers become one tree.
+    pub lay: Lay,
     /// Nothing but volumes can be written to.
     pub read_only: bool,
     /// Its volumes, in the order they are mounted.
     pub mounts: Vec<Mount>,
     /// The Pod's shared memory.
     pub shm: Option<PathBuf>,
+}
+
+/// How layers become one tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lay {
+    /// One over the other, by overlayfs; copied where the kernel refuses that.
+    #[default]
+    Over,
+    /// Copied.
+    Copy,
 }
 
 /// A file or folder of the host that the container sees.

@@ -43,6 +43,7 @@ pub mod doctor;
 pub mod host;
 pub mod images;
 pub mod inside;
+pub mod kernel;
 mod ledger;
 mod limits;
 mod logs;
@@ -52,6 +53,7 @@ mod messages;
 mod plan;
 mod pod;
 mod process;
+mod program;
 mod session;
 mod stop;
 pub mod stored;
@@ -214,7 +216,7 @@ impl Native {
         let id = new_id();
         let failed = refused("CreateContainerError");
         let group = self.host.groups.make(&id[..32], &config.resources).map_err(&failed)?;
-        let container = Container::new(id.clone(), config, image, pod, group).map_err(&failed)?;
+        let container = Container::new(id.clone(), config, image, pod, group, self.host.lacks).map_err(&failed)?;
         self.inner.lock().containers.insert(id.clone(), Arc::new(container));
         Ok(id)
     }

@@ -57,6 +57,9 @@ impl Wire for Wired {
 
     fn filter<'a>(&'a self, rules: &'a Ruleset) -> BoxFuture<'a, io::Result<()>> {
         async move {
+            if self.0.lacks.nf_tables {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "TUTOR_KERNEL_LACKS says so"));
+            }
             let file = process::written(rules)?;
             self.0.machine.call(ToMachine::Filter, vec![file]).await.map(drop)
         }

@@ -23,7 +23,7 @@ use super::super::messages::{Birth, FromBirth, Plan};
 use super::super::wire;
 use super::namespaces::cgroup;
 use super::users::Identity;
-use super::{privileges, rootfs, seccomp, users};
+use super::{leaks, privileges, rootfs, seccomp, users};
 
 /// Source: runc.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -68,6 +68,8 @@ pub fn main() -> ExitCode {
 
 fn become_container(socket: &OwnedFd) -> Result<std::convert::Infallible, Failure> {
     let (birth, files) = wire::receive::<Birth>(socket)?.ok_or_else(|| "nobody wants this process".to_owned())?;
+    // Also what came just now: what the program is to have is put in its place below.
+    leaks::seal()?;
     let mut files = files.into_iter();
     let mut next = || files.next().ok_or_else(|| Failure::from("a file is missing".to_owned()));
     let plan = read_plan(next()?)?;

@@ -16,7 +16,7 @@ use rustix::process::{Signal, WaitOptions};
 use super::super::messages::{FromInside, SandboxPlan, ToMachine};
 use super::super::wire;
 use super::namespaces::{ipc, mount, net, netfilter, pid, user};
-use super::{children, sockets};
+use super::{children, leaks, sockets};
 
 /// First process: makes the user namespace, and starts the one that will be number 1.
 ///
@@ -40,6 +40,7 @@ fn refuse(fault: &io::Error) {
 fn prepare() -> io::Result<ExitCode> {
     // Ctrl-C in tutor's terminal is for tutor, which then ends this in its own order.
     rustix::process::setsid()?;
+    leaks::seal()?;
     user::enter().map_err(|fault| io::Error::new(fault.kind(), format!("user namespace: {fault}")))?;
     wire::send(io::stdin(), &FromInside::Answer(Ok(())), &[])?;
     // tutor writes the maps from outside, and says so.
@@ -75,6 +76,7 @@ fn settle() -> io::Result<()> {
 fn serve() -> io::Result<()> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let ended = children::Ended::watch()?;
+    let mut filter = netfilter::Filter::default();
     loop {
         let mut ready = [PollFd::new(&socket, PollFlags::IN), PollFd::from_borrowed_fd(ended.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut ready, None) {
@@ -84,7 +86,7 @@ fn serve() -> io::Result<()> {
         let (asked, child_ended) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
         if asked {
             let Some((request, files)) = wire::receive(&socket)? else { return Ok(()) };
-            let (outcome, file) = match answer(request, files.into_iter().next()) {
+            let (outcome, file) = match answer(request, files.into_iter().next(), &mut filter) {
                 Ok(file) => (Ok(()), file),
                 Err(fault) => (Err(fault.to_string()), None),
             };
@@ -98,7 +100,7 @@ fn serve() -> io::Result<()> {
     }
 }
 
-fn answer(request: ToMachine, file: Option<OwnedFd>) -> io::Result<Option<OwnedFd>> {
+fn answer(request: ToMachine, file: Option<OwnedFd>, filter: &mut netfilter::Filter) -> io::Result<Option<OwnedFd>> {
     match request {
         ToMachine::Node { bridge, gateway, prefix, address } => net::add_node(&bridge, gateway, prefix, address)?,
         ToMachine::Sandbox(plan) => {
@@ -116,7 +118,7 @@ fn answer(request: ToMachine, file: Option<OwnedFd>) -> io::Result<Option<OwnedF
         ToMachine::Filter => {
             let mut file = File::from(file.ok_or(io::ErrorKind::InvalidInput)?);
             file.rewind()?;
-            netfilter::load(&serde_json::from_reader(BufReader::new(file))?)?;
+            filter.load(&serde_json::from_reader(BufReader::new(file))?)?;
         }
     }
     Ok(None)

@@ -4,14 +4,16 @@
 //! process change its namespaces; `main.rs` asks [`enter`] before anything else is started. They are
 //! told apart by the name they are started with, which is also what `ps` shows. Read in this order:
 //! [`machine`], [`pause`], [`container`]; then [`namespaces`], one wall a file, [`rootfs`],
-//! [`privileges`], [`seccomp`]. Chapter: `book/src/inside/runtime.md`.
+//! [`privileges`], [`seccomp`], [`leaks`]. Chapter: `book/src/inside/runtime.md`.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 mod children;
 mod container;
+mod leaks;
 mod machine;
 pub(super) mod namespaces;
 mod pause;
@@ -30,8 +32,12 @@ const PAUSE: &str = "tutor-pause";
 /// A process that will be a container's.
 const CONTAINER: &str = "tutor-container";
 
+/// Whether this process's `main` asked [`enter`]: only such a program may be started again.
+static ASKED: AtomicBool = AtomicBool::new(false);
+
 /// If this process was started by tutor to be part of the runtime, is that until its end.
 pub fn enter() -> Option<ExitCode> {
+    ASKED.store(true, Ordering::Relaxed);
     let name = std::env::args_os().next()?;
     match name.to_str()? {
         MACHINE => Some(machine::main()),
@@ -40,6 +46,16 @@ pub fn enter() -> Option<ExitCode> {
         CONTAINER => Some(container::main()),
         _ => None,
     }
+}
+
+/// Whether this process's `main` asked what it was started for.
+pub(super) fn was_asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
+
+/// Whether a process of this name was started to be a part of the runtime.
+pub(super) fn is_part(name: &str) -> bool {
+    [MACHINE, MACHINE_INSIDE, PAUSE, CONTAINER].contains(&name)
 }
 
 /// The executable `program`, tutor's, under one of these names. It inherits no variables: what tutor knows

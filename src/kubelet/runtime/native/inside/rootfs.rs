@@ -9,9 +9,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use rustix::mount::MountFlags;
 
-use super::super::messages::{Files, Plan};
+use super::super::messages::{Files, Lay, Plan};
 use super::namespaces::mount::{self, Tree};
 
 /// Files of the kernel that tell about the host, or do something to it. Source: OCI runtime defaults.
@@ -39,7 +40,11 @@ pub fn enter(plan: &Plan, files: &Files) -> io::Result<()> {
     mount::enter().map_err(said("mount namespace"))?;
     let root = files.folder.join("rootfs");
     fs::create_dir_all(&root)?;
-    if let Err(refused) = overlay(files, &root) {
+    let laid = match files.lay {
+        Lay::Over => overlay(files, &root),
+        Lay::Copy => Err(io::Error::from(io::ErrorKind::Unsupported)),
+    };
+    if let Err(refused) = laid {
         copy_layers(&files.layers, &root)
             .map_err(|fault| io::Error::new(fault.kind(), format!("overlayfs: {refused}; and copying: {fault}")))?;
     }
@@ -96,7 +101,8 @@ fn is_mount_point(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.dev() != fs::metadata(parent)?.dev())
 }
 
-/// Copies layers over each other; links stay links, owners stay where that is allowed.
+/// Copies layers over each other; links stay links, owners stay where that is allowed, and so do the times of files: by
+/// them and its size one can tell whether a file was changed since.
 fn copy_layers(layers: &[PathBuf], root: &Path) -> io::Result<()> {
     for layer in layers {
         copy_folder(layer, root)?;
@@ -125,6 +131,11 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
         use std::os::unix::fs::MetadataExt;
         // With one user number to give there is nobody else to give it to.
         let _ = std::os::unix::fs::lchown(&target, Some(meta.uid()), Some(meta.gid()));
+        if meta.is_file() {
+            let time = Timespec { tv_sec: meta.mtime(), tv_nsec: meta.mtime_nsec() as _ };
+            let times = Timestamps { last_access: time, last_modification: time };
+            rustix::fs::utimensat(CWD, &target, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+        }
     }
     Ok(())
 }

@@ -2,21 +2,24 @@
 //!
 //! Without it: every Pod reaches every other, whatever a NetworkPolicy says, and a Service's address is nobody's.
 //! A network namespace has a filter of its own, empty at first; its owner may fill it without being root
-//! anywhere else. In: rules as data ([`Ruleset`]). Out: messages of nf_tables to the kernel, all in one
-//! batch: it takes all of them or none, and no packet ever meets half of the rules. A rule is a small program
+//! anywhere else. In: rules as data ([`Ruleset`]). Out: messages of nf_tables to the kernel, in batches of
+//! which it takes all or nothing. It takes only so much at a time, so the rules are put together where no packet comes
+//! by, and then hooked in by one batch: no packet ever meets half of them. A rule is a small program
 //! for a machine with registers: load a part of the packet, compare it, then a verdict.
 //! The numbers are the kernel's (`linux/netfilter/nf_tables.h`). Chapter: `book/src/inside/network.md`.
 
 use std::fs;
 use std::io;
 use std::net::SocketAddrV4;
+use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, sockopt};
 
 use super::netlink::{Message, NESTED};
-use crate::network::rules::{Action, Chain, Hook, Match, Net, Rule, Ruleset};
+use crate::network::rules::{Action, Hook, Match, Net, Rule, Ruleset};
 
-const TABLE: &str = "tutor";
+/// The names of tables.
+const TABLES: [&str; 2] = ["tutor", "tutor-next"];
 
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
@@ -54,27 +57,55 @@ const SOURCE: u32 = 12;
 const DESTINATION: u32 = 16;
 const DESTINATION_PORT: u32 = 2;
 
-/// The most bytes of a batch; the kernel may allow less.
+/// The most bytes that are asked for at once. The kernel may allow less, and without root it does.
 const ROOM: usize = 8 << 20;
+/// What of that the kernel keeps for itself.
+const KEPT: usize = 64;
 
-/// Replaces all rules of the caller's network.
-///
-/// # Errors
-/// The kernel's; nothing has changed then.
-pub fn load(rules: &Ruleset) -> io::Result<()> {
-    // Where the kernel has br_netfilter, a bridge would apply the rules to frames, and send on by itself what they
-    // lead to a Pod of the same bridge: nobody would route it. Where it has not, there is no such file.
-    let _ = fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "0");
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::NETFILTER))?;
-    sockopt::set_socket_send_buffer_size(&socket, ROOM)?;
-    rustix::net::send(&socket, &batch(rules), SendFlags::empty())?;
-    // What the kernel has to say it said before it returned. It says nothing when all went well.
+/// The rules of one network. Two tables take turns: the new one is built, in as many batches as it takes, without a
+/// hook, so that no packet meets it; one last batch hooks it in and removes the other.
+#[derive(Default)]
+pub struct Filter {
+    /// How many were loaded.
+    loaded: usize,
+}
+
+impl Filter {
+    /// Replaces all rules of the caller's network.
+    ///
+    /// # Errors
+    /// The kernel's; the old rules hold then.
+    pub fn load(&mut self, rules: &Ruleset) -> io::Result<()> {
+        // Where the kernel has br_netfilter, a bridge would apply the rules to frames, and send on by itself what they
+        // lead to a Pod of the same bridge: nobody would route it. Where it has not, there is no such file.
+        let _ = fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "0");
+        let flags = SocketFlags::CLOEXEC;
+        let socket =
+            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::NETFILTER))?;
+        sockopt::set_socket_send_buffer_size(&socket, ROOM)?;
+        let room = sockopt::socket_send_buffer_size(&socket)?.saturating_sub(KEPT);
+        let (table, old) = (TABLES[self.loaded % 2], TABLES[(self.loaded + 1) % 2]);
+        let built = batches(build(table, rules), room)?.into_iter().try_for_each(|batch| send(&socket, &batch));
+        let outcome = built.and_then(|()| send(&socket, &framed(&hook_in(table, old, rules).concat())));
+        match outcome {
+            Ok(()) => self.loaded += 1,
+            // What was built of it is no use. The next try begins with an empty table, whatever is left of this.
+            Err(_) => _ = send(&socket, &framed(&remove(table).concat())),
+        }
+        outcome
+    }
+}
+
+/// Sends a batch and hears what the kernel has to say of it. It says nothing when all went well.
+fn send(socket: &OwnedFd, batch: &[u8]) -> io::Result<()> {
+    rustix::net::send(socket, batch, SendFlags::empty())?;
     let mut answer = [0; 16 << 10];
+    let mut outcome = Ok(());
     loop {
-        match rustix::net::recv(&socket, &mut answer, RecvFlags::DONTWAIT) {
-            Ok((length, _)) => fault_of(&answer[..length.min(answer.len())])?,
-            Err(rustix::io::Errno::AGAIN) => return Ok(()),
+        // What it has to say it said before the call returned; to the last word, which else would be the next batch's.
+        match rustix::net::recv(socket, &mut answer, RecvFlags::DONTWAIT) {
+            Ok((length, _)) => outcome = outcome.and(fault_of(&answer[..length.min(answer.len())])),
+            Err(rustix::io::Errno::AGAIN) => return outcome,
             Err(rustix::io::Errno::INTR) => {}
             Err(fault) => return Err(fault.into()),
         }
@@ -90,19 +121,60 @@ fn fault_of(answer: &[u8]) -> io::Result<()> {
     }
 }
 
-/// The old table goes and the new one comes, in one step. Making it first lets the removal always succeed.
-fn batch(rules: &Ruleset) -> Vec<u8> {
-    let table = || Message::silent(NEW_TABLE, CREATE, &header(0)).with(1, &text(TABLE));
-    let mut bytes = Message::silent(BATCH_BEGIN, 0, &header(NF_TABLES)).finished();
-    bytes.extend(table().finished());
-    bytes.extend(Message::silent(DELETE_TABLE, 0, &header(0)).with(1, &text(TABLE)).finished());
-    bytes.extend(table().finished());
-    rules.chains.iter().for_each(|chain| bytes.extend(new_chain(chain)));
-    for chain in &rules.chains {
-        chain.rules.iter().for_each(|rule| bytes.extend(new_rule(&chain.name, rule)));
+/// As few batches of at most `room` bytes as these messages fit into, in their order.
+fn batches(messages: Vec<Vec<u8>>, room: usize) -> io::Result<Vec<Vec<u8>>> {
+    let room = room.saturating_sub(framed(&[]).len());
+    let mut batches: Vec<Vec<u8>> = Vec::new();
+    for message in messages {
+        if message.len() > room {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "one rule is larger than the kernel takes"));
+        }
+        match batches.last_mut().filter(|batch| batch.len() + message.len() <= room) {
+            Some(batch) => batch.extend(message),
+            None => batches.push(message),
+        }
     }
+    Ok(batches.iter().map(|batch| framed(batch)).collect())
+}
+
+/// Messages as one batch: the kernel does all they say, or nothing.
+fn framed(messages: &[u8]) -> Vec<u8> {
+    let mut bytes = Message::silent(BATCH_BEGIN, 0, &header(NF_TABLES)).finished();
+    bytes.extend(messages);
     bytes.extend(Message::silent(BATCH_END, 0, &header(NF_TABLES)).finished());
     bytes
+}
+
+/// A table of this name with all chains and rules, but none of them hooked in.
+fn build(table: &str, rules: &Ruleset) -> Vec<Vec<u8>> {
+    let mut messages = remove(table);
+    messages.push(new_table(table));
+    messages.extend(rules.chains.iter().map(|chain| new_chain(table, &chain.name)));
+    let all = rules.chains.iter().flat_map(|chain| chain.rules.iter().map(|rule| (&chain.name, rule)));
+    messages.extend(all.map(|(chain, rule)| new_rule(table, chain, rule)));
+    messages
+}
+
+/// Lets packets enter the new table where its chains say, and removes the old one.
+fn hook_in(table: &str, old: &str, rules: &Ruleset) -> Vec<Vec<u8>> {
+    let mut messages = Vec::new();
+    for (chain, hook) in rules.chains.iter().filter_map(|chain| Some((chain, chain.hook?))) {
+        let name = format!("hook-{}", chain.name);
+        messages.push(new_hook(table, &name, hook));
+        let jump = Rule { when: Vec::new(), then: Action::Jump(chain.name.clone()) };
+        messages.push(new_rule(table, &name, &jump));
+    }
+    messages.extend(remove(old));
+    messages
+}
+
+fn new_table(table: &str) -> Vec<u8> {
+    Message::silent(NEW_TABLE, CREATE, &header(0)).with(1, &text(table)).finished()
+}
+
+/// Making it first lets the removal always succeed.
+fn remove(table: &str) -> Vec<Vec<u8>> {
+    vec![new_table(table), Message::silent(DELETE_TABLE, 0, &header(0)).with(1, &text(table)).finished()]
 }
 
 /// What is fixed in each message: the family, a version, and for a batch whose it is.
@@ -115,9 +187,17 @@ fn text(text: &str) -> Vec<u8> {
     [text.as_bytes(), &[0]].concat()
 }
 
-fn new_chain(chain: &Chain) -> Vec<u8> {
-    let message = Message::silent(NEW_CHAIN, CREATE, &header(0)).with(1, &text(TABLE)).with(3, &text(&chain.name));
-    let Some(hook) = chain.hook else { return message.finished() };
+fn named(kind: u16, flags: u16, table: &str) -> Message {
+    Message::silent(kind, CREATE | flags, &header(0)).with(1, &text(table))
+}
+
+/// A chain that only others lead to.
+fn new_chain(table: &str, chain: &str) -> Vec<u8> {
+    named(NEW_CHAIN, 0, table).with(3, &text(chain)).finished()
+}
+
+/// A chain that packets enter by themselves.
+fn new_hook(table: &str, chain: &str, hook: Hook) -> Vec<u8> {
     let (kind, number, priority) = match hook {
         Hook::Arriving => ("nat", 0, -100),
         Hook::Beginning => ("nat", 3, -100),
@@ -126,15 +206,14 @@ fn new_chain(chain: &Chain) -> Vec<u8> {
         Hook::Passing => ("filter", 2, 0_i32),
     };
     let place = Message::nested(|it| it.with(1, &u32::to_be_bytes(number)).with(2, &priority.to_be_bytes()));
-    message.with(4 | NESTED, &place).with(7, &text(kind)).finished()
+    named(NEW_CHAIN, 0, table).with(3, &text(chain)).with(4 | NESTED, &place).with(7, &text(kind)).finished()
 }
 
-fn new_rule(chain: &str, rule: &Rule) -> Vec<u8> {
+fn new_rule(table: &str, chain: &str, rule: &Rule) -> Vec<u8> {
     let mut steps: Vec<Vec<u8>> = rule.when.iter().flat_map(condition).collect();
     steps.extend(outcome(&rule.then));
     let list = Message::nested(|it| steps.iter().fold(it, |it, step| it.with(1 | NESTED, step)));
-    let message = Message::silent(NEW_RULE, CREATE | APPEND, &header(0)).with(1, &text(TABLE)).with(2, &text(chain));
-    message.with(4 | NESTED, &list).finished()
+    named(NEW_RULE, APPEND, table).with(2, &text(chain)).with(4 | NESTED, &list).finished()
 }
 
 /// One step of a rule: its name, and what it works with.
@@ -240,4 +319,20 @@ fn redirect(to: SocketAddrV4) -> Vec<Vec<u8>> {
         number(number(it, 3, FIRST), 5, SECOND)
     });
     vec![put(FIRST, &to.ip().octets()), put(SECOND, &to.port().to_be_bytes()), translate]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_fill_batches_in_their_order_and_none_is_too_long() {
+        let frame = framed(&[]).len();
+        let messages: Vec<Vec<u8>> = (0..10).map(|n| vec![n; 100]).collect();
+        let sent = batches(messages.clone(), frame + 350).unwrap();
+        assert_eq!(sent.iter().map(|batch| batch.len() - frame).collect::<Vec<_>>(), [300, 300, 300, 100]);
+        let inside = |batch: &Vec<u8>| batch[frame / 2..batch.len() - frame / 2].to_vec();
+        assert_eq!(sent.iter().flat_map(inside).collect::<Vec<u8>>(), messages.concat());
+        assert!(batches(messages, frame + 99).is_err());
+    }
 }
