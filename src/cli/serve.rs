@@ -30,6 +30,10 @@ pub struct Serve {
     /// Where Ingresses and Gateways are served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     ingress_listen: SocketAddr,
+    /// Other registries that it stands for: 127.0.0.1:5050/docker.io/library/web is fetched from docker.io when it is
+    /// first asked for, and kept; none unless given
+    #[arg(long, value_name = "REGISTRY,…", value_delimiter = ',')]
+    pull_through: Vec<String>,
     /// How many worker nodes there are
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=5_000))]
     nodes: u16,
@@ -71,7 +75,7 @@ impl Serve {
         };
         let cluster = Cluster::start(options, &tasks).await?;
         let api = cluster.serve_api(self.api_listen).await?;
-        let registry = cluster.serve_registry(registry, &state.join(cluster::REGISTRY))?;
+        let registry = cluster.serve_registry(registry, &state.join(cluster::REGISTRY), &self.pull_through)?;
         cluster.serve_private_registry(registry, state.path()).await?;
         let ingress = match door {
             Ok(door) => Some(cluster.serve_ingress(door)?.to_string()),
@@ -129,6 +133,7 @@ impl Serve {
             Err(why) => return cannot(why),
         };
         let bare = |url: &str| url.split("://").last().unwrap_or(url).trim_end_matches('/').to_owned();
+        let through = self.pull_through.iter().flat_map(|registry| ["--pull-through", registry]);
         let fault = std::process::Command::new(program)
             .args(["serve", "--after-crash", "--state-dir"])
             .arg(&playground.state_dir)
@@ -136,6 +141,7 @@ impl Serve {
             .args(["--registry-listen", &playground.registry, "--nodes", &self.nodes.to_string()])
             .args(["--ingress-listen", &playground.ingress.clone().unwrap_or(self.ingress_listen.to_string())])
             .args(["--runtime", &self.runtime.to_string(), "--controllers", &self.controllers.join(",")])
+            .args(through)
             .exec();
         cannot(fault)
     }

@@ -5,13 +5,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
 use super::Cluster;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::images::{Credentials, Logins, Registries, Stored, build};
+use crate::images::{Credentials, Logins, Registries, Store, Stored, build};
 use crate::kubelet::runtime::native;
 use crate::registry::Registry;
 use crate::state;
@@ -24,13 +25,22 @@ pub const REGISTRY: &str = "registry";
 pub const LOGIN: &str = "login/config.json";
 
 impl Cluster {
-    /// Serves the image registry over plain HTTP, as clients expect of loopback.
+    /// Serves the image registry over plain HTTP, as clients expect of loopback. It stands for the registries `behind`
+    /// it: what it does not have of theirs, it fetches.
     ///
     /// # Errors
-    /// When its folder cannot be used.
-    pub fn serve_registry(&self, listener: TcpListener, folder: &Path) -> Result<SocketAddr> {
+    /// When its folder cannot be used, or one of these is no registry.
+    pub fn serve_registry(&self, listener: TcpListener, folder: &Path, behind: &[String]) -> Result<SocketAddr> {
         let address = listener.local_addr().map_err(|e| Error::new("the registry has no address", e.to_string()))?;
-        let filter = Registry::open(folder, &self.0.serving)?.filter();
+        let serving = &self.0.serving;
+        let registry = match behind {
+            [] => Registry::open(folder, serving)?,
+            behind => {
+                let upstream = Registries::new(Store::open(folder)?, self.0.options.clock, serving)?;
+                Registry::through(folder, serving, Arc::new(upstream), behind.to_vec())?
+            }
+        };
+        let filter = registry.filter();
         self.0.serving.spawn("registry", async move { warp::serve(filter).incoming(listener).run().await });
         Ok(address)
     }

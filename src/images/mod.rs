@@ -3,7 +3,8 @@
 //! In: names, archives, registries' answers. Out: [`Stored`] images and their unpacked layers for a runtime.
 //! The content lies in the registry's folder, so that an image that was pushed to tutor's own registry is on
 //! the machine already. `name` reads names, `manifest` what images consist of, `store` keeps them, `packed` and
-//! `unpack` open a layer and trust none, `archive` is `docker save` and `load`, `build` reads Dockerfiles, `pull` talks to registries, `login` reads who one is to them, `course` assembles
+//! `unpack` open a layer and trust none, `archive` is `docker save` and `load`, `build` reads Dockerfiles, `pull` talks to registries, `upstream` does
+//! so for tutor's own registry, `login` reads who one is to them, `course` assembles
 //! `tutor/web:1` and its sisters. Nothing here runs anything. Chapter: `book/src/servers/images.md`.
 
 mod archive;
@@ -18,6 +19,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod upstream;
 
 pub use archive::{load, save};
 pub use course::is_course;

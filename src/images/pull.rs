@@ -35,6 +35,8 @@ use crate::tasks::TaskGroup;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Redirections and authentications of one request.
 const MOST_HOPS: usize = 6;
+/// The manifests that are understood.
+pub(super) const ACCEPTED: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
 /// What an error's text is read of.
 const MOST_WORDS_BYTES: usize = 64 * 1024;
 
@@ -63,13 +65,13 @@ pub struct Registries {
 
 /// What a conversation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
+pub(super) enum Doing {
     Pull,
     Push,
 }
 
 /// One conversation with one registry.
-struct Session<'a> {
+pub(super) struct Session<'a> {
     registries: &'a Registries,
     name: &'a ImageName,
     doing: Doing,
@@ -107,7 +109,12 @@ impl Registries {
         Registries { logins, ..self }
     }
 
-    fn session<'a>(&'a self, name: &'a ImageName, doing: Doing, credentials: Option<&Credentials>) -> Session<'a> {
+    pub(super) fn session<'a>(
+        &'a self,
+        name: &'a ImageName,
+        doing: Doing,
+        credentials: Option<&Credentials>,
+    ) -> Session<'a> {
         let credentials = credentials.cloned().or_else(|| self.logins.find(&name.host));
         Session { registries: self, name, doing, credentials, authorization: None }
     }
@@ -205,7 +212,7 @@ impl Session<'_> {
     }
 
     async fn fetch_manifest(&mut self, reference: &str, expected: Option<&Digest>) -> Result<Digest> {
-        let accept = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX].join(", ");
+        let accept = ACCEPTED.join(", ");
         let answer =
             self.ask(Method::GET, &format!("manifests/{reference}"), &[(header::ACCEPT, &accept)], None).await?;
         if answer.status() == StatusCode::NOT_FOUND {
@@ -233,7 +240,12 @@ impl Session<'_> {
     }
 
     /// Writes an answer's body into the store as it comes; one that is longer than `most` bytes is refused.
-    async fn store(&self, answer: Response<Incoming>, expected: Option<Digest>, most: u64) -> Result<Digest> {
+    pub(super) async fn store(
+        &self,
+        answer: Response<Incoming>,
+        expected: Option<Digest>,
+        most: u64,
+    ) -> Result<Digest> {
         let stream = answer.into_body().into_data_stream().map_err(io::Error::other);
         let content = self.registries.store.content.clone();
         let reader = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
@@ -274,7 +286,7 @@ impl Session<'_> {
     }
 
     /// Asks the repository, signing in when the registry wants that, following where it points.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         method: Method,
         path: &str,
@@ -379,7 +391,7 @@ impl Session<'_> {
 }
 
 /// A header of an answer.
-fn text(answer: &Response<Incoming>, name: header::HeaderName) -> Option<String> {
+pub(super) fn text(answer: &Response<Incoming>, name: header::HeaderName) -> Option<String> {
     answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 

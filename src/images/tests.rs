@@ -50,12 +50,12 @@ fn image(store: &Store, name: &str, layers: &[(Vec<u8>, Vec<u8>)]) -> Stored {
     store.record(&ImageName::parse(name).unwrap(), &manifest.digest).unwrap()
 }
 
-fn simple(store: &Store, name: &str, text: &str) -> Stored {
+pub(super) fn simple(store: &Store, name: &str, text: &str) -> Stored {
     let plain = layer(&[("bin/run", text)]);
     image(store, name, &[(gzip(&plain), plain)])
 }
 
-fn open() -> (tempfile::TempDir, Store) {
+pub(super) fn open() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     (dir, store)

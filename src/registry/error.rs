@@ -28,6 +28,8 @@ pub(super) enum Code {
     Unsupported,
     /// Not the specification's: the registry's own disk failed.
     Unknown,
+    /// Not the specification's: the registry that this one stands for does not answer.
+    UpstreamSilent,
 }
 
 impl Code {
@@ -47,6 +49,7 @@ impl Code {
             Code::TooManyRequests => ("TOOMANYREQUESTS", StatusCode::TOO_MANY_REQUESTS),
             Code::Unauthorized => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED),
             Code::Unsupported => ("UNSUPPORTED", StatusCode::METHOD_NOT_ALLOWED),
+            Code::UpstreamSilent => ("UNKNOWN", StatusCode::BAD_GATEWAY),
             Code::Unknown => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
         }
     }

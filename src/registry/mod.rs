@@ -3,7 +3,8 @@
 //! In: HTTP requests of docker, podman, containerd, oras, or a kubelet. Out: blobs, manifests,
 //! tags. Content is verified against its digest on the way in, so what is found under a digest is
 //! what was meant. An open one asks nobody who they are: it listens on the loopback interface. A private one
-//! ([`Registry::private`]) wants one user's name and password with every request. The content itself ([`Content`]) is shared with the images of this machine.
+//! ([`Registry::private`]) wants one user's name and password with every request. One that stands for others
+//! ([`Registry::through`]) fetches what it does not have. The content itself ([`Content`]) is shared with the images of this machine.
 //!
 //! Architecture invariant: nothing here knows about Kubernetes or about running containers.
 //! Source: OCI distribution specification v1.1.
@@ -16,6 +17,7 @@ mod manifests;
 mod name;
 mod route;
 mod storage;
+mod through;
 mod uploads;
 
 #[cfg(test)]
@@ -40,10 +42,12 @@ use warp::reply::Response;
 
 pub use self::content::{Content, Written};
 pub use self::name::{Digest, Hashing, is_repository, is_tag};
+pub use self::through::{Elsewhere, Lack, Upstream};
 
 use self::error::{Code, Refusal};
 use self::route::Route;
 use self::storage::Storage;
+use self::through::Through;
 use crate::error::{Error, Result};
 use crate::tasks::TaskGroup;
 
@@ -69,6 +73,8 @@ struct Inside {
     busy: Mutex<HashSet<Uuid>>,
     /// The `Authorization` that every request must bring, as its digest; none for an open registry.
     password: Option<Digest>,
+    /// The registries that it stands for, if it does.
+    through: Option<Through>,
 }
 
 /// A request.
@@ -86,7 +92,7 @@ impl Registry {
     /// # Errors
     /// When the folder cannot be used.
     pub fn open(dir: &Path, tasks: &TaskGroup) -> Result<Registry> {
-        Registry::with(dir, tasks, None)
+        Registry::with(dir, tasks, None, None)
     }
 
     /// One that answers only who brings this `Authorization` (`Basic …`).
@@ -94,16 +100,29 @@ impl Registry {
     /// # Errors
     /// As [`Registry::open`].
     pub fn private(dir: &Path, tasks: &TaskGroup, authorization: &str) -> Result<Registry> {
-        Registry::with(dir, tasks, Some(Digest::of(authorization.as_bytes())))
+        Registry::with(dir, tasks, Some(Digest::of(authorization.as_bytes())), None)
     }
 
-    fn with(dir: &Path, tasks: &TaskGroup, password: Option<Digest>) -> Result<Registry> {
+    /// One that asks these registries for what it does not have, by way of `upstream`.
+    ///
+    /// # Errors
+    /// As [`Registry::open`]; and when a name is no registry's.
+    pub fn through(
+        dir: &Path,
+        tasks: &TaskGroup,
+        upstream: Arc<dyn Upstream>,
+        registries: Vec<String>,
+    ) -> Result<Registry> {
+        Registry::with(dir, tasks, None, Some(Through::new(upstream, registries)?))
+    }
+
+    fn with(dir: &Path, tasks: &TaskGroup, password: Option<Digest>, through: Option<Through>) -> Result<Registry> {
         let storage = Storage::open(dir).map_err(|error| {
             Error::new(format!("the registry's folder {} cannot be used", dir.display()), error.to_string())
                 .hint("make it writable for you, or use another: tutor serve --state-dir DIR")
         })?;
         let (holders, busy) = (RwLock::new(()), Mutex::default());
-        Ok(Registry(Arc::new(Inside { storage, tasks: tasks.clone(), holders, busy, password })))
+        Ok(Registry(Arc::new(Inside { storage, tasks: tasks.clone(), holders, busy, password, through })))
     }
 
     /// The whole API as one filter.
@@ -156,9 +175,18 @@ impl Registry {
         match (asked.method.clone(), route) {
             (Method::GET | Method::HEAD, Route::Base) => Ok(json(&serde_json::json!({}))),
             (Method::GET, Route::Catalog) => listing::catalog(inside, &asked).await,
-            (Method::GET, Route::Tags(name)) => listing::tags(inside, &name, &asked).await,
-            (Method::GET, Route::Referrers(name, digest)) => listing::referrers(inside, &name, &digest, &asked).await,
-            (Method::GET | Method::HEAD, Route::Blob(name, digest)) => blobs::get(inside, &name, &digest, &asked).await,
+            (Method::GET, Route::Tags(name)) => {
+                let name = through::repository(inside, name, &asked)?;
+                listing::tags(inside, &name, &asked).await
+            }
+            (Method::GET, Route::Referrers(name, digest)) => {
+                let name = through::repository(inside, name, &asked)?;
+                listing::referrers(inside, &name, &digest, &asked).await
+            }
+            (Method::GET | Method::HEAD, Route::Blob(name, digest)) => {
+                let name = through::blob(inside, name, &digest, &asked).await?;
+                blobs::get(inside, &name, &digest, &asked).await
+            }
             (Method::DELETE, Route::Blob(name, digest)) => blobs::delete(inside, &name, &digest).await,
             (Method::POST, Route::Uploads(name)) => uploads::start(inside, &name, asked).await,
             (Method::GET, Route::Upload(name, id)) => uploads::status(inside, &name, id).await,
@@ -166,6 +194,7 @@ impl Registry {
             (Method::PUT, Route::Upload(name, id)) => uploads::finish(inside, &name, id, asked).await,
             (Method::DELETE, Route::Upload(_, id)) => uploads::cancel(inside, id).await,
             (Method::GET | Method::HEAD, Route::Manifest(name, reference)) => {
+                let name = through::manifest(inside, name, &reference, &asked).await?;
                 manifests::get(inside, &name, &reference, &asked.method).await
             }
             (Method::PUT, Route::Manifest(name, reference)) => manifests::put(inside, &name, &reference, asked).await,

@@ -32,7 +32,7 @@ fn serve_command(state: &Path) -> Command {
 }
 
 /// What `tutor status` says of it.
-fn status(state: &Path) -> String {
+pub fn status(state: &Path) -> String {
     String::from_utf8(tutor(state).arg("status").output().unwrap().stdout).unwrap()
 }
 
@@ -79,6 +79,11 @@ impl Serve {
     pub fn interrupt(mut self) -> std::process::ExitStatus {
         self.signal(rustix::process::Signal::INT);
         self.child.wait().unwrap()
+    }
+
+    /// Where its registry is.
+    pub fn registry(&self) -> &str {
+        self.ready["registry"].as_str().unwrap()
     }
 
     /// A client over TLS.
