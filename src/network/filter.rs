@@ -19,7 +19,8 @@ const SERVICES: &str = "services";
 /// lasts hours, and this computer's own loopback, which is in another network.
 pub fn is_for_kernel(front: &Front, behind: &Behind) -> bool {
     let loopback = behind.candidates.iter().any(|candidate| candidate.at.ip().is_loopback());
-    let habit = behind.sticky.is_some() && front.protocol == Protocol::Tcp;
+    // Nobody else carries SCTP.
+    let habit = behind.sticky.is_some() && front.protocol != Protocol::Sctp;
     !habit && !loopback
 }
 
@@ -300,7 +301,8 @@ mod tests {
         let (tcp, udp) = (front(Protocol::Tcp), front(Protocol::Udp));
         let sticky = Behind { sticky: Some(std::time::Duration::from_secs(1)), ..behind(&pods, Reach::Cluster) };
         assert!(is_for_kernel(&tcp, &behind(&pods, Reach::Cluster)) && !is_for_kernel(&tcp, &sticky));
-        assert!(is_for_kernel(&udp, &sticky), "nobody else carries datagrams");
+        assert!(is_for_kernel(&udp, &behind(&pods, Reach::Cluster)) && !is_for_kernel(&udp, &sticky));
+        assert!(is_for_kernel(&front(Protocol::Sctp), &sticky), "nobody else carries SCTP");
         assert!(!is_for_kernel(&tcp, &behind(&[("127.0.0.1:6443", "x")], Reach::Cluster)));
     }
 }

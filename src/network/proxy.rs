@@ -2,9 +2,9 @@
 //!
 //! In: Services, EndpointSlices, NetworkPolicies and what they speak of, by watch. Out: rules for the kernel's packet
 //! filter ([`super::filter`] says which), and for what the kernel cannot do (a client's habit, this computer's own
-//! loopback) a listener, and for each connection one to a Pod. Where the kernel takes no rules, listeners
-//! carry all of TCP, with the same walls; UDP is not carried then, and Pods that use each other's
-//! addresses are not held back: [`Outlook`] says so. A connection that is open stays with its Pod when the
+//! loopback) a listener, and for each connection one to a Pod; `datagrams.rs` does so for UDP. Where the kernel takes no
+//! rules, listeners carry everything, with the same walls; Pods that use each other's addresses are not held back
+//! then: [`Outlook`] says so. A connection that is open stays with its Pod when the
 //! Service changes. Chapter: `book/src/inside/network.md`.
 
 use std::collections::{BTreeSet, HashMap};
@@ -20,11 +20,11 @@ use parking_lot::{Mutex, RwLock};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
-use super::Wire;
 use super::filter;
 use super::policy::{self, Isolation, PodView};
 use super::rules::{Protocol, Ruleset};
 use super::services::{self, Behind, Front, Place, Table, add_host_ports};
+use super::{Wire, datagrams};
 use crate::client::views::NodeView;
 use crate::client::{Informer, Watched};
 use crate::clock::{Clock, Tick};
@@ -72,7 +72,7 @@ impl Outlook {
         match &*self.0.lock() {
             None => "its packet filter leads to Services and holds Pods to NetworkPolicies".to_owned(),
             Some(why) => format!(
-                "it refuses a packet filter ({why}): NetworkPolicies hold only between Pods and Services, and Services have no UDP"
+                "it refuses a packet filter ({why}): tutor carries what goes to Services, and NetworkPolicies hold only there"
             ),
         }
     }
@@ -157,8 +157,8 @@ pub fn start(setup: Setup) -> Outlook {
 
 /// What connections that are carried here need to know.
 #[derive(Default)]
-struct Now {
-    places: Vec<Place>,
+pub(super) struct Now {
+    pub places: Vec<Place>,
     isolation: Isolation,
     cut: BTreeSet<String>,
 }
@@ -169,6 +169,15 @@ impl Now {
         let is_there =
             |place: &&Place| place.address == Some(address) || place.pods.is_some_and(|pods| pods.contains(address));
         self.places.iter().find(is_there)
+    }
+
+    /// Whether the policies, and the cables that are plugged in, let a client reach somebody.
+    pub fn allows(&self, from: IpAddr, to: SocketAddrV4, protocol: Protocol) -> bool {
+        let IpAddr::V4(from) = from else { return true };
+        let (here, there) = (self.place_of(from), self.place_of(*to.ip()));
+        let (here, there) = (here.map(|it| &it.node), there.map(|it| &it.node));
+        let is_cut = here != there && [here, there].into_iter().flatten().any(|node| self.cut.contains(node));
+        self.isolation.allows(from, to, protocol) && !is_cut
     }
 }
 
@@ -191,7 +200,13 @@ type Open = HashMap<Front, watch::Sender<Behind>>;
 
 /// Opens, changes and closes listeners until they are as `wanted`.
 async fn follow(setup: &Setup, open: &mut Open, mut wanted: Table, now: &Arc<RwLock<Now>>) {
-    wanted.retain(|front, _| front.protocol == Protocol::Tcp);
+    wanted.retain(|front, _| front.protocol != Protocol::Sctp);
+    let places = now.read().places.iter().filter_map(|place| place.address).collect::<Vec<_>>();
+    for front in wanted.keys().filter(|front| answers_everywhere(front)).copied().collect::<Vec<_>>() {
+        // Who has sent to one address takes no answer from another, so each has a socket of its own.
+        let Some(behind) = wanted.remove(&front) else { continue };
+        wanted.extend(places.iter().map(|address| (Front { address: *address, ..front }, behind.clone())));
+    }
     open.retain(|front, _| wanted.contains_key(front));
     for (front, behind) in wanted {
         if let Some(known) = open.get(&front) {
@@ -202,20 +217,38 @@ async fn follow(setup: &Setup, open: &mut Open, mut wanted: Table, now: &Arc<RwL
             });
             continue;
         }
-        match setup.wire.listen(SocketAddrV4::new(front.address, front.port)).await {
-            Ok(listener) => {
-                let (tell, told) = watch::channel(behind);
-                open.insert(front, tell);
-                setup.tasks.spawn("service", serve(setup.clone(), listener, told, now.clone()));
-            }
+        let (tell, told) = watch::channel(behind);
+        match begin(setup, front, told, now).await {
+            Ok(()) => _ = open.insert(front, tell),
             // A Pod in the nodes' network may have the port. It is tried again with the next change.
             Err(fault) => tracing::warn!(?front, %fault, "a Service's address cannot be listened on"),
         }
     }
 }
 
+/// A port of all nodes, for datagrams.
+fn answers_everywhere(front: &Front) -> bool {
+    front.protocol == Protocol::Udp && front.address.is_unspecified()
+}
+
+/// Listens at an address, and carries what comes.
+async fn begin(setup: &Setup, front: Front, told: watch::Receiver<Behind>, now: &Arc<RwLock<Now>>) -> io::Result<()> {
+    let at = SocketAddrV4::new(front.address, front.port);
+    let (setup, now) = (setup.clone(), now.clone());
+    let tasks = setup.tasks.clone();
+    if front.protocol == Protocol::Udp {
+        let socket = setup.wire.receive(at).await?;
+        let means = datagrams::Means { wire: setup.wire, clock: setup.clock, tasks: setup.tasks };
+        tasks.spawn("service over udp", datagrams::serve(means, front.address, socket, told, now));
+    } else {
+        let listener = setup.wire.listen(at).await?;
+        tasks.spawn("service", serve(setup, listener, told, now));
+    }
+    Ok(())
+}
+
 /// Which client went where, and when last.
-type Habits = HashMap<IpAddr, (SocketAddrV4, Tick)>;
+pub(super) type Habits = HashMap<IpAddr, (SocketAddrV4, Tick)>;
 
 async fn serve(setup: Setup, listener: TcpListener, mut behind: watch::Receiver<Behind>, now: Arc<RwLock<Now>>) {
     let mut habits = Habits::new();
@@ -224,7 +257,9 @@ async fn serve(setup: Setup, listener: TcpListener, mut behind: watch::Receiver<
             accepted = listener.accept() => match accepted {
                 Ok((client, from)) => {
                     let behind = behind.borrow().clone();
-                    let to = choose(&behind, &client, from.ip(), &now.read(), &mut habits, setup.clock);
+                    let knocked = client.local_addr().ok().and_then(|address| v4(address.ip()));
+                    let asks = Asks { from: from.ip(), knocked, protocol: Protocol::Tcp };
+                    let to = choose(&behind, asks, &now.read(), &mut habits, setup.clock);
                     let Some(to) = to else {
                         // Nobody for it, or a policy is against it: reset, not closed in good order.
                         let _ = client.set_zero_linger();
@@ -244,27 +279,36 @@ async fn serve(setup: Setup, listener: TcpListener, mut behind: watch::Receiver<
     }
 }
 
+/// Who wants to be answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asks {
+    /// The client.
+    pub from: IpAddr,
+    /// The address that it knocked at.
+    pub knocked: Option<Ipv4Addr>,
+    /// How it speaks.
+    pub protocol: Protocol,
+}
+
+fn v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
 /// Who is to answer a client: one that its node leads it to, if the policies let it.
-fn choose(
+pub(super) fn choose(
     behind: &Behind,
-    client: &TcpStream,
-    from: IpAddr,
+    asks: Asks,
     now: &Now,
     habits: &mut Habits,
     clock: Clock,
 ) -> Option<SocketAddrV4> {
-    let v4 = |address: IpAddr| match address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
-    };
-    let knocked = client.local_addr().ok().and_then(|address| v4(address.ip()));
-    let knocked = knocked.and_then(|address| now.places.iter().find(|place| place.address == Some(address)));
-    let place = v4(from).and_then(|address| now.place_of(address));
-    let to = pick(&behind.choices(place, knocked), behind.sticky, from, habits, clock)?;
-    let allowed = v4(from).is_none_or(|from| now.isolation.allows(from, to, Protocol::Tcp));
-    let (here, there) = (place.map(|it| &it.node), now.place_of(*to.ip()).map(|it| &it.node));
-    let is_cut = here != there && [here, there].into_iter().flatten().any(|node| now.cut.contains(node));
-    (allowed && !is_cut).then_some(to)
+    let knocked = asks.knocked.and_then(|address| now.places.iter().find(|place| place.address == Some(address)));
+    let place = v4(asks.from).and_then(|address| now.place_of(address));
+    let to = pick(&behind.choices(place, knocked), behind.sticky, asks.from, habits, clock)?;
+    now.allows(asks.from, to, asks.protocol).then_some(to)
 }
 
 /// Any of them, as kube-proxy does; a client with a habit keeps it while it lasts.

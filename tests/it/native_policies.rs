@@ -232,11 +232,17 @@ async fn services_lead_where_their_policy_says() {
     let outside = json!({"type": "NodePort", "externalTrafficPolicy": "Local", "selector": {"app": "web"}, "ports": [{"port": 80}]});
     let inside = json!({"internalTrafficPolicy": "Local", "selector": {"app": "web"}, "ports": [{"port": 80}]});
     let datagrams = json!({"ports": [{"port": 53, "protocol": "UDP"}]});
+    let habit = json!({"sessionAffinity": "ClientIP", "ports": [{"port": 53, "protocol": "UDP"}]});
     let sticky = json!({"sessionAffinity": "ClientIP", "selector": {"many": "yes"}, "ports": [{"port": 80}]});
     let near = json!({"trafficDistribution": "PreferSameNode", "selector": {"many": "yes"}, "ports": [{"port": 80}]});
-    for (name, spec) in
-        [("outside", outside), ("inside", inside), ("datagrams", datagrams), ("sticky", sticky), ("near", near)]
-    {
+    for (name, spec) in [
+        ("outside", outside),
+        ("inside", inside),
+        ("datagrams", datagrams),
+        ("habit", habit),
+        ("sticky", sticky),
+        ("near", near),
+    ] {
         services.create(&PostParams::default(), &service(name, spec)).await.unwrap();
     }
     let labels = json!({"app": "web", "many": "yes"});
@@ -274,15 +280,17 @@ async fn services_lead_where_their_policy_says() {
     assert!(stage.run(here, &again).await.is_ok(), "a client keeps its Pod");
 
     // The only server of datagrams at hand is the one for names.
-    let slice: EndpointSlice = into(
-        json!({"metadata": {"name": "datagrams-1", "labels": {"kubernetes.io/service-name": "datagrams"}},
-        "addressType": "IPv4", "endpoints": [{"addresses": ["10.96.0.10"]}], "ports": [{"port": 53, "protocol": "UDP"}]}),
-    );
-    let at = services.get("datagrams").await.unwrap().spec.unwrap().cluster_ip.unwrap();
-    let ask = format!("nslookup kubernetes.default.svc.cluster.local {at}");
-    stage.fails(there, &ask).await;
-    stage.api::<EndpointSlice>("default").create(&PostParams::default(), &slice).await.unwrap();
-    let said = stage.succeeds(there, &ask).await;
-    assert!(said.contains("Address: 10.96.0.1\n"), "{said}");
+    for name in ["datagrams", "habit"] {
+        let slice: EndpointSlice = into(
+            json!({"metadata": {"name": format!("{name}-1"), "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4", "endpoints": [{"addresses": ["10.96.0.10"]}], "ports": [{"port": 53, "protocol": "UDP"}]}),
+        );
+        let at = services.get(name).await.unwrap().spec.unwrap().cluster_ip.unwrap();
+        let ask = format!("nslookup kubernetes.default.svc.cluster.local {at}");
+        stage.fails(there, &ask).await;
+        stage.api::<EndpointSlice>("default").create(&PostParams::default(), &slice).await.unwrap();
+        let said = stage.succeeds(there, &ask).await;
+        assert!(said.contains("Address: 10.96.0.1\n"), "{said}");
+    }
     stage.close();
 }
