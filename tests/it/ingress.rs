@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A playground with a door.
 pub struct House {
     pub play: Playground,
-    door: SocketAddr,
+    pub door: SocketAddr,
 }
 
 /// What came back.
@@ -73,11 +73,11 @@ impl House {
         House { play, door }
     }
 
-    async fn until(&self, url: &str, wanted: impl Fn(&Came) -> bool) -> Came {
+    pub async fn until(&self, url: &str, wanted: impl Fn(&Came) -> bool) -> Came {
         ask_until(self.door, url, &[], wanted).await
     }
 
-    async fn create(&self, kind: &str, plural: &str, object: Value) {
+    pub async fn create(&self, kind: &str, plural: &str, object: Value) {
         let resource = kube::api::ApiResource {
             group: "gateway.networking.k8s.io".into(),
             version: "v1".into(),
@@ -104,7 +104,7 @@ impl House {
         tokio::time::timeout(PATIENCE, apply).await.expect("Gateway API is served in time");
     }
 
-    async fn status_of(&self, kind: &str, plural: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn status_of(&self, kind: &str, plural: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let resource = kube::api::ApiResource {
             group: "gateway.networking.k8s.io".into(),
             version: "v1".into(),

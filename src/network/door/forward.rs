@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -12,12 +13,16 @@ use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use tower::BoxError;
 
 use super::route::{Asked, Headers, NewPath, Path, Redirect, Route, Then, find, rest};
-use super::{Door, backend};
+use super::{Door, Target, backend, mirror};
 
 type Body = BoxBody<Bytes, hyper::Error>;
+/// The body of a request on its way to a Pod.
+pub type Sent = BoxBody<Bytes, BoxError>;
 
 /// Headers that are about one connection, not about the request. Source: RFC 9110, 7.6.1.
 const OF_CONNECTION: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
@@ -42,10 +47,25 @@ pub async fn answer(
         let words = format!("no Ingress and no HTTPRoute has a rule for {host}{}", asked.path);
         return Ok(own(StatusCode::NOT_FOUND, &words));
     };
+    if let Some(words) = route.then.fault {
+        return Ok(own(StatusCode::INTERNAL_SERVER_ERROR, words));
+    }
     if let Some(redirect) = &route.then.redirect {
         return Ok(redirected(redirect, route, (scheme, &host), request.uri()));
     }
-    Ok(ask(&door, route, &host, request).await.unwrap_or_else(|(status, words)| own(status, &words)))
+    let asked = within(&door, route.then.request_limit, ask(&door, route, &host, request)).await;
+    Ok(asked.unwrap_or_else(|(status, words)| own(status, &words)))
+}
+
+/// What comes of asking, if it comes in time; what comes after an answer has begun may take as long as it likes.
+async fn within<T>(
+    door: &Door,
+    limit: Option<Duration>,
+    asking: impl Future<Output = Result<T, (StatusCode, String)>>,
+) -> Result<T, (StatusCode, String)> {
+    let Some(limit) = limit else { return asking.await };
+    let late = |_| Err((StatusCode::GATEWAY_TIMEOUT, format!("no answer began within {} ms", limit.as_millis())));
+    door.setup.clock.timeout(limit, asking).await.unwrap_or_else(late)
 }
 
 /// The host that is asked for, without its port.
@@ -69,26 +89,24 @@ fn own(status: StatusCode, words: &str) -> Response<Body> {
 }
 
 async fn ask(
-    door: &Door,
+    door: &Arc<Door>,
     route: &Route,
     host: &str,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, (StatusCode, String)> {
     let target = backend::pick(&route.then.backends, |key| door.services.get(key), &door.slices.all())?;
     let unreachable = |why: String| (StatusCode::BAD_GATEWAY, format!("the Pod does not answer: {why}"));
-    let stream = door.setup.dialer.dial(&target).await.map_err(unreachable)?;
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .preserve_header_case(true)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|fault| unreachable(fault.to_string()))?;
-    door.setup.tasks.spawn("ingress to pod", async move {
-        // How it ended, the request sees for itself.
-        let _ = connection.with_upgrades().await;
-    });
     let client = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
     prepare(&mut request, route, host);
-    let mut response = sender.send_request(request).await.map_err(|fault| unreachable(fault.to_string()))?;
+    let mut request = request.map(|body| body.map_err(BoxError::from).boxed());
+    if client.is_none() {
+        request = mirror::copy(door, route, request);
+    }
+    let asking = async {
+        let mut sender = connect(door, &target).await.map_err(unreachable)?;
+        sender.send_request(request).await.map_err(|fault| unreachable(fault.to_string()))
+    };
+    let mut response = within(door, route.then.backend_limit, asking).await?;
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     match client.filter(|_| upgraded) {
         Some(client) => {
@@ -103,6 +121,21 @@ async fn ask(
     }
     change(response.headers_mut(), &route.then.response);
     Ok(response.map(BodyExt::boxed))
+}
+
+/// A connection to a Pod that takes one request.
+pub async fn connect(door: &Door, target: &Target) -> Result<SendRequest<Sent>, String> {
+    let stream = door.setup.dialer.dial(target).await?;
+    let (sender, connection) = hyper::client::conn::http1::Builder::new()
+        .preserve_header_case(true)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|fault| fault.to_string())?;
+    door.setup.tasks.spawn("ingress to pod", async move {
+        // How it ended, the request sees for itself.
+        let _ = connection.with_upgrades().await;
+    });
+    Ok(sender)
 }
 
 /// Makes of the client's request the one that the Pod gets.

@@ -2,8 +2,8 @@
 //!
 //! In: GatewayClasses, Gateways, HTTPRoutes, and the Services and namespaces they speak of. Out: [`Route`]s, and for each
 //! object the status that tells its author what came of it. Pure. All listeners are behind the one port of
-//! this computer, whatever port they name. A Service of another namespace is refused: there are no
-//! ReferenceGrants here. Source: gateway.networking.k8s.io/v1. Chapter: `book/src/inside/network.md`.
+//! this computer, whatever port they name. A Service or Secret of another namespace is refused, unless a
+//! ReferenceGrant there permits it. Source: gateway.networking.k8s.io/v1. Chapter: `book/src/inside/network.md`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,11 @@ use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use rustls::sign::CertifiedKey;
 use serde_json::{Value, json};
 
+use super::grants::{self, Kind};
 use super::http_route;
-use super::objects::{BackendRef, GatewayClassView, GatewayView, HttpRouteView, Listener, ParentRef, Rule};
+use super::objects::{
+    BackendRef, GatewayClassView, GatewayView, HttpRouteView, Listener, ParentRef, ReferenceGrantView, Rule,
+};
 use super::route::{Backend, Host, Port, Route};
 use super::tls;
 use crate::api::selector::LabelSelector;
@@ -32,6 +35,8 @@ pub struct Objects {
     pub gateways: Vec<Arc<GatewayView>>,
     /// All routes.
     pub routes: Vec<Arc<HttpRouteView>>,
+    /// All ReferenceGrants.
+    pub grants: Vec<Arc<ReferenceGrantView>>,
     /// All Services.
     pub services: Vec<Arc<Service>>,
     /// All namespaces.
@@ -114,6 +119,7 @@ impl Objects {
         let generation = route.metadata.generation;
         let (mut hosts, mut anywhere, mut parents) = (Vec::new(), false, Vec::new());
         let refs = self.fault_of_refs(&own, &route.spec.rules);
+        let (invalid, rules) = (invalid_rules(&route.spec.rules), route.spec.rules.len());
         for parent in &route.spec.parent_refs {
             let Some(gateway) = gateways.iter().find(|gateway| parent.means(&own, gateway)) else { continue };
             let fault = match self.attach(&own, route, parent, gateway) {
@@ -127,11 +133,18 @@ impl Objects {
                 }
                 Err(fault) => Some(fault),
             };
+            let none = (invalid > 0 && invalid == rules).then_some(("UnsupportedValue", UNSUPPORTED));
             let said = refs.as_ref().map(|(reason, message)| (*reason, &**message));
-            parents.push(json!({"parentRef": parent, "controllerName": CONTROLLER, "conditions": [
-                condition("Accepted", fault, "Accepted", generation),
+            let mut conditions = vec![
+                condition("Accepted", fault.or(none), "Accepted", generation),
                 condition("ResolvedRefs", said, "ResolvedRefs", generation),
-            ]}));
+            ];
+            if invalid > 0 && invalid < rules {
+                let mut partly = condition("PartiallyInvalid", None, "UnsupportedValue", generation);
+                partly["message"] = json!(format!("Dropped Rule: {UNSUPPORTED}"));
+                conditions.push(partly);
+            }
+            parents.push(json!({"parentRef": parent, "controllerName": CONTROLLER, "conditions": conditions}));
         }
         if anywhere || !hosts.is_empty() {
             let hosts = if anywhere { Vec::new() } else { hosts };
@@ -195,7 +208,9 @@ impl Objects {
 
     /// The first of a route's backends that cannot be used, and why.
     fn fault_of_refs(&self, own: &ObjectKey, rules: &[Rule]) -> Option<(&'static str, String)> {
-        let mut all = rules.iter().flat_map(|rule| &rule.backend_refs);
+        let mirrors = rules.iter().flat_map(|rule| &rule.filters).filter_map(|filter| filter.request_mirror.as_ref());
+        let all = rules.iter().flat_map(|rule| &rule.backend_refs);
+        let mut all = all.chain(mirrors.map(|mirror| &mirror.backend_ref));
         all.find_map(|backend| self.backend(own, backend).err())
     }
 
@@ -206,8 +221,11 @@ impl Objects {
             return Err(("InvalidKind", format!("{} is no Service", backend.name)));
         }
         let namespace = backend.namespace.as_deref().unwrap_or(&own.namespace);
-        if namespace != own.namespace {
-            return Err(("RefNotPermitted", format!("the Service {} is in the namespace {namespace}", backend.name)));
+        let referred = (Kind::Service, namespace, &*backend.name);
+        if !grants::permit(&self.grants, (Kind::HttpRoute, &own.namespace), referred) {
+            let why =
+                format!("no ReferenceGrant in {namespace} lets HTTPRoutes of {} refer to the Service", own.namespace);
+            return Err(("RefNotPermitted", format!("{why} {}", backend.name)));
         }
         let key = ObjectKey::new(namespace, &backend.name);
         let found = self.services.iter().any(|service| ObjectKey::of(&service.metadata) == key);
@@ -228,9 +246,10 @@ impl Objects {
     ) -> Result<Arc<CertifiedKey>, (&'static str, &'static str)> {
         let first = listener.tls.as_ref().and_then(|tls| tls.certificate_refs.first());
         let Some(first) = first else { return Err(("InvalidCertificateRef", "no Secret is named")) };
-        let key = ObjectKey::new(&gateway.namespace, &first.name);
-        if first.namespace.as_ref().is_some_and(|namespace| *namespace != key.namespace) {
-            return Err(("RefNotPermitted", "the Secret is in another namespace"));
+        let key = ObjectKey::new(first.namespace.as_deref().unwrap_or(&gateway.namespace), &first.name);
+        let referred = (Kind::Secret, &*key.namespace, &*key.name);
+        if !grants::permit(&self.grants, (Kind::Gateway, &gateway.namespace), referred) {
+            return Err(("RefNotPermitted", "no ReferenceGrant lets Gateways of this namespace refer to the Secret"));
         }
         let found = self.secrets.iter().find(|secret| ObjectKey::of(&secret.metadata) == key);
         found.and_then(|secret| tls::read(secret)).ok_or(("InvalidCertificateRef", "the Secret holds no certificate"))
@@ -273,6 +292,14 @@ impl Objects {
             "listeners": all.map(listener).collect::<Vec<_>>(),
         })
     }
+}
+
+/// What is said of rules that are not carried out.
+const UNSUPPORTED: &str = "a filter of this type is not carried out; its rule's requests are answered with 500";
+
+/// How many rules are not carried out.
+fn invalid_rules(rules: &[Rule]) -> usize {
+    rules.iter().filter(|rule| http_route::is_unsupported(rule)).count()
 }
 
 impl ParentRef {

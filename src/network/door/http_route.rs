@@ -4,11 +4,19 @@
 //! what happens to it, a pair for each match. Pure. Source: gateway.networking.k8s.io/v1 HTTPRouteRule.
 //! Chapter: `book/src/inside/network.md`.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use regex::Regex;
 
-use super::objects::{BackendRef, Elsewhere, Match, Modifier, OtherPath, Rule, Wanted};
-use super::route::{Backend, Headers, Host, NewPath, Path, Redirect, Text, Then, When};
+use super::objects::{BackendRef, Elsewhere, Match, Mirror, Modifier, OtherPath, Rule, Wanted};
+use super::route::{Backend, Headers, Host, NewPath, Path, Redirect, Share, Text, Then, When};
+
+/// The filters that are carried out.
+const FILTERS: [&str; 5] =
+    ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "RequestMirror"];
+/// What a rule is answered with that has another one: it must not be left out in silence.
+const NO_SUCH_FILTER: &str = "the rule has a filter that is not carried out here";
 
 /// All of them. `usable` says which Service a backend is; one that is none fails its share of the requests.
 pub fn of(rules: &[Rule], hosts: &[Host], usable: &dyn Fn(&BackendRef) -> Option<Backend>) -> Vec<(When, Then)> {
@@ -76,12 +84,56 @@ fn then(rule: &Rule, usable: &dyn Fn(&BackendRef) -> Option<Backend>) -> Then {
         if let Some(elsewhere) = &filter.request_redirect {
             then.redirect = Some(redirect(elsewhere));
         }
+        if let Some(mirror) = &filter.request_mirror {
+            then.mirrors.extend(usable(&mirror.backend_ref).map(|backend| (backend, share(mirror))));
+        }
     }
+    then.fault = is_unsupported(rule).then_some(NO_SUCH_FILTER);
+    then.request_limit = rule.timeouts.request.as_deref().and_then(limit);
+    then.backend_limit = rule.timeouts.backend_request.as_deref().and_then(limit);
     let backend = |backend: &BackendRef| {
         usable(backend).unwrap_or(Backend { service: None, weight: backend.weight.unwrap_or(1) })
     };
     then.backends = rule.backend_refs.iter().map(backend).collect();
     then
+}
+
+/// Whether a rule has a filter that is not carried out: one of another type, or one of a single backend.
+pub fn is_unsupported(rule: &Rule) -> bool {
+    rule.filters.iter().any(|filter| !FILTERS.contains(&&*filter.kind))
+        || rule.backend_refs.iter().any(|backend| !backend.filters.is_empty())
+}
+
+fn share(mirror: &Mirror) -> Share {
+    match (&mirror.fraction, mirror.percent) {
+        (Some(fraction), _) => Share { of: fraction.numerator, all: fraction.denominator.unwrap_or(100).max(1) },
+        (None, Some(percent)) => Share { of: percent, all: 100 },
+        (None, None) => Share { of: 1, all: 1 },
+    }
+}
+
+/// A limit; none where it is zero, or cannot be read: the API server lets no other in.
+fn limit(text: &str) -> Option<Duration> {
+    duration(text).filter(|limit| !limit.is_zero())
+}
+
+/// Reads `1h2m3s4ms`: up to four numbers with a unit. Source: GEP-2257.
+fn duration(text: &str) -> Option<Duration> {
+    let (mut left, mut whole) = (text, Duration::ZERO);
+    for _ in 0..4 {
+        let digits = left.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u32 = left.get(..digits).filter(|digits| (1..=5).contains(&digits.len()))?.parse().ok()?;
+        left = &left[digits..];
+        let (unit, millis) = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1000)]
+            .into_iter()
+            .find(|(unit, _)| left.starts_with(unit))?;
+        left = &left[unit.len()..];
+        whole += Duration::from_millis(u64::from(number) * millis);
+        if left.is_empty() {
+            return Some(whole);
+        }
+    }
+    None
 }
 
 fn headers(modifier: &Modifier) -> Headers {
@@ -103,4 +155,29 @@ fn redirect(elsewhere: &Elsewhere) -> Redirect {
 fn new_path(path: &OtherPath) -> Option<NewPath> {
     let whole = path.replace_full_path.clone().map(NewPath::Whole);
     whole.or_else(|| path.replace_prefix_match.clone().map(NewPath::Prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_the_api_writes_them() {
+        for (text, millis) in [
+            ("10s", Some(10_000)),
+            ("1m30s", Some(90_000)),
+            ("500ms", Some(500)),
+            ("1h", Some(3_600_000)),
+            ("0s", Some(0)),
+            ("", None),
+            ("10", None),
+            ("1.5s", None),
+            ("s", None),
+            ("1s1s1s1s1s", None),
+            ("123456s", None),
+        ] {
+            assert_eq!(duration(text).map(|it| it.as_millis()), millis, "{text}");
+        }
+        assert_eq!(limit("0s"), None, "zero is no limit");
+    }
 }

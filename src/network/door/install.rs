@@ -38,12 +38,21 @@ pub async fn gateway_class(client: &kube::Client) {
     tell(ensure(&Api::<GatewayClassView>::all(client.clone()), class).await);
 }
 
-/// Waits until all kinds of Gateway API are served, whoever installed them.
+/// Waits until the kinds that rules are made of are served, whoever installed them.
 pub async fn gateway_api_served(client: kube::Client, clock: Clock) {
-    let kinds: Api<CustomResourceDefinition> = Api::all(client);
-    for kind in ["gatewayclasses", "gateways", "httproutes"] {
+    served(client, clock, &["gatewayclasses", "gateways", "httproutes"]).await;
+}
+
+/// Waits until ReferenceGrants are served: who installed Gateway API long ago may have none.
+pub async fn grants_served(client: kube::Client, clock: Clock) {
+    served(client, clock, &["referencegrants"]).await;
+}
+
+async fn served(client: kube::Client, clock: Clock, kinds: &[&str]) {
+    let all: Api<CustomResourceDefinition> = Api::all(client);
+    for kind in kinds {
         let name = format!("{kind}.{}", gateway::GROUP);
-        while await_condition(kinds.clone(), &name, conditions::is_crd_established()).await.is_err() {
+        while await_condition(all.clone(), &name, conditions::is_crd_established()).await.is_err() {
             clock.sleep(PAUSE).await;
         }
     }
@@ -61,7 +70,10 @@ pub async fn gateway_api(client: &kube::Client, clock: Clock) -> Result<()> {
     for definition in definitions {
         ensure(&kinds, definition).await.map_err(cannot)?;
     }
-    let served = gateway_api_served(client.clone(), clock);
+    let served = async {
+        gateway_api_served(client.clone(), clock).await;
+        grants_served(client.clone(), clock).await;
+    };
     let late = |_| cannot("its kinds are not served yet".to_owned()).hint("look at them: kubectl get crds");
     clock.timeout(PATIENCE, served).await.map_err(late)
 }
@@ -95,6 +107,7 @@ mod tests {
     fn the_definitions_are_those_that_are_read() {
         let all: Vec<CustomResourceDefinition> = serde_saphyr::from_multiple(DEFINITIONS).unwrap();
         let names: Vec<_> = all.iter().filter_map(|it| it.metadata.name.clone()).collect();
-        assert_eq!(names, ["gatewayclasses", "gateways", "httproutes"].map(|it| format!("{it}.{}", gateway::GROUP)));
+        let kinds = ["gatewayclasses", "gateways", "httproutes", "referencegrants"];
+        assert_eq!(names, kinds.map(|it| format!("{it}.{}", gateway::GROUP)));
     }
 }

@@ -10,8 +10,10 @@
 //! | `route` | which rule is for a request |
 //! | `ingress`, `gateway`, `http_route` | rules from objects |
 //! | `objects` | what is read of Gateway API objects |
+//! | `grants` | who may refer to another namespace |
 //! | `backend` | the Pod behind a rule |
 //! | `forward` | one request, there and back |
+//! | `mirror` | copies of it |
 //! | `tls` | certificates |
 //! | `status` | tells each object what came of it |
 //! | `install` | the classes, and the kinds of Gateway API |
@@ -19,9 +21,11 @@
 mod backend;
 mod forward;
 mod gateway;
+mod grants;
 mod http_route;
 mod ingress;
 mod install;
+mod mirror;
 mod objects;
 mod route;
 mod status;
@@ -52,7 +56,7 @@ use tower::BoxError;
 use crate::client::{Informer, Watched};
 use crate::clock::Clock;
 use crate::tasks::TaskGroup;
-use objects::{GatewayClassView, GatewayView, HttpRouteView};
+use objects::{GatewayClassView, GatewayView, HttpRouteView, ReferenceGrantView};
 use route::Route;
 
 /// How long after a failed accept the next is tried: the process is out of files then.
@@ -132,7 +136,9 @@ async fn follow(door: Arc<Door>, address: String) {
     let ingresses: Informer<Ingress> = watch(&door.setup, &changed);
     let namespaces: Informer<Namespace> = watch(&door.setup, &changed);
     let mut gateway_api: Option<GatewayKinds> = None;
+    let mut grants: Option<Informer<ReferenceGrantView>> = None;
     let mut served = std::pin::pin!(install::gateway_api_served(client.clone(), *clock));
+    let mut granted = std::pin::pin!(install::grants_served(client.clone(), *clock));
     let only = watcher::Config::default().fields(&format!("type={}", tls::SECRET_TYPE));
     let secrets: Informer<Secret> =
         Informer::over(watcher::watcher(Api::all(client.clone()), only), *clock, &door.setup.tasks);
@@ -150,6 +156,7 @@ async fn follow(door: Arc<Door>, address: String) {
             classes: kinds.map(|kinds| kinds.classes.all()).unwrap_or_default(),
             gateways: kinds.map(|kinds| kinds.gateways.all()).unwrap_or_default(),
             routes: kinds.map(|kinds| kinds.routes.all()).unwrap_or_default(),
+            grants: grants.as_ref().map(Informer::all).unwrap_or_default(),
             services: door.services.all(),
             namespaces: namespaces.all(),
             secrets: secrets.all(),
@@ -165,6 +172,7 @@ async fn follow(door: Arc<Door>, address: String) {
         teller.tell(&objects, &outcome).await;
         tokio::select! {
             () = changed.notified() => {}
+            () = &mut granted, if grants.is_none() => grants = Some(watch(&door.setup, &changed)),
             () = &mut served, if gateway_api.is_none() => {
                 install::gateway_class(client).await;
                 gateway_api = Some(GatewayKinds {

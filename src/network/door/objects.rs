@@ -134,6 +134,16 @@ pub struct Rule {
     pub matches: Vec<Match>,
     pub filters: Vec<Filter>,
     pub backend_refs: Vec<BackendRef>,
+    pub timeouts: Timeouts,
+}
+
+/// How long it may take, as durations: `1m30s`. Source: GEP-2257.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct Timeouts {
+    pub request: Option<String>,
+    pub backend_request: Option<String>,
 }
 
 /// What a request must have.
@@ -163,10 +173,32 @@ pub struct Wanted {
 #[serde(default, rename_all = "camelCase")]
 #[allow(missing_docs, reason = "as the API has them")]
 pub struct Filter {
+    #[serde(rename = "type")]
+    pub kind: String,
     pub request_header_modifier: Option<Modifier>,
     pub response_header_modifier: Option<Modifier>,
     pub request_redirect: Option<Elsewhere>,
     pub url_rewrite: Option<Elsewhere>,
+    pub request_mirror: Option<Mirror>,
+}
+
+/// Who gets a copy of requests, and of how many: a share, or all.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct Mirror {
+    pub backend_ref: BackendRef,
+    pub percent: Option<u32>,
+    pub fraction: Option<Fraction>,
+}
+
+/// A share.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct Fraction {
+    pub numerator: u32,
+    pub denominator: Option<u32>,
 }
 
 /// Changes of headers.
@@ -220,12 +252,55 @@ pub struct BackendRef {
     pub name: String,
     pub port: Option<u16>,
     pub weight: Option<u32>,
+    pub filters: Vec<Value>,
+}
+
+/// Lets objects of other namespaces refer to objects of its own.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct ReferenceGrantView {
+    #[serde(deserialize_with = "crate::client::slim::metadata")]
+    pub metadata: ObjectMeta,
+    pub spec: GrantSpec,
+}
+
+/// Whom, and to what.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct GrantSpec {
+    pub from: Vec<GrantFrom>,
+    pub to: Vec<GrantTo>,
+}
+
+/// Objects of a kind in a namespace.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct GrantFrom {
+    pub group: String,
+    pub kind: String,
+    pub namespace: String,
+}
+
+/// Objects of a kind: all, or the one of this name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct GrantTo {
+    pub group: String,
+    pub kind: String,
+    pub name: Option<String>,
 }
 
 view!(GatewayClassView, "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", Cluster);
 view!(GatewayView, "gateway.networking.k8s.io", "v1", "Gateway", "gateways", Namespace);
 view!(HttpRouteView, "gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", Namespace);
 
+view!(ReferenceGrantView, "gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants", Namespace);
+
+impl Watched for ReferenceGrantView {}
 impl Watched for GatewayClassView {}
 impl Watched for GatewayView {}
 impl Watched for HttpRouteView {}

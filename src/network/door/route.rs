@@ -4,6 +4,8 @@
 //! with the more exact host wins, then the more exact path, then the longer, then the one that asks for more,
 //! then the older. Source: Gateway API, HTTPRouteRule; Kubernetes, Ingress. Chapter: `book/src/inside/network.md`.
 
+use std::time::Duration;
+
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use regex::Regex;
@@ -196,6 +198,23 @@ pub struct Then {
     pub redirect: Option<Redirect>,
     /// Who may answer.
     pub backends: Vec<Backend>,
+    /// Who gets a copy of it, and in how many of how many cases. Their answers are nobody's.
+    pub mirrors: Vec<(Backend, Share)>,
+    /// It cannot be carried out: what is answered instead.
+    pub fault: Option<&'static str>,
+    /// How long the client may have to wait for an answer to begin.
+    pub request_limit: Option<Duration>,
+    /// How long one that answers may take to begin.
+    pub backend_limit: Option<Duration>,
+}
+
+/// So many of so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// These,
+    pub of: u32,
+    /// of these.
+    pub all: u32,
 }
 
 /// A rule.

@@ -28,6 +28,7 @@ fn objects(listener: Value, routes: &[Value]) -> Objects {
         services: vec![read(json!({"metadata": {"name": "web", "namespace": "shop"}}))],
         namespaces: vec![read(json!({"metadata": {"name": "shop", "labels": {"team": "shop"}}}))],
         secrets: Vec::new(),
+        grants: Vec::new(),
     }
 }
 
@@ -141,4 +142,60 @@ fn matches_choose_between_rules() {
     assert_eq!(port("/v2/x", &headers), Port::Number(2));
     headers.insert("canary", "yes".parse().unwrap());
     assert_eq!(port("/", &headers), Port::Number(3));
+}
+
+#[test]
+fn a_service_of_another_namespace_answers_where_a_grant_permits() {
+    let away = |rules: Value| json!({"rules": rules});
+    let direct = away(json!([{"backendRefs": [{"name": "db", "namespace": "data", "port": 80}]}]));
+    let mirror = json!([{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "db", "namespace": "data", "port": 80}}}]);
+    let mirrored = away(json!([{"backendRefs": [{"name": "web", "port": 80}], "filters": mirror}]));
+    for route in [direct, mirrored] {
+        let mut all = objects(open(), &[route]);
+        all.services.push(read(json!({"metadata": {"name": "db", "namespace": "data"}})));
+        assert_eq!(reasons(&all.outcome("127.0.0.1")), ["True Accepted", "False RefNotPermitted"]);
+        let from = json!([{"group": GROUP, "kind": "HTTPRoute", "namespace": "shop"}]);
+        let to = json!([{"group": "", "kind": "Service", "name": "db"}]);
+        all.grants
+            .push(read(json!({"metadata": {"name": "g", "namespace": "data"}, "spec": {"from": from, "to": to}})));
+        let outcome = all.outcome("127.0.0.1");
+        assert_eq!(reasons(&outcome), ["True Accepted", "True ResolvedRefs"]);
+        let then = &outcome.routes[0].then;
+        let used = then.backends.iter().chain(then.mirrors.iter().map(|(backend, _)| backend));
+        let names: Vec<_> = used.filter_map(|it| it.service.as_ref()).map(|(key, _)| key.to_string()).collect();
+        assert!(names.contains(&"data/db".to_owned()), "{names:?}");
+    }
+}
+
+#[test]
+fn a_filter_that_is_not_carried_out_is_never_left_out_in_silence() {
+    let odd = json!({"filters": [{"type": "ExtensionRef"}], "backendRefs": [{"name": "web", "port": 80}]});
+    let outcome = objects(open(), &[json!({"rules": [odd.clone()]})]).outcome("127.0.0.1");
+    assert_eq!(reasons(&outcome), ["False UnsupportedValue", "True ResolvedRefs"]);
+    assert!(outcome.routes[0].then.fault.is_some(), "its requests are answered with 500");
+    let good = json!({"matches": [{"path": {"value": "/good"}}], "backendRefs": [{"name": "web", "port": 80}]});
+    let outcome = objects(open(), &[json!({"rules": [odd, good]})]).outcome("127.0.0.1");
+    assert_eq!(reasons(&outcome), ["True Accepted", "True ResolvedRefs", "True UnsupportedValue"]);
+    assert_eq!(outcome.routes.iter().filter(|route| route.then.fault.is_some()).count(), 1);
+}
+
+#[test]
+fn a_rule_has_limits_and_mirrors() {
+    let mirror = |share: Value| {
+        let mut mirror = json!({"backendRef": {"name": "web", "port": 80}});
+        json_patch::merge(&mut mirror, &share);
+        json!({"type": "RequestMirror", "requestMirror": mirror})
+    };
+    let filters = [
+        mirror(json!({})),
+        mirror(json!({"percent": 20})),
+        mirror(json!({"fraction": {"numerator": 1, "denominator": 3}})),
+    ];
+    let rule = json!({"filters": filters, "backendRefs": [{"name": "web", "port": 80}],
+        "timeouts": {"request": "1m30s", "backendRequest": "0s"}});
+    let outcome = objects(open(), &[json!({"rules": [rule]})]).outcome("127.0.0.1");
+    let then = &outcome.routes[0].then;
+    let shares: Vec<_> = then.mirrors.iter().map(|(_, share)| (share.of, share.all)).collect();
+    assert_eq!(shares, [(1, 1), (20, 100), (1, 3)]);
+    assert_eq!((then.request_limit, then.backend_limit), (Some(std::time::Duration::from_secs(90)), None));
 }
