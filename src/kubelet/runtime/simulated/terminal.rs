@@ -1,8 +1,10 @@
 //! The line discipline that a kernel's terminal would have: echo, erase, ^C, ^D, `\n` as `\r\n`.
 //!
-//! In: bytes as a client types them. Out: whole lines; bytes for its screen. Without a terminal both are
-//! plain pipes. A client that is gone is no error: what is printed then is lost.
+//! In: bytes as a client types them. Out: whole lines; bytes for its screen. What is typed while a command runs waits
+//! for whoever reads next. Without a terminal both are plain pipes. A client that is gone is no error: what is printed
+//! then is lost.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -31,12 +33,14 @@ pub(super) enum Typed {
 /// What a client types.
 pub(super) struct Keyboard {
     input: Option<BufReader<DuplexStream>>,
+    /// What was typed before anybody read it.
+    ahead: VecDeque<u8>,
     terminal: bool,
 }
 
 impl Keyboard {
     pub(super) fn new(input: Option<DuplexStream>, terminal: bool) -> Self {
-        Keyboard { input: input.map(BufReader::new), terminal }
+        Keyboard { input: input.map(BufReader::new), ahead: VecDeque::new(), terminal }
     }
 
     /// The bytes as they come.
@@ -45,6 +49,9 @@ impl Keyboard {
     }
 
     async fn byte(&mut self) -> Option<u8> {
+        if let Some(byte) = self.ahead.pop_front() {
+            return Some(byte);
+        }
         self.input.as_mut()?.read_u8().await.ok()
     }
 
@@ -93,12 +100,21 @@ impl Keyboard {
         }
     }
 
-    /// Waits for ^C; without a terminal there is none.
+    /// Waits for ^C; without a terminal there is none. What else is typed waits for the next line, but ^C takes it away,
+    /// as at a kernel's terminal. May be dropped at any time: no byte is lost.
     pub(super) async fn interrupted(&mut self) {
-        if self.terminal {
-            while let Some(byte) = self.byte().await {
+        if let Some(input) = self.input.as_mut().filter(|_| self.terminal) {
+            if self.ahead.contains(&INTERRUPT) {
+                self.ahead.clear();
+                return;
+            }
+            while let Ok(byte) = input.read_u8().await {
                 if byte == INTERRUPT {
+                    self.ahead.clear();
                     return;
+                }
+                if self.ahead.len() < MOST_LINE_BYTES {
+                    self.ahead.push_back(byte);
                 }
             }
         }
@@ -170,6 +186,26 @@ async fn send(pipe: &mut Option<DuplexStream>, bytes: &[u8]) {
 mod tests {
     use super::*;
     use tokio::io::duplex;
+
+    #[tokio::test]
+    async fn what_is_typed_while_a_command_runs_waits_for_the_next_line() {
+        let (mut client, input) = duplex(1024);
+        let mut keyboard = Keyboard::new(Some(input), true);
+        let mut screen = Screen::new(None, None, true);
+        client.write_all(b"exit\r").await.unwrap();
+        tokio::select! {
+            biased;
+            () = keyboard.interrupted() => panic!("nobody pressed ^C"),
+            () = tokio::task::yield_now() => {}
+        }
+        client.write_all(b"more\r").await.unwrap();
+        assert_eq!(keyboard.line(&mut screen).await, Typed::Line("exit".into()));
+        assert_eq!(keyboard.line(&mut screen).await, Typed::Line("more".into()));
+        client.write_all(b"gone\r\x03").await.unwrap();
+        keyboard.interrupted().await;
+        client.write_all(b"new\r").await.unwrap();
+        assert_eq!(keyboard.line(&mut screen).await, Typed::Line("new".into()));
+    }
 
     #[tokio::test]
     async fn a_terminal_echoes_erases_and_ends() {
