@@ -11,6 +11,7 @@ mod custom;
 #[cfg(target_os = "linux")]
 mod docker;
 mod fuzz;
+mod gateway;
 mod harness;
 mod helm;
 mod ingress;
@@ -29,6 +30,7 @@ mod oci;
 mod page;
 mod process;
 mod proxy;
+mod pull_through;
 mod python;
 mod reader;
 mod served;
