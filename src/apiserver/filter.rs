@@ -352,7 +352,8 @@ fn wants_pretty(query: &[(String, String)], agent: Option<&str>) -> bool {
 fn add_warnings(response: &mut Response, warnings: &[String]) {
     let mut sent: Vec<&String> = Vec::new();
     for text in warnings {
-        if sent.contains(&text) {
+        // A header line holds no others.
+        if sent.contains(&text) || text.chars().any(char::is_control) {
             continue;
         }
         sent.push(text);

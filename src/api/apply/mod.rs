@@ -234,6 +234,11 @@ fn check_request(applied: &Value, writer: &Writer<'_>) -> Result<(), Status> {
     })
 }
 
+/// Why fields that are to be applied do not fit their kind, if they do not.
+pub fn misfit(applied: &Value, schema: &Schema) -> Option<String> {
+    validate::check(applied, schema).err()
+}
+
 /// The merged fields as the kind has them; what does not fit is not stored.
 fn as_the_kind(object: &mut Value, applied: &Value, writer: &Writer<'_>) -> Result<(), Status> {
     unstructured::convert(object, writer.schema).map_err(|problem| {

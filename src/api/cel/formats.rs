@@ -14,19 +14,26 @@ const FORMATS: &[Format] = &[
     ("dns1123Subdomain", |text| NameRule::Subdomain.check(text, false)),
     ("dns1035Label", |text| names::dns_1035_label(text)),
     ("qualifiedName", names::qualified_name),
-    ("dns1123LabelPrefix", |text| NameRule::Label.check(text, true)),
-    ("dns1123SubdomainPrefix", |text| NameRule::Subdomain.check(text, true)),
-    ("dns1035LabelPrefix", |text| match text.strip_suffix('-') {
-        Some(start) => names::dns_1035_label(&format!("{start}a")),
-        None => names::dns_1035_label(text),
-    }),
+    ("dns1123LabelPrefix", |text| NameRule::Label.check(&completed(text), false)),
+    ("dns1123SubdomainPrefix", |text| NameRule::Subdomain.check(&completed(text), false)),
+    ("dns1035LabelPrefix", |text| names::dns_1035_label(&completed(text))),
     ("labelValue", names::label_value),
-    ("uri", |text| by_form(text, "uri", &format!("parse {text:?}: invalid URI for request"))),
+    ("uri", |text| super::url::parse(text).err().into_iter().collect()),
     ("uuid", |text| by_form(text, "uuid", "does not match the UUID format")),
     ("byte", |text| by_form(text, "byte", "invalid base64")),
     ("date", |text| by_form(text, "date", "invalid date")),
     ("datetime", |text| by_form(text, "datetime", "invalid datetime")),
 ];
+
+/// A beginning as a whole: a dash at the end, and the letter before it, stand for a letter.
+fn completed(text: &str) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    if letters.len() > 1 && letters.last() == Some(&'-') {
+        letters.truncate(letters.len() - 2);
+        letters.push('a');
+    }
+    letters.into_iter().collect()
+}
 
 fn by_form(text: &str, form: &str, fault: &str) -> Faults {
     if is_valid(form, text) { Vec::new() } else { vec![fault.to_string()] }

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use cel::extractors::{Arguments, This};
 use cel::objects::{Opaque, OptionalValue};
 use cel::{Context, ExecutionError, FunctionContext, Value as Cel};
+use regex::Regex;
 
 use super::addresses;
 use super::formats;
 use super::map;
 use super::pairs;
 use super::semver::{self, Semver};
+use super::text as texts;
+use super::url::{self as urls, Url};
 use crate::api::go_regex;
 use crate::api::quantity::Quantity;
 
@@ -25,7 +28,7 @@ pub enum Own {
     /// `quantity('1Gi')`
     Quantity(Quantity),
     /// `url('https://a.io/x')`
-    Url(http::Uri),
+    Url(Url),
     /// `ip('::1')`
     Ip(IpAddr),
     /// `cidr('10.0.0.0/8')`
@@ -62,22 +65,22 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("add", |this, rest| Ok(wrap(Own::Quantity(as_quantity(this)?.plus(operand(one(rest)?)?))))),
     ("sub", |this, rest| Ok(wrap(Own::Quantity(as_quantity(this)?.minus(operand(one(rest)?)?))))),
     ("sign", |this, _| Ok(Cel::Int(as_quantity(this)?.signum().into()))),
-    ("isInteger", |this, _| Ok(Cel::Bool(as_quantity(this)?.as_f64().fract() == 0.0))),
-    ("asInteger", |this, _| match as_quantity(this)? {
-        whole if whole.as_f64().fract() == 0.0 => Ok(Cel::Int(whole.value())),
-        _ => Err("cannot convert value to integer".to_owned()),
+    ("isInteger", |this, _| Ok(Cel::Bool(whole(as_quantity(this)?).is_some()))),
+    ("asInteger", |this, _| {
+        whole(as_quantity(this)?).map(Cel::Int).ok_or_else(|| "cannot convert value to integer".to_owned())
     }),
     ("asApproximateFloat", |this, _| Ok(Cel::Float(as_quantity(this)?.as_f64()))),
     ("url", |this, _| Ok(wrap(Own::Url(url(text(this)?)?)))),
     ("isURL", |this, _| Ok(Cel::Bool(url(text(this)?).is_ok()))),
-    ("getScheme", |this, _| Ok(string(as_url(this)?.scheme_str().unwrap_or("")))),
-    ("getHost", |this, _| Ok(string(host(as_url(this)?)))),
-    ("getHostname", |this, _| {
-        Ok(string(as_url(this)?.host().unwrap_or("").trim_start_matches('[').trim_end_matches(']')))
+    ("getScheme", |this, _| Ok(string(&as_url(this)?.scheme))),
+    ("getHost", |this, _| Ok(string(&as_url(this)?.host))),
+    ("getHostname", |this, _| Ok(string(as_url(this)?.host_name()))),
+    ("getPort", |this, _| Ok(string(as_url(this)?.port()))),
+    ("getEscapedPath", |this, _| Ok(string(&as_url(this)?.escaped_path()))),
+    ("getQuery", |this, _| {
+        let all = |values: Vec<String>| Cel::List(Arc::new(values.iter().map(|value| string(value)).collect()));
+        Ok(map(as_url(this)?.parameters().into_iter().map(|(key, values)| (key, all(values)))))
     }),
-    ("getPort", |this, _| Ok(string(&as_url(this)?.port().map(|port| port.to_string()).unwrap_or_default()))),
-    ("getEscapedPath", |this, _| Ok(string(path(as_url(this)?)))),
-    ("getQuery", |this, _| Ok(query(as_url(this)?))),
     ("isIP", |this, _| Ok(Cel::Bool(address(text(this)?).is_ok()))),
     ("ip", |this, _| match this {
         Cel::String(_) => Ok(wrap(Own::Ip(address(text(this)?)?))),
@@ -101,21 +104,18 @@ const FUNCTIONS: &[(&str, Function)] = &[
         Ok(Cel::Bool(!other))
     }),
     ("isCIDR", |this, _| Ok(Cel::Bool(cidr(text(this)?).is_ok()))),
-    ("cidr", |this, _| match cidr(text(this)?) {
-        Ok((ip, bits)) => Ok(wrap(Own::Cidr(ip, bits))),
-        // Kubernetes says it twice, once for each layer.
-        Err(why) => Err(format!("network address parse error during conversion from string: {why}")),
-    }),
+    ("cidr", |this, _| made_cidr(text(this)?).map(|(ip, bits)| wrap(Own::Cidr(ip, bits)))),
     ("containsIP", |this, rest| {
         let ip = match one(rest)? {
-            Cel::String(text) => address(text)?,
+            // What is no address has no words of its own here.
+            Cel::String(text) => address(text).map_err(|_| none())?,
             other => as_ip(other)?,
         };
         Ok(Cel::Bool(contains(as_cidr(this)?, ip)))
     }),
     ("containsCIDR", |this, rest| {
         let inner = match one(rest)? {
-            Cel::String(text) => cidr(text)?,
+            Cel::String(text) => made_cidr(text)?,
             other => as_cidr(other)?,
         };
         let outer = as_cidr(this)?;
@@ -124,11 +124,11 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("prefixLength", |this, _| Ok(Cel::Int(as_cidr(this)?.1.into()))),
     ("masked", |this, _| as_cidr(this).map(|(ip, bits)| wrap(Own::Cidr(masked(ip, bits), bits)))),
     ("find", |this, rest| {
-        let pattern = go_regex::compile(text(one(rest)?)?)?;
+        let pattern = pattern(one(rest)?)?;
         Ok(string(pattern.find(text(this)?).map_or("", |found| found.as_str())))
     }),
     ("findAll", |this, rest| {
-        let pattern = go_regex::compile(text(one(rest)?)?)?;
+        let pattern = pattern(one(rest)?)?;
         let most = match rest.get(1) {
             Some(Cel::Int(most)) if *most >= 0 => *most as usize,
             _ => usize::MAX,
@@ -136,7 +136,21 @@ const FUNCTIONS: &[(&str, Function)] = &[
         let found = pattern.find_iter(text(this)?).take(most).map(|found| string(found.as_str()));
         Ok(Cel::List(Arc::new(found.collect())))
     }),
-    ("isSorted", |this, _| Ok(Cel::Bool(list(this)?.is_sorted()))),
+    ("@matches", |this, rest| {
+        let whole = text(this)?;
+        Ok(Cel::Bool(go_regex::compile(text(one(rest)?)?)?.is_match(whole)))
+    }),
+    ("@format", |this, rest| texts::format(text(this)?, list(one(rest)?)?)),
+    ("@string", |this, _| texts::string(this)),
+    ("@join", |this, rest| {
+        let wrong = || format!("no such overload: join(list{})", if rest.is_empty() { "" } else { ", string" });
+        let parts: Option<Vec<&str>> = list(this)?.iter().map(|part| text(part).ok()).collect();
+        let between = rest.first().map_or(Ok(""), text)?;
+        Ok(string(&parts.ok_or_else(wrong)?.join(between)))
+    }),
+    ("isSorted", |this, _| {
+        Ok(Cel::Bool(list(this)?.is_sorted_by(|one, other| compare(one, other).is_none_or(Ordering::is_le))))
+    }),
     ("sum", |this, _| sum(list(this)?)),
     ("first", |this, _| Ok(maybe(list(this)?.first()))),
     ("last", |this, _| Ok(maybe(list(this)?.last()))),
@@ -190,11 +204,6 @@ pub fn register(context: &mut Context<'_, '_>) {
     for (place, name) in formats::names().enumerate() {
         let _ = context.add_function(&format!("format.{name}"), move || wrap(Own::Format(place)));
     }
-}
-
-/// Whether Kubernetes adds a function of this name.
-pub fn is_known(name: &str) -> bool {
-    FUNCTIONS.iter().any(|(own, _)| *own == name)
 }
 
 fn wrap(own: Own) -> Cel {
@@ -286,15 +295,19 @@ fn index(this: &Cel, rest: &[Cel], last: bool) -> Answer {
         Some(_) => return Err(none()),
         None => None,
     };
-    let most = letters.len() as i64;
-    if let Some(offset) = offset.filter(|offset| !(0..=most).contains(offset)) {
+    if let Some(offset) = offset.filter(|offset| *offset < 0) {
         return Err(format!("index out of range: {offset}"));
     }
+    let most = letters.len();
+    let offset = offset.and_then(|offset| usize::try_from(offset).ok());
+    // Beyond the end there is nothing but the end itself.
+    if offset.is_some_and(|offset| offset >= most) {
+        return Ok(Cel::Int(if wanted.is_empty() { most as i64 } else { -1 }));
+    }
     let fits = |at: &usize| letters[*at..].starts_with(&wanted);
-    let offset = offset.map(|offset| offset as usize);
     let found = match last {
-        false => (offset.unwrap_or(0)..=letters.len()).find(fits),
-        true => (0..=offset.unwrap_or(letters.len())).rev().find(fits),
+        false => (offset.unwrap_or(0)..=most).find(fits),
+        true => (0..=offset.unwrap_or(most)).rev().find(fits),
     };
     Ok(Cel::Int(found.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)))
 }
@@ -310,50 +323,34 @@ fn covers(items: &[Cel], wanted: &[Cel]) -> bool {
     wanted.iter().all(|item| items.contains(item))
 }
 
-fn url(text: &str) -> Result<http::Uri, String> {
-    let wrong = || format!("URL parse error during conversion from string: parse {text:?}: invalid URI for request");
-    if text.starts_with(':') {
-        return Err(format!("URL parse error during conversion from string: parse {text:?}: missing protocol scheme"));
-    }
-    let absolute = text.starts_with('/') || text.contains("://");
-    let without = text.split('#').next().unwrap_or(text);
-    without.parse::<http::Uri>().ok().filter(|_| absolute).ok_or_else(wrong)
+fn url(text: &str) -> Result<Url, String> {
+    urls::parse(text).map_err(|why| format!("URL parse error during conversion from string: {why}"))
 }
 
-fn as_url(value: &Cel) -> Result<&http::Uri, String> {
+fn as_url(value: &Cel) -> Result<&Url, String> {
     match own(value)? {
         Own::Url(url) => Ok(url),
         _ => Err(none()),
     }
 }
 
-fn host(url: &http::Uri) -> &str {
-    let whole = url.authority().map_or("", |authority| authority.as_str());
-    whole.rsplit_once('@').map_or(whole, |(_, host)| host)
+fn pattern(value: &Cel) -> Result<Regex, String> {
+    go_regex::compile(text(value)?).map_err(|why| format!("Illegal regex: {why}"))
 }
 
-/// A URL without a path has none; the parser gives it one.
-fn path(url: &http::Uri) -> &str {
-    match url.path() {
-        "/" if url.scheme().is_some()
-            && !url.to_string().trim_end_matches(url.query().unwrap_or("")).ends_with("/") =>
-        {
-            ""
-        }
-        path => path,
-    }
+/// A quantity that is a whole number which fits.
+fn whole(quantity: Quantity) -> Option<i64> {
+    let number = quantity.as_f64();
+    let fits = number.fract() == 0.0 && number.abs() < 9.3e18;
+    fits.then(|| quantity.value()).filter(|value| value.signum() == i64::from(quantity.signum()))
 }
 
-fn query(url: &http::Uri) -> Cel {
-    let mut found: Vec<(String, Vec<Cel>)> = Vec::new();
-    for pair in url.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match found.iter_mut().find(|(own, _)| own == key) {
-            Some((_, values)) => values.push(string(value)),
-            None => found.push((key.to_owned(), vec![string(value)])),
-        }
+/// The order of two values; bytes have one too.
+fn compare(one: &Cel, other: &Cel) -> Option<Ordering> {
+    match (one, other) {
+        (Cel::Bytes(one), Cel::Bytes(other)) => Some(one.cmp(other)),
+        (one, other) => one.partial_cmp(other),
     }
-    map(found.into_iter().map(|(key, values)| (key, Cel::List(Arc::new(values)))))
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {
@@ -388,15 +385,27 @@ fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
         format!("network address parse error during conversion from string: netip.ParsePrefix({text:?}): {why}")
     };
     let (ip, bits) = text.rsplit_once('/').ok_or_else(|| wrong("no '/'".to_owned()))?;
+    if ip.contains('%') && addresses::parse(ip.split('%').next().unwrap_or_default()).is_ok() {
+        return Err(wrong("IPv6 zones cannot be present in a prefix".to_owned()));
+    }
     let ip = addresses::parse(ip).map_err(wrong)?;
     let plain = bits.bytes().all(|digit| digit.is_ascii_digit()) && (bits.len() == 1 || !bits.starts_with('0'));
     let length: u64 =
         bits.parse().ok().filter(|_| plain).ok_or_else(|| wrong(format!("bad bits after slash: {bits:?}")))?;
     let most = if ip.is_ipv4() { 32 } else { 128 };
-    match u8::try_from(length) {
-        Ok(bits) if bits <= most => Ok((ip, bits)),
-        _ => Err(wrong("prefix length out of range".to_owned())),
+    match (u8::try_from(length), ip) {
+        (Ok(bits), _) if bits > most => Err(wrong("prefix length out of range".to_owned())),
+        (Ok(_), IpAddr::V6(ip)) if ip.to_ipv4_mapped().is_some() => {
+            Err(format!("IPv4-mapped IPv6 address {text:?} is not allowed"))
+        }
+        (Ok(bits), ip) => Ok((ip, bits)),
+        (Err(_), _) => Err(wrong("prefix length out of range".to_owned())),
     }
+}
+
+/// As [`cidr`]; Kubernetes says twice, once for each layer, why it is none.
+fn made_cidr(text: &str) -> Result<(IpAddr, u8), String> {
+    cidr(text).map_err(|why| format!("network address parse error during conversion from string: {why}"))
 }
 
 fn as_cidr(value: &Cel) -> Result<(IpAddr, u8), String> {
@@ -424,7 +433,7 @@ fn sum(items: &[Cel]) -> Answer {
         (Cel::Int(a), Cel::Int(b)) => a.checked_add(*b).map(Cel::Int).ok_or_else(|| "integer overflow".to_owned()),
         (Cel::Float(a), Cel::Float(b)) => Ok(Cel::Float(a + b)),
         (Cel::Int(0), other) => Ok(other.clone()),
-        _ => Err(none()),
+        (sum, item) => (sum + item.clone()).map_err(|error| super::in_words(&error)),
     })
 }
 
@@ -434,8 +443,7 @@ fn extreme(this: &Cel, rest: &[Cel], wanted: Ordering) -> Answer {
         single => vec![single],
     };
     all.extend(rest);
-    let best =
-        all.iter().copied().reduce(|best, item| if item.partial_cmp(best) == Some(wanted) { item } else { best });
+    let best = all.iter().copied().reduce(|best, item| if compare(item, best) == Some(wanted) { item } else { best });
     let name = if wanted == Ordering::Less { "min" } else { "max" };
     best.cloned().ok_or_else(|| format!("{name} called on empty list"))
 }

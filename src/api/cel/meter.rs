@@ -49,6 +49,9 @@ const WALKS: [&str; 14] = [
     "trim",
 ];
 
+/// Functions that are the interpreter's by name, and [`super::functions`]' by what they do.
+const OWN: [&str; 6] = ["indexOf", "lastIndexOf", "format", "join", "matches", "string"];
+
 /// One evaluation's cost so far.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
@@ -120,8 +123,8 @@ pub fn metered(expression: &mut IdedExpr) {
             {
                 wrap(target, WALK, None);
             }
-            // Of texts and of lists; the language itself has them of texts alone.
-            if !library && matches!(call.func_name.as_str(), "indexOf" | "lastIndexOf") {
+            // Kubernetes' own meaning of a name that the interpreter has another for.
+            if !library && OWN.contains(&call.func_name.as_str()) {
                 call.func_name.insert(0, '@');
             }
             if call.func_name == operators::IN

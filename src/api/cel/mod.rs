@@ -6,32 +6,41 @@
 
 mod addresses;
 pub mod check;
+mod cost;
+mod cost_calls;
+mod declared;
 pub mod duration;
 pub mod formats;
 pub mod functions;
+mod literals;
 pub mod meter;
 pub mod pairs;
 pub mod policy;
 pub mod semver;
-pub mod signatures;
+mod text;
 mod types;
+mod url;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::ast::{Expr, IdedExpr, operators};
+use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::objects::{Key, Map};
-use cel::{Context, Env, ExecutionError, Program, Value as Cel, extensions};
+use cel::{Context, DeclarationError, Env, ExecutionError, Program, Value as Cel, extensions};
 use serde_json::Value;
 
-static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| environment(pairs::macros));
+/// Where expressions are looked at, not run: loops are what was written.
+static AS_WRITTEN: LazyLock<Arc<Env>> = LazyLock::new(|| environment(pairs::macros_as_written));
+
+fn environment(macros: fn(&mut Env) -> Result<(), DeclarationError>) -> Arc<Env> {
     let mut env = Env::stdlib();
     // The libraries are new to a fresh environment, so none can be declared twice.
     env.add_extension(extensions::strings).expect("declared once");
     env.add_extension(extensions::lists).expect("declared once");
-    env.add_extension(pairs::macros).expect("declared once");
+    env.add_extension(macros).expect("declared once");
     Arc::new(env)
-});
+}
 
 /// A context with every function, to which variables are added.
 pub fn context<'p, 'v>() -> Context<'p, 'v> {
@@ -45,22 +54,109 @@ pub fn context<'p, 'v>() -> Context<'p, 'v> {
 /// # Errors
 /// `compilation failed: ERROR: <input>:1:2: Syntax error: …`
 pub fn compile(text: &str) -> Result<Program, String> {
-    ENVIRONMENT.compile(text).map_err(|errors| {
+    parse(text, &ENVIRONMENT)
+}
+
+/// The parts of an expression as they are written.
+fn parse_as_written(text: &str) -> Result<Program, String> {
+    parse(text, &AS_WRITTEN)
+}
+
+fn parse(text: &str, environment: &Env) -> Result<Program, String> {
+    environment.compile(text).map_err(|errors| {
         if text.is_empty() {
             // Nothing has no first column, and no line to show.
-            let message = errors.errors.first().map_or("", |error| error.msg.trim_start_matches("Syntax error: "));
+            let message = errors.errors.first().map_or("", |error| error.msg.trim_start_matches(SYNTAX));
             return format!("compilation failed: ERROR: <input>:1:0: Syntax error: {message}");
         }
-        let all: Vec<String> = errors
-            .errors
-            .iter()
+        // What the parser says of itself, beside what it says of the text, is nobody's business.
+        let of_text = |message: &str| !message.starts_with("Incomplete `") && !message.starts_with("No `");
+        let some = errors.errors.iter().any(|error| of_text(&error.msg));
+        let told = errors.errors.iter().filter(|error| !some || of_text(&error.msg));
+        let all: Vec<String> = told
             .map(|error| {
-                let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
-                check::pointed(text, error.pos.0, error.pos.1 - 1, &format!("Syntax error: {message}"))
+                let column = error.pos.1 - 1 - isize::from(is_negative_number(text, error));
+                check::pointed(text, error.pos.0, column, &in_antlr_words(&error.msg))
             })
             .collect();
         format!("compilation failed: {}", all.join("\n"))
     })
+}
+
+const SYNTAX: &str = "Syntax error: ";
+/// What may stand after a whole expression, besides its end.
+const OPERATORS: [&str; 17] =
+    ["==", "!=", "in", "<", "<=", ">=", ">", "&&", "||", "[", ".", "-", "?", "+", "*", "/", "%"];
+
+/// After a whole expression only what ends it is told as expected, not each operator.
+fn in_antlr_words(message: &str) -> String {
+    let Some((start, list)) = message.split_once(" expecting {") else { return message.to_owned() };
+    let items: Vec<&str> = list.trim_end_matches('}').split(", ").collect();
+    let is_operator = |item: &&str| OPERATORS.contains(&item.trim_matches('\''));
+    let rest: Vec<&str> = items.iter().filter(|item| !is_operator(item)).copied().collect();
+    match rest.as_slice() {
+        [one] if items.len() > OPERATORS.len() && start.starts_with(SYNTAX) => format!("{start} expecting {one}"),
+        _ => message.to_owned(),
+    }
+}
+
+/// A number that is too small is told at its sign.
+fn is_negative_number(text: &str, error: &cel::ParseError) -> bool {
+    let line = text.split('\n').nth((error.pos.0 - 1).max(0) as usize).unwrap_or_default();
+    let before = line.chars().nth((error.pos.1 - 2).max(0) as usize);
+    error.msg == "invalid int literal" && error.pos.1 > 1 && before == Some('-')
+}
+
+/// What a conversion (`timestamp`, `duration`, …) makes of a text.
+///
+/// # Errors
+/// Why nothing, in cel-go's words.
+pub fn convert(function: &str, text: &str) -> Result<Cel, String> {
+    let literal = Expr::Literal(LiteralValue::String(text.to_owned().into()));
+    converted(function, IdedExpr { id: 1, expr: literal })
+}
+
+fn converted(function: &str, part: IdedExpr) -> Result<Cel, String> {
+    let call = CallExpr { func_name: function.to_owned(), target: None, args: vec![part] };
+    evaluate(&context(), &IdedExpr { id: 2, expr: Expr::Call(call) })
+}
+
+/// What a function of the language itself makes of values.
+fn call(function: &str, values: &[Cel]) -> Result<Cel, String> {
+    call_on(None, function, values)
+}
+
+fn call_on(target: Option<&Cel>, function: &str, values: &[Cel]) -> Result<Cel, String> {
+    let mut context = context();
+    let mut named = Vec::new();
+    for (at, value) in target.into_iter().chain(values).enumerate() {
+        let name = format!("@{at}");
+        context.add_variable_from_value(name.clone(), value.clone());
+        named.push(IdedExpr { id: 1, expr: Expr::Ident(name) });
+    }
+    let rest = named.split_off(usize::from(target.is_some()));
+    let target = named.pop().map(Box::new);
+    let call = CallExpr { func_name: function.to_owned(), target, args: rest };
+    evaluate(&context, &IdedExpr { id: 2, expr: Expr::Call(call) })
+}
+
+/// What a value's type calls itself.
+fn type_name(value: &Cel) -> String {
+    match value {
+        Cel::List(_) => "list".to_owned(),
+        Cel::Map(_) => "map".to_owned(),
+        Cel::Int(_) => "int".to_owned(),
+        Cel::UInt(_) => "uint".to_owned(),
+        Cel::Float(_) => "double".to_owned(),
+        Cel::String(_) => "string".to_owned(),
+        Cel::Bytes(_) => "bytes".to_owned(),
+        Cel::Bool(_) => "bool".to_owned(),
+        Cel::Null => "null_type".to_owned(),
+        Cel::Timestamp(_) => "google.protobuf.Timestamp".to_owned(),
+        Cel::Duration(_) => "google.protobuf.Duration".to_owned(),
+        Cel::Opaque(opaque) => opaque.runtime_type_name().to_owned(),
+        _ => "dyn".to_owned(),
+    }
 }
 
 /// The value of an expression, or why it has none in cel-go's words.
@@ -87,6 +183,9 @@ fn blame(context: &Context<'_, '_>, expression: &IdedExpr) -> Option<ExecutionEr
 pub fn in_words(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
+        ExecutionError::FunctionError { function, message } if function == "lists.range" => {
+            format!("{function}: {message}")
+        }
         ExecutionError::FunctionError { function, message } => match conversion(function) {
             Some(to) => format!("type conversion error from 'string' to '{to}'"),
             None => message.clone(),
@@ -94,7 +193,11 @@ pub fn in_words(error: &ExecutionError) -> String {
         ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("index out of bounds: {index}"),
         ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
         ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
+        ExecutionError::Overflow(_, Cel::UInt(_), _) => "unsigned integer overflow".to_owned(),
+        ExecutionError::Overflow(_, Cel::Timestamp(_), _) => "timestamp overflow".to_owned(),
+        ExecutionError::Overflow(_, Cel::Duration(_), _) => "duration overflow".to_owned(),
         ExecutionError::Overflow(..) => "integer overflow".to_owned(),
+        ExecutionError::UnsupportedBinaryOperator(..) => "no such overload".to_owned(),
         ExecutionError::NoSuchOverload(_) => "no such overload".to_owned(),
         other => other.to_string(),
     }

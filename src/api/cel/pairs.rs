@@ -46,15 +46,30 @@ enum Shape {
     Entries,
 }
 
-/// Adds the macros.
+/// Adds the macros, made for the interpreter.
 ///
 /// # Errors
 /// When one of them is there already.
 pub fn macros(env: &mut Env) -> Result<(), DeclarationError> {
+    add(env, in_pairs)
+}
+
+/// Adds the macros as they are written: loops over two names, for who looks at them and does not run them.
+///
+/// # Errors
+/// When one of them is there already.
+pub fn macros_as_written(env: &mut Env) -> Result<(), DeclarationError> {
+    add(env, as_written)
+}
+
+/// Makes a loop of its names, its shape, what it goes over, and what it asks of each, after a filter.
+type Make = fn(&mut MacroExprHelper<'_>, Shape, IdedExpr, [IdedExpr; 2], Vec<IdedExpr>) -> Option<IdedExpr>;
+
+fn add(env: &mut Env, make: Make) -> Result<(), DeclarationError> {
     for (name, arguments, shape) in MACROS {
         env.add_macro(Macro::receiver(name, arguments, move |helper, target, args| {
             let Some(range) = target.take() else { return Ok(None) };
-            expand(helper, shape, range, std::mem::take(args)).map(Some)
+            expand(helper, shape, range, std::mem::take(args), make).map(Some)
         }))?;
     }
     Ok(())
@@ -65,66 +80,108 @@ fn expand(
     shape: Shape,
     range: IdedExpr,
     mut args: Vec<IdedExpr>,
+    make: Make,
 ) -> Result<IdedExpr, ParseError> {
-    let mut rest = args.split_off(2);
-    let mut names = Vec::new();
+    let rest = args.split_off(2);
     for arg in &args {
-        match &arg.expr {
-            Expr::Ident(name) => names.push(name.clone()),
-            _ => return Err(helper.new_error(arg.id, "argument must be a simple name")),
+        if name_of(arg).is_none() {
+            return Err(helper.new_error(arg.id, "argument must be a simple name"));
         }
     }
-    let [first, second] = names.as_slice() else {
-        return Err(helper.new_error(range.id, "two variables are needed"));
-    };
-    if first == second {
-        return Err(helper.new_error(args[1].id, format!("duplicate variable name: {first}")));
+    if name_of(&args[0]) == name_of(&args[1]) {
+        let message = format!("duplicate variable name: {}", name_of(&args[0]).unwrap_or_default());
+        return Err(helper.new_error(args[1].id, message));
     }
+    let at = range.id;
+    let made = <[IdedExpr; 2]>::try_from(args).ok().and_then(|names| make(helper, shape, range, names, rest));
+    made.ok_or_else(|| helper.new_error(at, "nothing is asked"))
+}
+
+fn name_of(arg: &IdedExpr) -> Option<&str> {
+    match &arg.expr {
+        Expr::Ident(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn in_pairs(
+    helper: &mut MacroExprHelper<'_>,
+    shape: Shape,
+    range: IdedExpr,
+    names: [IdedExpr; 2],
+    mut rest: Vec<IdedExpr>,
+) -> Option<IdedExpr> {
+    let (first, second) = (name_of(&names[0])?.to_owned(), name_of(&names[1])?.to_owned());
     let pair = format!("@{first},{second}");
     for part in &mut rest {
-        halve(part, first, &pair, 0);
-        halve(part, second, &pair, 1);
+        halve(part, &first, &pair, 0);
+        halve(part, &second, &pair, 1);
     }
-    let (Some(asked), filter) = (rest.pop(), rest.pop()) else {
-        return Err(helper.new_error(range.id, "nothing is asked"));
-    };
-    let mut key = IdedExpr { id: args[0].id, expr: Expr::Ident(first.clone()) };
-    halve(&mut key, first, &pair, 0);
-    let (start, condition, step, result) = parts(helper, shape, asked, key);
-    let step = match filter {
-        Some(filter) => {
-            let same = accumulator(helper);
-            call(helper, operators::CONDITIONAL, vec![filter, step, same])
-        }
-        None => step,
-    };
+    let mut key = IdedExpr { id: names[0].id, expr: Expr::Ident(first.clone()) };
+    halve(&mut key, &first, &pair, 0);
+    let made = parts(helper, shape, rest, key, INSERT)?;
     let iter_range = call(helper, PAIRS, vec![range]);
-    Ok(helper.next_expr(Expr::Comprehension(Box::new(ComprehensionExpr {
-        iter_range,
-        iter_var: pair,
-        iter_var2: None,
-        accu_var: RESULT.to_string(),
-        accu_init: start,
-        loop_cond: condition,
-        loop_step: step,
-        result,
-    }))))
+    Some(made.looped(helper, iter_range, pair, None))
+}
+
+fn as_written(
+    helper: &mut MacroExprHelper<'_>,
+    shape: Shape,
+    range: IdedExpr,
+    names: [IdedExpr; 2],
+    rest: Vec<IdedExpr>,
+) -> Option<IdedExpr> {
+    let (first, second) = (name_of(&names[0])?.to_owned(), name_of(&names[1])?.to_owned());
+    let key = helper.next_expr(Expr::Ident(first.clone()));
+    let made = parts(helper, shape, rest, key, "cel.@mapInsert")?;
+    Some(made.looped(helper, range, first, Some(second)))
 }
 
 /// How a loop begins, when it goes on, what a turn does, and what comes out.
+struct Parts {
+    start: IdedExpr,
+    condition: IdedExpr,
+    step: IdedExpr,
+    result: IdedExpr,
+}
+
+impl Parts {
+    fn looped(
+        self,
+        helper: &mut MacroExprHelper<'_>,
+        range: IdedExpr,
+        name: String,
+        second: Option<String>,
+    ) -> IdedExpr {
+        helper.next_expr(Expr::Comprehension(Box::new(ComprehensionExpr {
+            iter_range: range,
+            iter_var: name,
+            iter_var2: second,
+            accu_var: RESULT.to_string(),
+            accu_init: self.start,
+            loop_cond: self.condition,
+            loop_step: self.step,
+            result: self.result,
+        })))
+    }
+}
+
+/// The parts of a loop that asks the last of `rest`, where the one before it holds.
 fn parts(
     helper: &mut MacroExprHelper<'_>,
     shape: Shape,
-    asked: IdedExpr,
+    mut rest: Vec<IdedExpr>,
     key: IdedExpr,
-) -> (IdedExpr, IdedExpr, IdedExpr, IdedExpr) {
+    insert: &str,
+) -> Option<Parts> {
+    let (asked, filter) = (rest.pop()?, rest.pop());
     let literal = |helper: &mut MacroExprHelper<'_>, value: bool| {
         helper.next_expr(Expr::Literal(LiteralValue::Boolean(value.into())))
     };
     let number =
         |helper: &mut MacroExprHelper<'_>, value: i64| helper.next_expr(Expr::Literal(LiteralValue::Int(value.into())));
     let (so_far, result) = (accumulator(helper), accumulator(helper));
-    match shape {
+    let (start, condition, step, result) = match shape {
         Shape::All => {
             let before = accumulator(helper);
             let condition = call(helper, operators::NOT_STRICTLY_FALSE, vec![before]);
@@ -153,10 +210,18 @@ fn parts(
         }
         Shape::Map | Shape::Entries => {
             let inserted = if matches!(shape, Shape::Map) { vec![so_far, key, asked] } else { vec![so_far, asked] };
-            let step = call(helper, INSERT, inserted);
+            let step = call(helper, insert, inserted);
             (helper.next_expr(Expr::Map(MapExpr { entries: Vec::new() })), literal(helper, true), step, result)
         }
-    }
+    };
+    let step = match filter {
+        Some(filter) => {
+            let same = accumulator(helper);
+            call(helper, operators::CONDITIONAL, vec![filter, step, same])
+        }
+        None => step,
+    };
+    Some(Parts { start, condition, step, result })
 }
 
 fn accumulator(helper: &mut MacroExprHelper<'_>) -> IdedExpr {

@@ -6,18 +6,14 @@
 //! finds `object.spec.replica`. Source: `k8s.io/apiserver/pkg/admission/plugin/{cel,policy/validating}`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
 
-use cel::common::ast::Expr;
 use serde_json::Value;
 
-use super::check::{FAILED, Fields, Known, Type, check};
-use super::{compile, escape};
+use super::check::{Declared, FAILED, Fields, Known, Scope, Type, check};
+use super::escape;
 use crate::api::resource;
 use crate::api::schema::{self, Schema, SchemaRef};
 
-/// Names without a type of their own that a policy's expressions have.
-const UNTYPED: [&str; 2] = ["authorizer", "jsonpatch"];
 /// The most letters, elements or entries of what a request brings.
 const MOST: u64 = 3 * 1024 * 1024;
 /// The most kinds that a policy is looked at with. Source: typechecking.go, maxTypesToCheck.
@@ -26,15 +22,28 @@ const MOST_KINDS: usize = 10;
 /// What expressions may name.
 #[derive(Clone, Debug)]
 pub struct Names {
-    object: Type,
-    params: Option<Type>,
-    defined: HashMap<String, Type>,
+    object: Declared,
+    params: Option<Declared>,
+    /// `None`: there are no variables here.
+    defined: Option<HashMap<String, Declared>>,
+    has_authorizer: bool,
 }
 
 impl Names {
     /// Of a policy that has parameters, or none, and judges objects of any type.
     pub fn new(has_params: bool) -> Names {
-        Names { object: Type::Dyn, params: has_params.then_some(Type::Dyn), defined: HashMap::new() }
+        let any = || Declared::plain(Type::Dyn);
+        Names { object: any(), params: has_params.then(any), defined: Some(HashMap::new()), has_authorizer: true }
+    }
+
+    /// The same without `variables`, as the conditions of a policy or of a webhook see it.
+    pub fn without_variables(has_params: bool) -> Names {
+        Names { defined: None, ..Names::new(has_params) }
+    }
+
+    /// The same without `authorizer`, as what makes messages sees it.
+    pub fn without_authorizer(&self) -> Names {
+        Names { has_authorizer: false, ..self.clone() }
     }
 
     /// Adds a variable, which may use those before it and has the type that its expression gives.
@@ -42,49 +51,43 @@ impl Names {
     /// # Errors
     /// Why its expression has no value.
     pub fn define(&mut self, name: &str, text: &str) -> Result<(), String> {
-        let checked = compile(text).and_then(|program| check(&program, &self.all()));
+        let checked = check(text, &self.scope(false));
         let kind = checked.as_ref().map_or(Type::Dyn, |verdict| verdict.kind.clone());
-        self.defined.insert(name.to_string(), kind);
+        self.defined.get_or_insert_default().insert(name.to_string(), Declared::plain(kind));
         checked.map(drop)
     }
 
-    fn all(&self) -> Vec<(&'static str, Type)> {
+    fn scope(&self, builds_patches: bool) -> Scope {
+        let of_authorizer = |name: &str| Declared::plain(Type::read(&format!("kubernetes.authorization.{name}")));
         let mut all = vec![
             ("object", self.object.clone()),
             ("oldObject", self.object.clone()),
             ("request", request()),
             ("namespaceObject", namespace()),
-            ("variables", Type::Object(Rc::new(Known(self.defined.clone())))),
         ];
-        all.extend(UNTYPED.map(|name| (name, Type::Dyn)));
+        if self.has_authorizer {
+            all.push(("authorizer", of_authorizer("Authorizer")));
+            all.push(("authorizer.requestResource", of_authorizer("ResourceCheck")));
+        }
+        let variables = |known: &HashMap<_, _>| Declared::object("kubernetes.variables", Known(known.clone()));
+        all.extend(self.defined.as_ref().map(|known| ("variables", variables(known))));
         all.extend(self.params.clone().map(|kind| ("params", kind)));
-        all
+        Scope { builds_patches, ..Scope::of(&all) }
     }
 }
 
-/// Compiles an expression that must give a `wanted` (`bool`, `Object`, `list(JSONPatch)`), as far as
+/// Compiles an expression that must give a `wanted` (`bool`, `string`, `Object`, `list(JSONPatch)`), as far as
 /// can be told without a value.
 ///
 /// # Errors
 /// Why not, as Kubernetes says it.
 pub fn check_gives(text: &str, wanted: &str, names: &Names) -> Result<(), String> {
-    let program = compile(text)?;
-    let found = check(&program, &names.all())?.kind.name();
-    // A field of something unknown may be anything, and Kubernetes does not take it for a bool.
-    if matches!(wanted, "bool" | "string") && found == "dyn" && is_selection(&program.expression().expr) {
+    let verdict = check(text, &names.scope(wanted.contains(char::is_uppercase)))?;
+    let found = verdict.kind.to_string();
+    if found != wanted {
         return Err(format!("must evaluate to {wanted} but got {found}"));
     }
-    let fits = found == "dyn" || found == wanted || wanted.starts_with("list(") && found.starts_with("list(");
-    if fits { Ok(()) } else { Err(format!("must evaluate to {wanted} but got {found}")) }
-}
-
-/// `object.spec.a`: fields of a variable and nothing else.
-fn is_selection(expr: &Expr) -> bool {
-    match expr {
-        Expr::Ident(_) => true,
-        Expr::Select(select) => !select.test && is_selection(&select.operand.expr),
-        _ => false,
-    }
+    verdict.fault.map_or(Ok(()), Err)
 }
 
 /// What is wrong with a policy's expressions, given the types of the kinds it matches: where, and the words.
@@ -94,13 +97,14 @@ pub fn warnings(policy: &Value) -> Vec<(String, String)> {
     let param = policy.pointer("/spec/paramKind").filter(|param| param.is_object()).map(|param| {
         let (group, version) = resource::parse_api_version(param["apiVersion"].as_str().unwrap_or_default());
         let schema = Schema::of_kind(group, version, param["kind"].as_str().unwrap_or_default());
-        schema.and_then(|schema| type_of(&schema)).unwrap_or(Type::Dyn)
+        schema.and_then(|schema| type_of(&schema, "Params")).unwrap_or(Declared::plain(Type::Dyn))
     });
     let scopes: Vec<(String, Names)> = kinds
         .iter()
         .map(|(group, version, kind, schema)| {
-            let object = type_of(schema).unwrap_or(Type::Dyn);
-            let mut names = Names { object, params: param.clone(), defined: HashMap::new() };
+            let object = type_of(schema, kind).unwrap_or(Declared::plain(Type::Dyn));
+            let mut names =
+                Names { object, params: param.clone(), defined: Some(HashMap::new()), has_authorizer: true };
             for variable in list("/spec/variables") {
                 let text = |key: &str| variable[key].as_str().unwrap_or_default();
                 // What is wrong with a variable shows where it is used.
@@ -114,7 +118,7 @@ pub fn warnings(policy: &Value) -> Vec<(String, String)> {
         for field in ["expression", "messageExpression"] {
             let Some(text) = validation[field].as_str().filter(|text| !text.is_empty()) else { continue };
             let faults = scopes.iter().filter_map(|(kind, names)| {
-                let fault = compile(text).and_then(|program| check(&program, &names.all())).err()?;
+                let fault = check(text, &names.scope(false)).err()?;
                 Some(format!("{kind}: {}\n", fault.trim_start_matches(FAILED)))
             });
             let faults: Vec<String> = faults.collect();
@@ -158,20 +162,21 @@ fn kinds(policy: &Value) -> Vec<(String, String, String, SchemaRef)> {
         .collect()
 }
 
-/// The type of a built-in definition's value; `None`: expressions cannot see it.
-fn type_of(schema: &SchemaRef) -> Option<Type> {
+/// The type of a built-in definition's value, called `name`; `None`: expressions cannot see it.
+fn type_of(schema: &SchemaRef, name: &str) -> Option<Declared> {
+    let plain = |kind| Declared::sized(kind, MOST);
     Some(match schema.kind() {
-        schema::Type::Boolean => Type::Plain("bool"),
-        schema::Type::Int32 | schema::Type::Int64 => Type::Plain("int"),
-        schema::Type::Number => Type::Plain("double"),
-        schema::Type::String | schema::Type::Duration => Type::Text(MOST),
-        schema::Type::Bytes => Type::Plain("bytes"),
-        schema::Type::Time | schema::Type::MicroTime => Type::Plain("timestamp"),
-        schema::Type::IntOrString => Type::Dyn,
-        schema::Type::List => Type::List(Rc::new(type_of(&schema.items_ref()?)?), MOST),
-        schema::Type::Map => Type::Map(Rc::new(type_of(&schema.items_ref()?)?), MOST),
+        schema::Type::Boolean => plain(Type::Bool),
+        schema::Type::Int32 | schema::Type::Int64 => plain(Type::Int),
+        schema::Type::Number => plain(Type::Double),
+        schema::Type::String | schema::Type::Duration => plain(Type::Text),
+        schema::Type::Bytes => plain(Type::Bytes),
+        schema::Type::Time | schema::Type::MicroTime => plain(Type::Timestamp),
+        schema::Type::IntOrString => plain(Type::Dyn),
+        schema::Type::List => Declared::list(type_of(&schema.items_ref()?, &format!("{name}.@idx"))?, MOST),
+        schema::Type::Map => Declared::map(type_of(&schema.items_ref()?, &format!("{name}.@elem"))?, MOST),
         schema::Type::Object | schema::Type::RawExtension | schema::Type::FieldsV1 => {
-            Type::Object(Rc::new(Definition(schema.clone())))
+            Declared::object(name, Definition(schema.clone(), name.to_string()))
         }
         _ => return None,
     })
@@ -179,78 +184,93 @@ fn type_of(schema: &SchemaRef) -> Option<Type> {
 
 /// The fields of a definition, each read when it is asked for: definitions may hold themselves.
 #[derive(Debug)]
-struct Definition(SchemaRef);
+struct Definition(SchemaRef, String);
 
 impl Fields for Definition {
-    fn field(&self, name: &str) -> Option<Type> {
+    fn field(&self, name: &str) -> Option<Declared> {
         let field = self.0.fields().iter().find(|field| escape(&field.name).as_deref() == Some(name))?;
-        type_of(&field.schema_ref())
+        type_of(&field.schema_ref(), &format!("{}.{name}", self.1))
     }
 }
 
-fn object(fields: &[(&str, Type)]) -> Type {
+fn object(name: &str, fields: &[(&str, Declared)]) -> Declared {
     let fields = fields.iter().map(|(name, kind)| ((*name).to_string(), kind.clone()));
-    Type::Object(Rc::new(Known(fields.collect())))
+    Declared::object(format!("kubernetes.{name}"), Known(fields.collect()))
 }
 
-fn request() -> Type {
-    let text = || Type::Text(MOST);
-    let texts = || Type::List(Rc::new(text()), MOST);
-    let of_kind = object(&[("group", text()), ("version", text()), ("kind", text())]);
-    let of_resource = object(&[("group", text()), ("version", text()), ("resource", text())]);
-    let user = object(&[
-        ("username", text()),
-        ("uid", text()),
-        ("groups", texts()),
-        ("extra", Type::Map(Rc::new(texts()), MOST)),
-    ]);
-    object(&[
-        ("kind", of_kind.clone()),
-        ("resource", of_resource.clone()),
-        ("subResource", text()),
-        ("requestKind", of_kind),
-        ("requestResource", of_resource),
-        ("requestSubResource", text()),
-        ("name", text()),
-        ("namespace", text()),
-        ("operation", text()),
-        ("userInfo", user),
-        ("dryRun", Type::Plain("bool")),
-        ("options", Type::Dyn),
-    ])
+fn text() -> Declared {
+    Declared::sized(Type::Text, MOST)
 }
 
-fn namespace() -> Type {
-    let text = || Type::Text(MOST);
-    let texts = || Type::List(Rc::new(text()), MOST);
-    let by_key = || Type::Map(Rc::new(text()), MOST);
-    let (time, number) = (Type::Plain("timestamp"), Type::Plain("int"));
-    let condition = object(&[
-        ("status", text()),
-        ("type", text()),
-        ("lastTransitionTime", time.clone()),
-        ("message", text()),
-        ("reason", text()),
-    ]);
-    let metadata = object(&[
-        ("name", text()),
-        ("generateName", text()),
-        ("namespace", text()),
-        ("labels", by_key()),
-        ("annotations", by_key()),
-        ("UID", text()),
-        ("creationTimestamp", time.clone()),
-        ("deletionGracePeriodSeconds", number.clone()),
-        ("deletionTimestamp", time),
-        ("generation", number),
-        ("resourceVersion", text()),
-        ("finalizers", texts()),
-    ]);
-    object(&[
-        ("metadata", metadata),
-        ("spec", object(&[("finalizers", texts())])),
-        ("status", object(&[("conditions", Type::List(Rc::new(condition), MOST)), ("phase", text())])),
-    ])
+fn texts() -> Declared {
+    Declared::list(text(), MOST)
+}
+
+fn request() -> Declared {
+    let of_kind = object("GroupVersionKind", &[("group", text()), ("version", text()), ("kind", text())]);
+    let of_resource = object("GroupVersionResource", &[("group", text()), ("version", text()), ("resource", text())]);
+    let user = object(
+        "UserInfo",
+        &[("username", text()), ("uid", text()), ("groups", texts()), ("extra", Declared::map(texts(), MOST))],
+    );
+    object(
+        "AdmissionRequest",
+        &[
+            ("kind", of_kind.clone()),
+            ("resource", of_resource.clone()),
+            ("subResource", text()),
+            ("requestKind", of_kind),
+            ("requestResource", of_resource),
+            ("requestSubResource", text()),
+            ("name", text()),
+            ("namespace", text()),
+            ("operation", text()),
+            ("userInfo", user),
+            ("dryRun", Declared::plain(Type::Bool)),
+            ("options", Declared::plain(Type::Dyn)),
+        ],
+    )
+}
+
+fn namespace() -> Declared {
+    let by_key = || Declared::map(text(), MOST);
+    let (time, number) = (Declared::plain(Type::Timestamp), Declared::plain(Type::Int));
+    let condition = object(
+        "NamespaceCondition",
+        &[
+            ("status", text()),
+            ("type", text()),
+            ("lastTransitionTime", time.clone()),
+            ("message", text()),
+            ("reason", text()),
+        ],
+    );
+    let metadata = object(
+        "NamespaceMetadata",
+        &[
+            ("name", text()),
+            ("generateName", text()),
+            ("namespace", text()),
+            ("labels", by_key()),
+            ("annotations", by_key()),
+            ("UID", text()),
+            ("creationTimestamp", time.clone()),
+            ("deletionGracePeriodSeconds", number.clone()),
+            ("deletionTimestamp", time),
+            ("generation", number),
+            ("resourceVersion", text()),
+            ("finalizers", texts()),
+        ],
+    );
+    let conditions = Declared::list(condition, MOST);
+    object(
+        "Namespace",
+        &[
+            ("metadata", metadata),
+            ("spec", object("NamespaceSpec", &[("finalizers", texts())])),
+            ("status", object("NamespaceStatus", &[("conditions", conditions), ("phase", text())])),
+        ],
+    )
 }
 
 #[cfg(test)]

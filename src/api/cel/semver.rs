@@ -5,12 +5,11 @@
 use std::cmp::Ordering;
 
 /// A version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Semver {
     /// Major, minor, patch.
     pub numbers: [i64; 3],
     before: Vec<String>,
-    build: Vec<String>,
 }
 
 /// Reads a version. `lax` lets it begin with `v`, leave out minor and patch, and have leading zeros.
@@ -26,7 +25,7 @@ pub fn read(text: &str, lax: bool) -> Result<Semver, String> {
     if parts.len() != 3 {
         if !lax || parts.last().is_some_and(|last| last.contains(['+', '-'])) {
             let what = if lax {
-                "Short version cannot contain PreRelease/Build meta data"
+                "short version cannot contain PreRelease/Build meta data"
             } else {
                 "No Major.Minor.Patch elements found"
             };
@@ -40,11 +39,12 @@ pub fn read(text: &str, lax: bool) -> Result<Semver, String> {
     for ((number, part), name) in numbers.iter_mut().zip([parts[0], parts[1], patch]).zip(["major", "minor", "patch"]) {
         *number = number_of(part, name, lax)?;
     }
-    let before = identifiers(before, "PreRelease", "Prerelease")?;
+    let before = identifiers(before, "Prerelease", "Prerelease")?;
     if let Some(part) = before.iter().find(|part| part.len() > 1 && part.starts_with('0') && is_number(part)) {
         return Err(format!("Numeric PreRelease version must not contain leading zeroes {part:?}"));
     }
-    Ok(Semver { numbers, before, build: identifiers(build, "Build meta data", "Build meta data")? })
+    identifiers(build, "Build meta data", "Build meta data")?;
+    Ok(Semver { numbers, before })
 }
 
 fn number_of(part: &str, name: &str, lax: bool) -> Result<i64, String> {
@@ -76,6 +76,15 @@ fn identifiers(text: Option<&str>, empty: &str, wrong: &str) -> Result<Vec<Strin
         })
         .collect()
 }
+
+/// What a version was built from does not count.
+impl PartialEq for Semver {
+    fn eq(&self, other: &Semver) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Semver {}
 
 impl Ord for Semver {
     fn cmp(&self, other: &Semver) -> Ordering {

@@ -9,6 +9,7 @@ pub mod embedded;
 pub mod format;
 pub mod lists;
 pub mod node;
+pub mod rule_types;
 pub mod rules;
 pub mod value;
 

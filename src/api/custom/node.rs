@@ -57,6 +57,8 @@ pub struct Node {
     pub not: Option<Box<Node>>,
     /// `x-kubernetes-embedded-resource`
     pub embedded: bool,
+    /// `default`
+    pub has_default: bool,
     /// `x-kubernetes-validations`
     pub rules: Vec<Rule>,
     /// Whether there are rules here or below.
@@ -124,6 +126,7 @@ impl Node {
             one_of: nodes("oneOf"),
             not: node("not"),
             embedded: flag("x-kubernetes-embedded-resource"),
+            has_default: !schema["default"].is_null(),
             rules: Rule::read_all(schema),
             has_rules: false,
         };

@@ -5,18 +5,19 @@
 //! value that did not change keeps what it was allowed before. Source: apiextensions-apiserver,
 //! `schema/cel`.
 
-use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use cel::common::ast::IdedExpr;
 use cel::objects::OptionalValue;
 use cel::{Context, Program, Value as Cel};
 use serde_json::Value;
 
 use super::node::Node;
+use super::rule_types::{maybe, self_type, type_of};
 use super::value::correlated;
-use crate::api::cel::check::{Known, Type, check};
+use crate::api::cel::check::{Scope, Type, check};
 use crate::api::cel::meter::{self, Meter, metered};
 use crate::api::cel::{self as language, escape, evaluate, to_cel};
 use crate::api::field_error::{ErrorType, FieldError};
@@ -225,14 +226,13 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, fo
 
 /// Why a rule cannot be asked.
 fn why_none(rule: &Rule, place: &Place) -> Option<String> {
-    let kind = || type_of(place.node, place.is_object);
-    let old = if rule.optional_old { Type::Dyn } else { kind() };
-    let program = match &rule.program {
-        Ok(program) => program,
-        Err(words) => return Some(words.clone()),
-    };
-    match check(program, &[("self", kind()), ("oldSelf", old)]) {
-        Ok(verdict) if matches!(verdict.kind, Type::Dyn | Type::Plain("bool")) => None,
+    if let Err(words) = &rule.program {
+        return Some(words.clone());
+    }
+    let kind = type_of(place.node, place.is_object, &self_type())?;
+    let old = if rule.optional_old { maybe(&kind) } else { kind.clone() };
+    match check(&rule.text, &Scope::of(&[("self", kind), ("oldSelf", old)])) {
+        Ok(verdict) if verdict.kind == Type::Bool => None,
         Ok(_) => Some("cel expression must evaluate to a bool".to_string()),
         Err(words) => Some(words),
     }
@@ -296,9 +296,22 @@ fn typed(node: &Node, value: &Value, is_object: bool) -> Cel {
             Some(item) => Cel::List(Arc::new(items.iter().map(|value| typed(item, value, item.embedded)).collect())),
             None => to_cel(value),
         },
+        Value::String(text) if node.types == ["string"] => match node.format.as_str() {
+            // What the schema's format cannot read has been told by then.
+            "date-time" => language::convert("timestamp", text).unwrap_or(Cel::Null),
+            "date" => language::convert("timestamp", &format!("{text}T00:00:00Z")).unwrap_or(Cel::Null),
+            "duration" => language::convert("duration", text).unwrap_or(Cel::Null),
+            "byte" => bytes(text),
+            _ => to_cel(value),
+        },
         Value::Number(number) if node.types == ["number"] => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
         other => to_cel(other),
     }
+}
+
+/// A text in base64 as the bytes it stands for.
+fn bytes(text: &str) -> Cel {
+    BASE64.decode(text).map_or(Cel::Null, |bytes| Cel::Bytes(Arc::new(bytes)))
 }
 
 /// Of metadata only the names can be seen.
@@ -308,74 +321,6 @@ fn object_field(name: &str, value: &Value) -> Cel {
     }
     let names = ["name", "generateName"].into_iter();
     language::map(names.filter_map(|name| Some((name.to_owned(), to_cel(value.get(name)?)))))
-}
-
-/// The most bytes a request may have.
-const MAX_REQUEST: u64 = 3 * 1024 * 1024;
-/// The most that one rule may cost, and all of a version together.
-pub const COST_LIMITS: (u64, u64) = (10_000_000, 100_000_000);
-
-/// The type that rules at a node see; `is_object` as in an embedded object or at the root.
-pub fn type_of(node: &Node, is_object: bool) -> Type {
-    let string = || Type::Text(MAX_REQUEST);
-    match node.types.as_slice() {
-        ["string"] => {
-            Type::Text(match (node.values.iter().filter_map(Value::as_str).map(str::len).max(), node.length.max) {
-                (Some(longest), _) => longest as u64,
-                (None, Some(max)) => (max.max(0) as u64).saturating_mul(4),
-                (None, None) => MAX_REQUEST,
-            })
-        }
-        ["integer"] => Type::Plain("int"),
-        ["number"] => Type::Plain("double"),
-        ["boolean"] => Type::Plain("bool"),
-        ["array"] => {
-            let item = node.items.as_ref().map_or(Type::Dyn, |item| type_of(item, item.embedded));
-            Type::List(Rc::new(item), cardinality(node))
-        }
-        ["object"] => match &node.others {
-            Some(others) => Type::Map(Rc::new(type_of(others, others.embedded)), cardinality(node)),
-            None => {
-                let mut fields: HashMap<String, Type> = node
-                    .fields
-                    .iter()
-                    .filter_map(|(name, field)| Some((escape(name)?, type_of(field, field.embedded))))
-                    .collect();
-                if is_object {
-                    let names = ["name", "generateName"].map(|name| (name.to_owned(), string()));
-                    let metadata = Type::Object(Rc::new(Known(names.into_iter().collect())));
-                    fields.insert("metadata".into(), metadata);
-                    fields.extend(["kind", "apiVersion"].map(|name| (name.to_owned(), string())));
-                }
-                Type::Object(Rc::new(Known(fields)))
-            }
-        },
-        _ => Type::Dyn,
-    }
-}
-
-/// The most elements a list or a map may have: as the schema says, or as fit into a request.
-pub fn cardinality(node: &Node) -> u64 {
-    let (stated, inner) = match node.types.first() {
-        Some(&"array") => (node.items_count.max, node.items.as_deref()),
-        _ => (node.fields_count.max, node.others.as_deref()),
-    };
-    let key = if node.types.first() == Some(&"array") { 0 } else { 3 };
-    let least = inner.map_or(1, least_bytes) + 1 + key;
-    stated.map_or((MAX_REQUEST - 2) / least, |stated| stated.max(0) as u64)
-}
-
-/// The fewest bytes a value takes in JSON.
-fn least_bytes(node: &Node) -> u64 {
-    match node.types.as_slice() {
-        ["boolean"] => 4,
-        ["integer" | "number"] => 1,
-        ["object"] => {
-            let required = node.fields.iter().filter(|(name, _)| node.required.contains(name));
-            2 + required.map(|(name, field)| name.len() as u64 + 4 + least_bytes(field)).sum::<u64>()
-        }
-        _ => 2,
-    }
 }
 
 #[cfg(test)]

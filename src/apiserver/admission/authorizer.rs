@@ -13,6 +13,7 @@ use cel::objects::{Key, Map, Opaque};
 use cel::{Context, ExecutionError, Value as Cel};
 
 use super::{Attributes, Authorizer};
+use crate::api::names::NameRule;
 use crate::apiserver::auth::{Action, Decision, User};
 
 /// Who asks, whom, and about which request.
@@ -67,6 +68,13 @@ impl Asker {
             let _ = context.add_function(name, begin);
         }
         let account = |This(_): This<Cel>, namespace: Arc<String>, name: Arc<String>| {
+            let wrong = |what: &str| Err(ExecutionError::function_error("serviceAccount", what));
+            if !NameRule::Subdomain.check(&name, false).is_empty() {
+                return wrong("Invalid service account name");
+            }
+            if !NameRule::Label.check(&namespace, false).is_empty() {
+                return wrong("Invalid service account namespace");
+            }
             let user = format!("system:serviceaccount:{namespace}:{name}");
             let own = format!("system:serviceaccounts:{namespace}");
             let groups = ["system:serviceaccounts", own.as_str(), "system:authenticated"];
@@ -102,7 +110,10 @@ impl Asker {
 /// What narrows a question about a resource.
 fn add_narrowings(context: &mut Context<'_, '_>) {
     type Say = fn(&mut Action, String);
-    let narrowings: [(&str, Say); 4] = [
+    // Roles know no selectors: what selects allows and refuses nothing.
+    let narrowings: [(&str, Say); 6] = [
+        ("fieldSelector", |_, _| {}),
+        ("labelSelector", |_, _| {}),
         ("resource", |action, text| action.resource = text),
         ("subresource", |action, text| action.subresource = text),
         ("namespace", |action, text| action.namespace = text),

@@ -76,15 +76,15 @@ impl Expressions {
     /// # Errors
     /// Why it has no value.
     pub fn holds(&self, text: &str, scope: &Scope) -> Result<bool, String> {
-        match self.evaluate(text, scope)? {
+        match self.evaluate(text, scope, scope.asker.as_ref())? {
             Cel::Bool(bool) => Ok(bool),
             _ => Err("must evaluate to bool".to_string()),
         }
     }
 
-    /// The text the expression gives; `None` when it gives none.
+    /// The text the expression gives; `None` when it gives none. It has no `authorizer` to ask.
     pub fn text(&self, text: &str, scope: &Scope) -> Option<String> {
-        match self.evaluate(text, scope) {
+        match self.evaluate(text, scope, None) {
             Ok(Cel::String(text)) if !text.trim().is_empty() => Some(text.trim().to_string()),
             _ => None,
         }
@@ -95,31 +95,36 @@ impl Expressions {
     /// # Errors
     /// Why it has none.
     pub fn json(&self, text: &str, scope: &Scope) -> Result<Value, String> {
-        self.evaluate(text, scope)?.json().map_err(|error| error.to_string())
+        self.evaluate(text, scope, scope.asker.as_ref())?.json().map_err(|error| error.to_string())
     }
 
-    fn evaluate(&self, text: &str, scope: &Scope) -> Result<Cel, String> {
+    fn evaluate(&self, text: &str, scope: &Scope, asker: Option<&Asker>) -> Result<Cel, String> {
         let mut context = context();
         let meter = Meter::default();
         meter.add_to(&mut context);
         for (name, value) in &scope.values {
             context.add_variable_from_value(*name, value.clone());
         }
-        if let Some(asker) = &scope.asker {
+        if let Some(asker) = asker {
             asker.add_to(&mut context);
         }
         add_patch_functions(&mut context);
         // A variable that cannot be computed is missing: only what uses it fails.
         let mut variables: HashMap<Key, Cel> = HashMap::new();
+        let mut failed: Vec<(&String, String)> = Vec::new();
         for (name, definition) in &scope.definitions {
             context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables.clone()) }));
-            if let Ok(value) = context.resolve(&*self.compiled(definition)?) {
-                variables.insert(Key::String(Arc::new(name.clone())), value);
+            match evaluate(&context, &*self.compiled(definition)?) {
+                Ok(value) => drop(variables.insert(Key::String(Arc::new(name.clone())), value)),
+                Err(why) => {
+                    let why = in_full(why, &failed);
+                    failed.push((name, format!("composited variable \"{name}\" fails to evaluate: {why}")));
+                }
             }
         }
         context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables) }));
         let expression = self.compiled(text)?;
-        let result = evaluate(&context, &expression);
+        let result = evaluate(&context, &expression).map_err(|why| in_full(why, &failed));
         scope.spend(meter.spent(&expression))?;
         if meter.is_exceeded() { Err(EXCEEDED.to_string()) } else { result }
     }
@@ -139,6 +144,13 @@ impl Expressions {
         kept.insert(text.to_string(), expression.clone());
         Ok(expression)
     }
+}
+
+/// A variable that is missing is one that could not be computed: why not is said instead.
+fn in_full(why: String, failed: &[(&String, String)]) -> String {
+    let missing = why.strip_prefix("no such key: ");
+    let known = failed.iter().find(|(name, _)| missing == Some(name.as_str()));
+    known.map_or(why.clone(), |(_, words)| words.clone())
 }
 
 /// `jsonpatch.escapeKey('a/b')`: a key as a JSON pointer writes it.

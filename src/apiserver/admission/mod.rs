@@ -14,6 +14,7 @@ mod defaults;
 mod limit_ranger;
 mod mutating_policy;
 mod namespace_lifecycle;
+mod patch_words;
 mod pod_resize;
 mod pod_security;
 mod pod_topology_labels;

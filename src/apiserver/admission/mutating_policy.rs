@@ -5,14 +5,16 @@
 //! Source: `k8s.io/apiserver/pkg/admission/plugin/policy/mutating`.
 
 use futures::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::cel::{Expressions, Scope};
+use super::patch_words;
 use super::policy::{is_exempt, matches, params, scope};
 use super::{Attributes, Operation, Plugin};
+use crate::api::apply::misfit;
 use crate::api::cel::meter::{BUDGET, MATCH_CONDITIONS};
 use crate::api::meta;
-use crate::api::patch::{json, merge, strategic};
+use crate::api::patch::{self, merge, strategic};
 use crate::api::schema::Schema;
 use crate::api::status::{Cause, Details, Reason, Status};
 use crate::apiserver::kinds::json::Json;
@@ -99,20 +101,32 @@ impl MutatingAdmissionPolicy {
             .json(text, scope)
             .map_err(|problem| format!("expression '{text}' resulted in error: {problem}"))?;
         if path == "jsonPatch" {
-            // A `test` that fails says that there is nothing to change.
-            let mut changed = object.clone();
-            if json::apply(&mut changed, &given).is_ok() {
-                *object = changed;
-            }
-            return Ok(());
+            return json_patch(object, &given);
         }
         let (group, version, kind) = request.object_kind;
-        let merged = match Schema::of_kind(group, version, kind) {
+        let schema = Schema::of_kind(group, version, kind);
+        if let Some(problem) = schema.as_ref().and_then(|schema| misfit(&given, schema)) {
+            return Err(format!("error applying patch: failed to convert patch object to typed object: {problem}"));
+        }
+        let merged = match schema {
             Some(schema) => strategic::apply(object, &given, &schema),
             None => merge::apply(object, &given),
         };
         merged.map_err(|status| status.message)
     }
+}
+
+/// Applies operations one by one. A `test` that fails says that there is nothing to change.
+fn json_patch(object: &mut Value, operations: &Value) -> Result<(), String> {
+    let mut changed = object.clone();
+    for operation in operations.as_array().into_iter().flatten() {
+        if patch::json::apply(&mut changed, &json!([operation])).is_err() {
+            let why = patch_words::why_not(operation, &changed);
+            return why.map_or(Ok(()), |why| Err(format!("JSON Patch: {why}")));
+        }
+    }
+    *object = changed;
+    Ok(())
 }
 
 fn denial(policy: &Value, binding: &Value, problem: &str, request: &Attributes<'_>) -> Status {

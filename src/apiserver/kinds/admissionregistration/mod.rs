@@ -1,5 +1,7 @@
 //! The `admissionregistration.k8s.io` group: what clusters add to admission.
 
+mod binding;
+pub mod matching;
 pub mod policy;
 pub mod webhook;
 
@@ -11,9 +13,9 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
         "ValidatingWebhookConfiguration" => &webhook::VALIDATING,
         "MutatingWebhookConfiguration" => &webhook::MUTATING,
         "ValidatingAdmissionPolicy" => &policy::VALIDATING,
-        "ValidatingAdmissionPolicyBinding" => &policy::VALIDATING_BINDING,
+        "ValidatingAdmissionPolicyBinding" => &binding::VALIDATING,
         "MutatingAdmissionPolicy" => &policy::MUTATING,
-        "MutatingAdmissionPolicyBinding" => &policy::MUTATING_BINDING,
+        "MutatingAdmissionPolicyBinding" => &binding::MUTATING,
         _ => return None,
     })
 }

@@ -1,11 +1,12 @@
-//! Validating- and MutatingAdmissionPolicy and their bindings: admission in CEL.
+//! Validating- and MutatingAdmissionPolicy: admission in CEL.
 
 use serde_json::Value;
 
+use super::matching::{self, chosen, expression, match_defaults, match_resources, unchangeable};
 use crate::api::cel::policy::{Names, check_gives};
-use crate::apiserver::kinds::json::Fill::{Choice, Empty, Text};
-use crate::apiserver::kinds::json::{Json, at_mut, fill};
-use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, conditions, lifecycle, names, selectors};
+use crate::apiserver::kinds::json::Fill::Choice;
+use crate::apiserver::kinds::json::{Json, fill};
+use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, conditions, lifecycle, names};
 
 /// Of ValidatingAdmissionPolicies.
 pub const VALIDATING: Strategy = Strategy {
@@ -33,24 +34,6 @@ fn status(policy: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// Of ValidatingAdmissionPolicyBindings.
-pub const VALIDATING_BINDING: Strategy = Strategy {
-    defaults: |binding, _| match_defaults(binding, "spec.matchResources"),
-    validate: |binding, _| {
-        let mut errors = binding_errors(binding);
-        errors.extend(actions(binding));
-        errors
-    },
-    validate_update: |new, _, _| {
-        let mut errors = binding_errors(new);
-        errors.extend(actions(new));
-        errors
-    },
-    any_finalizer: true,
-    whole_again: true,
-    ..Strategy::WITH_GENERATION
-};
-
 /// Of MutatingAdmissionPolicies.
 pub const MUTATING: Strategy = Strategy {
     defaults: |policy, _| {
@@ -64,31 +47,6 @@ pub const MUTATING: Strategy = Strategy {
     whole_again: true,
     ..Strategy::WITH_GENERATION
 };
-
-/// Of MutatingAdmissionPolicyBindings.
-pub const MUTATING_BINDING: Strategy = Strategy {
-    defaults: |binding, _| match_defaults(binding, "spec.matchResources"),
-    validate: |binding, _| mutating_binding_errors(binding),
-    validate_update: |new, _, _| mutating_binding_errors(new),
-    any_finalizer: true,
-    whole_again: true,
-    ..Strategy::WITH_GENERATION
-};
-
-fn match_defaults(object: &mut Value, path: &str) {
-    if let Some(matching) = at_mut(object, path).filter(|matching| matching.is_object()) {
-        fill(
-            matching,
-            &[
-                ("namespaceSelector", Empty),
-                ("objectSelector", Empty),
-                ("matchPolicy", Choice("Equivalent")),
-                ("resourceRules[].scope", Text("*")),
-                ("excludeResourceRules[].scope", Text("*")),
-            ],
-        );
-    }
-}
 
 fn validate(policy: &Value) -> Vec<FieldError> {
     let mut errors = constraints(policy);
@@ -114,6 +72,7 @@ fn validate(policy: &Value) -> Vec<FieldError> {
         }
         let message = validation.text("messageExpression");
         if !message.trim().is_empty() {
+            let defined = defined.without_authorizer();
             errors.extend(expression(message, "string", &format!("{path}.messageExpression"), &defined));
         }
         let reason = validation.text("reason");
@@ -168,7 +127,9 @@ fn audit_annotations(policy: &Value, defined: &Names) -> Vec<FieldError> {
         let text = annotation.text("valueExpression");
         if text.trim().is_empty() {
             errors.push(FieldError::required(format!("{path}.valueExpression"), "valueExpression is not specified"));
-        } else if let Err(why) = check_gives(text, "string", defined) {
+        } else if let Err(why) = check_gives(text, "string", defined)
+            && !why.ends_with(" but got null")
+        {
             let why = why.replace("evaluate to string", "evaluate to one of [string null_type]");
             errors.push(FieldError::invalid(format!("{path}.valueExpression"), text, why));
         }
@@ -177,20 +138,6 @@ fn audit_annotations(policy: &Value, defined: &Names) -> Vec<FieldError> {
         }
     }
     errors
-}
-
-/// What is wrong with a CEL expression that must give a `wanted`.
-fn expression(text: &str, wanted: &str, path: &str, defined: &Names) -> Vec<FieldError> {
-    if text.trim().is_empty() {
-        let detail = if wanted == "bool" { "expression is not specified" } else { "" };
-        return vec![FieldError::required(path, detail)];
-    }
-    // A mutation's expression is trimmed before it is looked at, a validation's is not.
-    let text = if matches!(wanted, "bool" | "string") { text } else { text.trim() };
-    match check_gives(text, wanted, defined) {
-        Ok(()) => Vec::new(),
-        Err(problem) => vec![FieldError::invalid(path, text, problem)],
-    }
 }
 
 /// The kind of the objects that a policy takes its parameters from.
@@ -244,197 +191,14 @@ fn match_constraints(policy: &Value) -> Vec<FieldError> {
         errors.push(FieldError::required("spec.matchConstraints.resourceRules", ""));
         return errors;
     }
-    errors.extend(conditions(policy.items("spec.matchConditions"), "spec.matchConditions"));
-    errors
-}
-
-/// What is wrong with a rule of resources and operations.
-pub fn rule(rule: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let lists = [
-        ("operations", "operations"),
-        ("apiGroups", "API groups"),
-        ("apiVersions", "API versions"),
-        ("resources", "resources"),
-    ];
-    for (field, called) in lists {
-        let items = rule.items(field);
-        let path = format!("{path}.{field}");
-        if items.is_empty() {
-            errors.push(FieldError::required(&path, ""));
-        }
-        for (index, _) in
-            items.iter().enumerate().filter(|(_, item)| *item == "" && matches!(field, "apiVersions" | "resources"))
-        {
-            errors.push(FieldError::required(format!("{path}[{index}]"), ""));
-        }
-        let all = if field == "resources" { "*/*" } else { "*" };
-        if items.len() > 1 && items.iter().any(|item| item == all) {
-            let detail = format!("if '{all}' is present, must not specify other {called}");
-            errors.push(FieldError::invalid(path.as_str(), Value::Array(items.to_vec()), detail));
-        }
-        let plain = items.iter().filter_map(Value::as_str).any(|item| item != "*" && !item.contains('/'));
-        if field == "resources" && plain && items.iter().any(|item| item == "*") {
-            let detail = "if '*' is present, must not specify other resources without subresources";
-            errors.push(FieldError::invalid(path, Value::Array(items.to_vec()), detail));
-        }
-    }
-    let known = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
-    for (index, operation) in rule.items("operations").iter().enumerate() {
-        if !known.contains(&operation.as_str().unwrap_or("")) {
-            errors.push(FieldError::not_supported(format!("{path}.operations[{index}]"), operation.clone(), &known));
-        }
-    }
-    let scopes = ["*", "Cluster", "Namespaced"];
-    if rule.has("scope") && !scopes.contains(&rule.text("scope")) {
-        errors.push(FieldError::not_supported(format!("{path}.scope"), rule.text("scope"), &scopes));
-    }
-    errors
-}
-
-/// What is wrong with `matchConditions`.
-pub fn conditions(list: &[Value], path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    for (index, condition) in list.iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        let (name, text) = (condition.text("name"), condition.text("expression"));
-        if text.trim().is_empty() {
-            errors.push(FieldError::required(format!("{path}.expression"), ""));
-        } else {
-            errors.extend(expression(text, "bool", &format!("{path}.expression"), &Names::new(true)));
-        }
-        if name.is_empty() {
-            errors.push(FieldError::required(format!("{path}.name"), ""));
-            continue;
-        }
-        let faults = names::qualified_name(name);
-        errors.extend(faults.into_iter().map(|fault| FieldError::invalid(format!("{path}.name"), name, fault)));
-        if list[..index].iter().any(|other| other.text("name") == name) {
-            errors.push(FieldError::duplicate(format!("{path}.name"), name));
-        }
-    }
-    errors
-}
-
-fn mutating_binding_errors(binding: &Value) -> Vec<FieldError> {
-    let mut errors = binding_errors(binding);
-    errors.extend(unchangeable(binding, "spec.matchResources.resourceRules"));
-    errors
-}
-
-fn binding_errors(binding: &Value) -> Vec<FieldError> {
-    let policy = binding.text("spec.policyName");
-    let mut errors = Vec::new();
-    if policy.is_empty() {
-        errors.push(FieldError::required("spec.policyName", ""));
-    } else {
-        errors.extend(check::faults("spec.policyName", policy, names::dns_subdomain(policy)));
-    }
-    let param = binding.at("spec.paramRef");
-    if param.is_object() {
-        errors.extend(param_reference(param, "spec.paramRef"));
-    }
-    errors.extend(match_resources(binding.at("spec.matchResources"), "spec.matchResources"));
-    errors
-}
-
-/// What is wrong with what a policy or a binding is about.
-/// A choice that was made is one of these: an empty text is there, and is none.
-fn chosen(object: &Value, field: &str, path: &str, known: &[&str]) -> Option<FieldError> {
-    let choice = object.text(field);
-    let wrong = object.has(field) && !known.contains(&choice);
-    wrong.then(|| FieldError::not_supported(format!("{path}.{field}"), choice, known))
-}
-
-fn match_resources(matching: &Value, path: &str) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    errors.extend(chosen(matching, "matchPolicy", path, &["Equivalent", "Exact"]));
-    for field in ["namespaceSelector", "objectSelector"] {
-        errors.extend(selectors::validate(matching.at(field), &format!("{path}.{field}")));
-    }
-    for field in ["resourceRules", "excludeResourceRules"] {
-        for (index, own) in matching.items(field).iter().enumerate() {
-            let at = format!("{path}.{field}[{index}]");
-            errors.extend(rule(own, &at));
-            let names = own.items("resourceNames");
-            for (place, name) in names.iter().enumerate() {
-                let (at, text) = (format!("{at}.resourceNames[{place}]"), name.as_str().unwrap_or_default());
-                errors.extend(check::faults(at.as_str(), text, names::path_segment(text, false)));
-                if names[..place].contains(name) {
-                    errors.push(FieldError::duplicate(at, name.clone()));
-                }
-            }
-        }
-    }
-    errors
-}
-
-fn param_reference(param: &Value, path: &str) -> Vec<FieldError> {
-    let name = param.text("name");
-    let at = format!("{path}.name");
-    let mut errors = Vec::new();
-    if !name.is_empty() {
-        errors.extend(check::faults(at.as_str(), name, names::path_segment(name, false)));
-        if param.has("selector") {
-            errors.push(FieldError::forbidden(at, "name and selector are mutually exclusive"));
-        }
-    }
-    errors.extend(selectors::validate(param.at("selector"), &format!("{path}.selector")));
-    if !name.is_empty() && param.has("selector") {
-        errors.push(FieldError::forbidden(format!("{path}.selector"), "name and selector are mutually exclusive"));
-    }
-    let action = param.text("parameterNotFoundAction");
-    let at = format!("{path}.parameterNotFoundAction");
-    if action.is_empty() {
-        errors.push(FieldError::required(at, ""));
-    } else if !["Allow", "Deny"].contains(&action) {
-        errors.push(FieldError::not_supported(at, action, &["Deny", "Allow"]));
-    }
-    if name.is_empty() && !param.has("selector") {
-        errors.push(FieldError::required(path, "one of name or selector must be specified"));
-    }
-    errors
-}
-
-fn actions(binding: &Value) -> Vec<FieldError> {
-    let list = binding.items("spec.validationActions");
-    if list.is_empty() {
-        return vec![FieldError::required("spec.validationActions", "")];
-    }
-    let known = ["Audit", "Deny", "Warn"];
-    let mut errors = Vec::new();
-    for (index, action) in list.iter().enumerate() {
-        let path = format!("spec.validationActions[{index}]");
-        if !known.contains(&action.as_str().unwrap_or("")) {
-            errors.push(FieldError::not_supported(path, action.clone(), &known));
-        } else if list[..index].contains(action) {
-            errors.push(FieldError::duplicate(path, action.clone()));
-        }
-    }
-    let both = |one: &str| list.iter().any(|action| action == one);
-    if both("Deny") && both("Warn") {
-        errors.push(FieldError::invalid(
-            "spec.validationActions",
-            Value::Array(list.to_vec()),
-            "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)",
-        ));
-    }
+    let has_params = policy.has("spec.paramKind");
+    errors.extend(matching::conditions(policy.items("spec.matchConditions"), "spec.matchConditions", has_params));
     errors
 }
 
 /// The two ways to say a change: the patch type, its field, and what its expression gives.
 const FORMS: [(&str, &str, &str); 2] =
     [("ApplyConfiguration", "applyConfiguration", "Object"), ("JSONPatch", "jsonPatch", "list(JSONPatch)")];
-
-/// What is being deleted cannot be changed.
-fn unchangeable(object: &Value, rules: &str) -> Vec<FieldError> {
-    let known = ["*", "CONNECT", "CREATE", "UPDATE"];
-    let operations = object.items(rules).iter().flat_map(|rule| rule.items("operations"));
-    let others = operations.filter(|operation| !known.contains(&operation.as_str().unwrap_or("")));
-    others
-        .map(|operation| FieldError::not_supported(format!("{rules}.operations"), operation.clone(), &known))
-        .collect()
-}
 
 fn mutations(policy: &Value) -> Vec<FieldError> {
     let mut errors = constraints(policy);

@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use crate::api::field_error::go_quote;
-use crate::apiserver::kinds::json::Fill::{Choice, Empty, Int, Text};
+use crate::apiserver::kinds::json::Fill::{Choice, Empty, Int};
 use crate::apiserver::kinds::json::{Defaults, Json, fill};
 use crate::apiserver::kinds::{FieldError, Strategy, names, selectors};
 
 const DEFAULTS: Defaults = &[
     ("webhooks[].clientConfig.service.port", Int(443)),
-    ("webhooks[].rules[].scope", Text("*")),
+    ("webhooks[].rules[].scope", Choice("*")),
     ("webhooks[].failurePolicy", Choice("Fail")),
     ("webhooks[].matchPolicy", Choice("Equivalent")),
     ("webhooks[].namespaceSelector", Empty),
@@ -32,7 +32,7 @@ pub const VALIDATING: Strategy = Strategy {
 pub const MUTATING: Strategy = Strategy {
     defaults: |configuration, _| {
         fill(configuration, DEFAULTS);
-        fill(configuration, &[("webhooks[].reinvocationPolicy", Text("Never"))]);
+        fill(configuration, &[("webhooks[].reinvocationPolicy", Choice("Never"))]);
     },
     ..VALIDATING
 };
@@ -66,7 +66,7 @@ fn validate(configuration: &Value) -> Vec<FieldError> {
 fn hook_settings(hook: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, rule) in hook.items("rules").iter().enumerate() {
-        errors.extend(super::policy::rule(rule, &format!("{path}.rules[{index}]")));
+        errors.extend(super::matching::rule(rule, &format!("{path}.rules[{index}]")));
     }
     for (field, known) in [("failurePolicy", ["Fail", "Ignore"]), ("matchPolicy", ["Equivalent", "Exact"])] {
         let value = hook.text(field);
@@ -99,7 +99,11 @@ fn hook_settings(hook: &Value, path: &str) -> Vec<FieldError> {
     } else {
         errors.extend(client_service(client.at("service"), &format!("{path}.clientConfig.service")));
     }
-    errors.extend(super::policy::conditions(hook.items("matchConditions"), &format!("{path}.matchConditions")));
+    errors.extend(super::matching::conditions(
+        hook.items("matchConditions"),
+        &format!("{path}.matchConditions"),
+        false,
+    ));
     errors.extend(review_versions(hook, path));
     errors
 }
@@ -153,7 +157,7 @@ pub fn client_service(service: &Value, path: &str) -> Vec<FieldError> {
     let segments: Vec<&str> = url.strip_suffix('/').unwrap_or(url).split('/').collect();
     let segments = if url.starts_with('/') { &segments[1..] } else { &segments[..] };
     for (index, segment) in segments.iter().enumerate() {
-        if segment.is_empty() || !url.starts_with('/') {
+        if segment.is_empty() {
             errors.push(FieldError::invalid(&path, url, format!("segment[{index}] may not be empty")));
             continue;
         }

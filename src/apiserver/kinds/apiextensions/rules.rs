@@ -2,14 +2,17 @@
 
 use serde_json::Value;
 
-use crate::api::cel as language;
-use crate::api::cel::check::{self, Type, Verdict};
+use crate::api::cel::check::{self, Scope, Type, Verdict};
 use crate::api::custom::node::Node;
-use crate::api::custom::rules::{self, Rule};
+use crate::api::custom::rule_types;
+use crate::api::custom::rules::Rule;
 use crate::apiserver::kinds::FieldError;
 use crate::apiserver::kinds::json::Json;
 
 const REASONS: [&str; 4] = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
+
+/// The most rules that are named when all together cost too much.
+const MOST_TOLD: usize = 4;
 
 /// Faults of the rules of one node.
 pub fn shape(schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
@@ -87,14 +90,17 @@ pub fn check(schema: &Value, path: &str, faulty: &[String]) -> Vec<FieldError> {
     let root = Node::read(schema);
     let mut found = Found { faulty: faulty.to_vec(), ..Found::default() };
     if root.has_rules {
-        let here = Place { schema, path, times: 1, is_object: true, loose: None };
+        let here = Place { schema, path, times: Some(1), is_object: true, loose: None };
         node(&root, &here, &mut found);
     }
-    let limit = rules::COST_LIMITS.1;
+    let limit = rule_types::COST_LIMITS.1;
     if found.total > limit {
-        let dear = found.costs.iter().filter(|(_, cost)| *cost > limit / 100);
+        found.costs.retain(|(_, cost)| *cost >= limit / 100);
+        found.costs.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
         let detail = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
-        found.errors.extend(dear.map(|(at, _)| FieldError::forbidden(at.clone(), detail)));
+        found
+            .errors
+            .extend(found.costs.iter().take(MOST_TOLD).map(|(at, _)| FieldError::forbidden(at.clone(), detail)));
         let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
         found.errors.push(FieldError::forbidden(path, too_dear(what, found.total, limit)));
     }
@@ -110,12 +116,19 @@ struct Found {
     costs: Vec<(String, u64)>,
 }
 
+impl Found {
+    fn spend(&mut self, at: String, cost: u64) {
+        self.total = self.total.saturating_add(cost);
+        self.costs.push((at, cost));
+    }
+}
+
 /// Where a node lies.
 struct Place<'a> {
     schema: &'a Value,
     path: &'a str,
-    /// How often the place can be there in one object.
-    times: u64,
+    /// How often the place can be there in one object; `None`: as often as fits into a request.
+    times: Option<u64>,
     /// A whole object, with `kind`, `apiVersion` and `metadata`.
     is_object: bool,
     /// The part around it whose old and new elements cannot be told to be the same.
@@ -140,7 +153,7 @@ fn node(ruled: &Node, place: &Place, found: &mut Found) {
         };
         node(field, &inner, found);
     }
-    let times = times.saturating_mul(rules::cardinality(ruled));
+    let times = rule_types::stated_most(ruled).and_then(|most| Some(times?.saturating_mul(most)));
     for (keyword, inner) in [("additionalProperties", &ruled.others), ("items", &ruled.items)] {
         let Some(inner) = inner else { continue };
         let loose = if keyword == "items" && ruled.list_type != "map" { Some(path) } else { place.loose };
@@ -156,20 +169,30 @@ fn one(ruled: &Node, rule: &Rule, index: usize, place: &Place, found: &mut Found
     if rule.text.is_empty() {
         return;
     }
-    let kind = rules::type_of(ruled, place.is_object);
-    let old = if told["optionalOldSelf"] == true { Type::Dyn } else { kind.clone() };
-    match verdict(rule, kind.clone(), old) {
+    let Some(kind) = rule_types::type_of(ruled, place.is_object, &rule_types::self_type()) else { return };
+    let old = if told["optionalOldSelf"] == true { rule_types::maybe(&kind) } else { kind.clone() };
+    let scope = Scope::of(&[("self", kind), ("oldSelf", old)]);
+    match verdict(rule, &scope) {
         Ok(verdict) => {
-            let cost = verdict.cost.saturating_mul(place.times);
-            if cost > rules::COST_LIMITS.0 {
-                let detail = too_dear("estimated rule cost", cost, rules::COST_LIMITS.0);
+            let times = place.times.unwrap_or_else(|| rule_types::most_in_a_request(ruled));
+            let cost = verdict.cost.saturating_mul(times);
+            if cost > rule_types::COST_LIMITS.0 {
+                let detail = too_dear("estimated rule cost", cost, rule_types::COST_LIMITS.0);
                 found.errors.push(FieldError::forbidden(at("rule"), detail));
             }
-            found.total = found.total.saturating_add(cost);
-            found.costs.push((at("rule"), cost));
+            found.spend(at("rule"), cost);
             // What a rule says when it fails is looked at once it can fail.
-            if let Some(fault) = message_fault(told.text("messageExpression"), &kind) {
-                found.errors.push(FieldError::invalid_raw(at("messageExpression"), go_rule(told), fault));
+            match message(told.text("messageExpression"), &scope) {
+                Ok(cost) => {
+                    if cost > rule_types::COST_LIMITS.0 {
+                        let detail = too_dear("estimated messageExpression cost", cost, rule_types::COST_LIMITS.0);
+                        found.errors.push(FieldError::forbidden(at("messageExpression"), detail));
+                    }
+                    found.spend(at("messageExpression"), cost);
+                }
+                Err(fault) => {
+                    found.errors.push(FieldError::invalid_raw(at("messageExpression"), go_rule(told), fault));
+                }
             }
         }
         Err(detail) => found.errors.push(FieldError::invalid_raw(at("rule"), go_rule(told), detail)),
@@ -184,25 +207,28 @@ fn one(ruled: &Node, rule: &Rule, index: usize, place: &Place, found: &mut Found
     }
 }
 
-/// Why an expression gives no message.
-fn message_fault(text: &str, kind: &Type) -> Option<String> {
-    if text.trim().is_empty() {
-        return None;
+/// What an expression for a message may cost, or why it gives none.
+fn message(text: &str, scope: &Scope) -> Result<u64, String> {
+    if text.is_empty() {
+        return Ok(0);
     }
-    let checked = language::compile(text.trim())
-        .and_then(|program| check::check(&program, &[("self", kind.clone()), ("oldSelf", kind.clone())]));
-    match checked {
-        Ok(verdict) if matches!(verdict.kind, Type::Dyn | Type::Text(_)) => None,
-        Ok(_) => Some("messageExpression must evaluate to a string".to_string()),
-        Err(fault) => Some(format!("messageExpression {fault}")),
+    match check::check(text, scope) {
+        Ok(verdict) if verdict.kind == Type::Text => match verdict.fault {
+            Some(fault) => Err(fault.replacen("program", "messageExpression", 1)),
+            None => Ok(verdict.cost),
+        },
+        Ok(_) => Err("messageExpression must evaluate to a string".to_string()),
+        Err(fault) => Err(format!("messageExpression {fault}")),
     }
 }
 
-fn verdict(rule: &Rule, kind: Type, old: Type) -> Result<Verdict, String> {
-    let program = rule.program.as_ref().map_err(Clone::clone)?;
-    let verdict = check::check(program, &[("self", kind), ("oldSelf", old)])?;
+fn verdict(rule: &Rule, scope: &Scope) -> Result<Verdict, String> {
+    let verdict = check::check(&rule.text, scope)?;
     match &verdict.kind {
-        Type::Dyn | Type::Plain("bool") => Ok(verdict),
+        Type::Bool => match verdict.fault {
+            Some(fault) => Err(fault),
+            None => Ok(verdict),
+        },
         _ => Err("cel expression must evaluate to a bool".to_string()),
     }
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::super::core::pod::volume_sources::csi_driver_name;
 use super::super::json::Json;
 use super::super::{FieldError, check, names};
-use crate::api::cel::{self, check::Type};
+use crate::api::cel::check::{self as language, Declared, Scope, Type};
+use crate::api::cel::semver;
 
 /// The longest name of an attribute or a capacity, in bytes, without its domain.
 const MAX_IDENTIFIER: usize = 32;
@@ -50,12 +51,10 @@ pub fn selectors(list: &[Value], path: &str) -> Vec<FieldError> {
             continue;
         }
         let expression = selector.text("cel.expression");
-        let checked = cel::compile(expression).and_then(|program| {
-            let verdict = cel::check::check(&program, &[("device", Type::Dyn)])?;
-            match verdict.kind {
-                Type::Dyn | Type::Plain("bool") => Ok(()),
-                _ => Err("must evaluate to bool or the unknown type".to_string()),
-            }
+        let scope = Scope::of(&[("device", Declared::plain(Type::Dyn))]);
+        let checked = language::check(expression, &scope).and_then(|verdict| match verdict.kind {
+            Type::Dyn | Type::Bool => Ok(()),
+            _ => Err("must evaluate to bool or the unknown type".to_string()),
         });
         if let Err(why) = checked {
             errors.push(FieldError::invalid(format!("{at}.expression"), expression, why));
@@ -234,14 +233,15 @@ fn validate_device(device: &Value, per_device: bool, path: &str) -> Vec<FieldErr
             let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let given: Vec<&str> = members.into_iter().filter(|member| attribute.has(member)).collect();
             errors.push(match set {
-                0 => FieldError::invalid(at, "", format!("must specify one of: {}", quoted(&members))),
+                0 => FieldError::invalid(at.as_str(), "", format!("must specify one of: {}", quoted(&members))),
                 _ => {
                     let shown = format!("{{{}}}", given.join(", "));
                     let detail = format!("must specify exactly one of: {}", quoted(&members));
-                    FieldError::invalid(at, shown, detail)
+                    FieldError::invalid(at.as_str(), shown, detail)
                 }
             });
-        } else if attribute.has("version") && cel::semver::read(attribute.text("version"), false).is_err() {
+        }
+        if attribute.has("version") && semver::read(attribute.text("version"), false).is_err() {
             let detail = "must be a string compatible with semver.org spec 2.0.0";
             errors.push(FieldError::invalid(format!("{at}.version"), attribute.text("version"), detail));
         }
