@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressClass};
 
 use super::route::{Backend, Host, Path, Port, Route, Then, When};
@@ -31,6 +32,15 @@ pub fn ours(all: &[Arc<Ingress>], classes: &[Arc<IngressClass>]) -> Vec<Arc<Ingr
 /// Their rules.
 pub fn routes(all: &[Arc<Ingress>]) -> Vec<Route> {
     all.iter().flat_map(|ingress| of(ingress)).collect()
+}
+
+/// Whether an Ingress leads to a Service that is there: before that it has no address to tell.
+pub fn leads(ingress: &Ingress, services: &[Arc<Service>]) -> bool {
+    let there = |key: &ObjectKey| services.iter().any(|service| ObjectKey::of(&service.metadata) == *key);
+    of(ingress)
+        .iter()
+        .flat_map(|route| &route.then.backends)
+        .any(|backend| backend.service.as_ref().is_some_and(|(key, _)| there(key)))
 }
 
 fn of(ingress: &Ingress) -> Vec<Route> {

@@ -168,7 +168,8 @@ async fn follow(door: Arc<Door>, address: String) {
         let mut certificates = tls::of_ingresses(&ours, |key| secrets.get(key));
         certificates.extend(outcome.certificates.iter().cloned());
         door.certificates.set(certificates);
-        teller.tell_ingresses(&ours, &address).await;
+        let leading: Vec<_> = ours.iter().filter(|own| ingress::leads(own, &objects.services)).cloned().collect();
+        teller.tell_ingresses(&leading, &address).await;
         teller.tell(&objects, &outcome).await;
         tokio::select! {
             () = changed.notified() => {}

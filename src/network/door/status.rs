@@ -29,7 +29,7 @@ impl Teller {
         Teller { client, clock }
     }
 
-    /// All Ingresses are behind the same address.
+    /// All Ingresses that lead somewhere are behind the same address.
     pub async fn tell_ingresses(&self, all: &[Arc<Ingress>], address: &str) {
         let wanted = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
         for ingress in all {
