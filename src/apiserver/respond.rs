@@ -225,7 +225,11 @@ pub fn go_type(resource: &Resource, kind: &str) -> String {
     if resource.custom {
         return "*unstructured.Unstructured".to_string();
     }
-    let package = if resource.group.is_empty() { "core" } else { resource.group.split('.').next().unwrap_or("") };
+    let package = match &*resource.group {
+        // Events have one form inside, whatever group they are asked of.
+        "" | "events.k8s.io" => "core",
+        group => group.split('.').next().unwrap_or(""),
+    };
     format!("*{package}.{kind}")
 }
 

@@ -80,7 +80,11 @@ fn endpoints(object: &Value, context: &Context<'_>) -> Row {
 }
 
 fn endpoint_slice(object: &Value, context: &Context<'_>) -> Row {
-    let port = |port: &Value| meta::integer(port, &["port"]).map_or("*".to_owned(), |number| number.to_string());
+    let port = |port: &Value| match (meta::integer(port, &["port"]), port.get("name").and_then(Value::as_str)) {
+        (Some(number), _) => number.to_string(),
+        (None, Some(name)) => name.to_owned(),
+        (None, None) => "*".to_owned(),
+    };
     let ports: Vec<String> = meta::list(object, &["ports"]).iter().map(port).collect();
     let addresses = meta::list(object, &["endpoints"]).iter().flat_map(|endpoint| texts(endpoint, &["addresses"]));
     cells![

@@ -91,6 +91,8 @@ pub struct Strategy {
     pub validate: fn(&Value, &Context) -> Vec<FieldError>,
     /// What is wrong with a change, besides its metadata: see [`Strategy::check_update`].
     pub validate_update: fn(new: &Value, old: &Value, context: &Context) -> Vec<FieldError>,
+    /// `Warning` headers for a create, whatever becomes of it: of the object before `prepare_create`.
+    pub early_warnings: fn(&Value) -> Vec<String>,
     /// `Warning` headers for a create (`old` is `None`) or an update.
     pub warnings: fn(new: &Value, old: Option<&Value>) -> Vec<String>,
     /// Fields that a field selector may name, besides `metadata.name` and `metadata.namespace`
@@ -129,6 +131,7 @@ impl Strategy {
         name: NameRule::Subdomain,
         validate: |_, _| Vec::new(),
         validate_update: |_, _, _| Vec::new(),
+        early_warnings: |_| Vec::new(),
         warnings: |_, _| Vec::new(),
         selectable_fields: |_| Vec::new(),
         selectable_names: &[],

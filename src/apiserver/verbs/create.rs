@@ -127,6 +127,7 @@ fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, verb: &str) 
     if verb != "apply" {
         call.as_writer(&options.field_manager, |writer| track_update(None, object, writer));
     }
+    call.warn((strategy.early_warnings)(object));
     (strategy.prepare_create)(object, &context);
 }
 

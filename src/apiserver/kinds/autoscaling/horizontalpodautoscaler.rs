@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{metrics, versions};
 use crate::apiserver::kinds::core::pod::spec::supported;
 use crate::apiserver::kinds::core::resources::quantity;
-use crate::apiserver::kinds::json::Fill::{Int, Text};
+use crate::apiserver::kinds::json::Fill::{Choice, Int};
 use crate::apiserver::kinds::json::{Json, fill, put};
 use crate::apiserver::kinds::metadata::non_negative;
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, lifecycle, names};
@@ -62,8 +62,8 @@ fn v2_defaults(autoscaler: &mut Value) {
         autoscaler,
         &[
             ("spec.behavior.scaleUp+.stabilizationWindowSeconds", Int(0)),
-            ("spec.behavior.scaleUp+.selectPolicy", Text("Max")),
-            ("spec.behavior.scaleDown+.selectPolicy", Text("Max")),
+            ("spec.behavior.scaleUp+.selectPolicy", Choice("Max")),
+            ("spec.behavior.scaleDown+.selectPolicy", Choice("Max")),
         ],
     );
     if autoscaler.items("spec.behavior.scaleUp.policies").is_empty() {

@@ -199,7 +199,6 @@ pub fn validate_spec(spec: &Value, path: &str) -> Vec<FieldError> {
     if restart.is_empty() || restart == "Always" {
         errors.push(FieldError::required(at, "valid values: \"OnFailure\", \"Never\""));
     } else if restart != "OnFailure" && restart != "Never" {
-        errors.retain(|error| error.field != at);
         errors.push(FieldError::not_supported(at, restart, &["OnFailure", "Never"]));
     } else if spec.has("podFailurePolicy") && restart != "Never" {
         errors.push(FieldError::invalid(at, restart, "only \"Never\" is supported when podFailurePolicy is specified"));

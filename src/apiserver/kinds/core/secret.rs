@@ -12,10 +12,11 @@ use crate::apiserver::kinds::{Context, FieldError, Strategy};
 
 /// Of Secrets.
 pub const STRATEGY: Strategy = Strategy {
-    defaults: |secret, _| fill(secret, &[("type", Text("Opaque"))]),
-    prepare_create: |secret, _| merge_string_data(secret),
-    prepare_update: |secret, old, _: &Context| {
+    defaults: |secret, _| {
+        fill(secret, &[("type", Text("Opaque"))]);
         merge_string_data(secret);
+    },
+    prepare_update: |secret, old, _: &Context| {
         if secret.text("type").is_empty() {
             crate::apiserver::kinds::json::copy(secret, old, "type");
         }

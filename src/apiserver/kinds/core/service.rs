@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::service_rules;
-use crate::apiserver::kinds::json::Fill::{Flag, Int, Text};
+use crate::apiserver::kinds::json::Fill::{Choice, Flag, Int, Text};
 use crate::apiserver::kinds::json::{Json, copy, drop_at, fill, items_mut, put};
 use crate::apiserver::kinds::{Context, NameRule, Strategy, Subresource, lifecycle};
 
@@ -71,7 +71,7 @@ pub fn external(service: &Value) -> bool {
 fn defaults(service: &mut Value, _: &Context) {
     for ingress in items_mut(service, "status.loadBalancer.ingress") {
         if !ingress.text("ip").is_empty() {
-            fill(ingress, &[("ipMode", Text("VIP"))]);
+            fill(ingress, &[("ipMode", Choice("VIP"))]);
         }
     }
     fill(service, &[("spec.sessionAffinity", Text("None")), ("spec.type", Text("ClusterIP"))]);
@@ -99,7 +99,7 @@ fn defaults(service: &mut Value, _: &Context) {
         fill(service, &[("spec.externalTrafficPolicy", Text("Cluster"))]);
     }
     if matches!(kind.as_str(), "ClusterIP" | "NodePort" | "LoadBalancer") {
-        fill(service, &[("spec.internalTrafficPolicy", Text("Cluster"))]);
+        fill(service, &[("spec.internalTrafficPolicy", Choice("Cluster"))]);
     }
     if kind == "LoadBalancer" {
         fill(service, &[("spec.allocateLoadBalancerNodePorts", Flag(true))]);

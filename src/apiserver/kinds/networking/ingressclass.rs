@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::ingress::typed_reference;
-use crate::apiserver::kinds::json::Fill::Text;
+use crate::apiserver::kinds::json::Fill::Choice;
 use crate::apiserver::kinds::json::{Json, fill};
 use crate::apiserver::kinds::metadata::immutable;
 use crate::apiserver::kinds::{FieldError, Strategy, check, names};
 
 /// Of IngressClasses.
 pub const STRATEGY: Strategy = Strategy {
-    defaults: |class, _| fill(class, &[("spec.parameters.scope", Text("Cluster"))]),
+    defaults: |class, _| fill(class, &[("spec.parameters.scope", Choice("Cluster"))]),
     validate: |class, _| validate(class),
     validate_update: |new, old, _| {
         let mut errors: Vec<FieldError> = immutable(new, old, "spec.controller").into_iter().collect();

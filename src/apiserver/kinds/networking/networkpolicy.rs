@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::apiserver::kinds::core::pod::probes::port_or_name;
 use crate::apiserver::kinds::core::pod::spec::supported;
-use crate::apiserver::kinds::json::Fill::Text;
+use crate::apiserver::kinds::json::Fill::Choice;
 use crate::apiserver::kinds::json::{Json, fill, put};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, check, names, selectors};
 
@@ -17,7 +17,10 @@ pub const STRATEGY: Strategy = Strategy {
 };
 
 fn defaults(policy: &mut Value, _: &Context) {
-    fill(policy, &[("spec.ingress[].ports[].protocol", Text("TCP")), ("spec.egress[].ports[].protocol", Text("TCP"))]);
+    fill(
+        policy,
+        &[("spec.ingress[].ports[].protocol", Choice("TCP")), ("spec.egress[].ports[].protocol", Choice("TCP"))],
+    );
     if policy.items("spec.policyTypes").is_empty() {
         let both = !policy.items("spec.egress").is_empty();
         put(policy, "spec.policyTypes", if both { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) });

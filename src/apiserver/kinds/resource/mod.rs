@@ -166,6 +166,14 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
             (false, false) => errors.extend(alternatives(options, &at)),
         }
     }
+    for list in ["constraints", "config"] {
+        for (index, own) in spec.at("devices").items(list).iter().enumerate() {
+            for (place, name) in own.items("requests").iter().enumerate() {
+                let at = format!("{path}.{list}[{index}].requests[{place}]");
+                errors.extend(request_reference(name.as_str().unwrap_or_default(), &at, requests));
+            }
+        }
+    }
     for (index, constraint) in spec.items("devices.constraints").iter().enumerate() {
         if let Some(field) = ["matchAttribute", "distinctAttribute"].into_iter().find(|field| constraint.has(field)) {
             let at = format!("{path}.constraints[{index}].{field}");
@@ -179,6 +187,28 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
         }
     }
     errors.extend(slice::configs(spec.items("devices.config"), &format!("{path}.config")));
+    errors
+}
+
+/// What is wrong with the name of a request, or of one of its alternatives: `request/alternative`.
+fn request_reference(name: &str, path: &str, requests: &[Value]) -> Vec<FieldError> {
+    let parts: Vec<&str> = name.split('/').collect();
+    let nobody = || {
+        let detail =
+            "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
+        FieldError::invalid(path, name, detail)
+    };
+    if parts.len() > 2 {
+        return vec![nobody()];
+    }
+    let faults = parts.iter().flat_map(|part| check::faults(path, part, names::dns_label(part)));
+    let mut errors: Vec<FieldError> = faults.collect();
+    let own = requests.iter().find(|request| request.text("name") == parts[0]);
+    let known = own.is_some_and(|own| match parts.get(1) {
+        None => true,
+        Some(part) => own.items("firstAvailable").iter().any(|option| option.text("name") == *part),
+    });
+    errors.extend((!known).then(nobody));
     errors
 }
 
@@ -213,9 +243,21 @@ fn one_request(request: &Value, path: &str) -> Vec<FieldError> {
             let at = format!("{path}.tolerations[{index}].key");
             errors.extend(check::faults(at, key, names::qualified_name(key)));
         }
-        let value = toleration.text("value");
-        let at = format!("{path}.tolerations[{index}].value");
-        errors.extend(check::faults(at, value, names::label_value(value)));
+        let path = format!("{path}.tolerations[{index}]");
+        let (value, at) = (toleration.text("value"), format!("{path}.value"));
+        match toleration.text("operator") {
+            "Exists" if !value.is_empty() => {
+                errors.push(FieldError::invalid(at, value, "must be empty for operator `Exists`"));
+            }
+            "Exists" => {}
+            "Equal" => errors.extend(check::faults(at, value, names::label_value(value))),
+            _ => errors.extend(check::choice(toleration, "operator", &path, &["Equal", "Exists"])),
+        }
+        let effects = ["NoExecute", "NoSchedule", "None"];
+        let effect = toleration.text("effect");
+        if !effect.is_empty() && !effects.contains(&effect) {
+            errors.push(FieldError::not_supported(format!("{path}.effect"), effect, &effects));
+        }
     }
     let count = request.int("count").unwrap_or(0);
     let at = format!("{path}.count");

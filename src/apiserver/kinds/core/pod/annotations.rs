@@ -136,6 +136,25 @@ pub fn app_armor_profile(annotation: &str) -> Option<Value> {
     }
 }
 
+/// Warnings of a new Pod's AppArmor annotations that say what no field says yet.
+pub fn app_armor_warnings(pod: &Value) -> Vec<String> {
+    let whole = pod.at("spec.securityContext.appArmorProfile");
+    let mut warnings = Vec::new();
+    if pod.text("spec.os.name") == "windows" {
+        return warnings;
+    }
+    for container in CONTAINER_LISTS.iter().flat_map(|list| pod.at("spec").items(list)) {
+        let key = format!("{APP_ARMOR}{}", container.text("name"));
+        let Some(said) = pod.at("metadata.annotations").get(&key).and_then(Value::as_str) else { continue };
+        let known = app_armor_profile(said).is_some_and(|profile| profile == *whole);
+        if !known && !container.has("securityContext.appArmorProfile") {
+            let text = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
+            warnings.push(format!("metadata.annotations[{key}]: {text}"));
+        }
+    }
+    warnings
+}
+
 /// Fields say what a new Pod's AppArmor annotations say.
 pub fn app_armor_fields(pod: &mut Value) {
     if pod.text("spec.os.name") == "windows" {

@@ -76,7 +76,9 @@ fn init<'a>(list: &'a [Value], path: &str, pod: &Pod, seen: &mut HashSet<&'a str
     for (index, container) in list.iter().enumerate() {
         let at = format!("{path}[{index}]");
         errors.extend(one(container, &at, pod));
-        errors.extend(restart_policy(container, &at));
+        // Without a policy of its own it cannot have rules, which then are not looked at.
+        let own = restart_policy(container, &at);
+        errors.extend(own.into_iter().take(if container.has("restartPolicy") { usize::MAX } else { 1 }));
         errors.extend(twin(container, &at, seen));
         // Errors about ports count from the list's first container.
         errors.extend(host_port_conflicts(container, &format!("{path}[0]"), &mut HashSet::new()));

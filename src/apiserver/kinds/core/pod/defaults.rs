@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::api::quantity::Quantity;
-use crate::apiserver::kinds::json::Fill::{Empty, Flag, Int, NonZero, Text};
+use crate::apiserver::kinds::json::Fill::{Choice, Empty, Flag, Int, NonZero, Text};
 use crate::apiserver::kinds::json::{Defaults, Json, at_mut, drop_at, fill, items_mut, object_mut, put};
 
 const POD_SPEC: Defaults = &[
@@ -47,10 +47,10 @@ pub const VOLUME_SOURCE: Defaults = &[
     ("rbd.pool", Text("rbd")),
     ("rbd.user", Text("admin")),
     ("rbd.keyring", Text("/etc/ceph/keyring")),
-    ("azureDisk.cachingMode", Text("ReadWrite")),
-    ("azureDisk.fsType", Text("ext4")),
+    ("azureDisk.cachingMode", Choice("ReadWrite")),
+    ("azureDisk.fsType", Choice("ext4")),
     ("azureDisk.readOnly", Flag(false)),
-    ("azureDisk.kind", Text("Shared")),
+    ("azureDisk.kind", Choice("Shared")),
     ("scaleIO.storageMode", Text("ThinProvisioned")),
     ("scaleIO.fsType", Text("xfs")),
 ];
@@ -66,7 +66,7 @@ const VOLUME: Defaults = &[
     ("projected.sources[].downwardAPI.items[].fieldRef.apiVersion", Text("v1")),
     ("projected.sources[].downwardAPI.items[].resourceFieldRef.divisor", Text("0")),
     ("ephemeral.volumeClaimTemplate.metadata", Empty),
-    ("ephemeral.volumeClaimTemplate.spec.volumeMode", Text("Filesystem")),
+    ("ephemeral.volumeClaimTemplate.spec.volumeMode", Choice("Filesystem")),
 ];
 
 /// The lists of containers in a Pod's spec.
@@ -143,6 +143,9 @@ pub fn pull_policy(image: &str) -> &'static str {
     }
 }
 
+/// The most letters of an image's name, without tag and digest.
+const MOST_OF_A_NAME: usize = 255;
+
 /// Whether a text names an image at all: `[registry/]path[:tag]`.
 fn is_reference(name: &str) -> bool {
     let (path, tag) = match name.rsplit_once(':') {
@@ -153,20 +156,28 @@ fn is_reference(name: &str) -> bool {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
     };
+    if path.len() == 64 && path.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        // It looks like an image's id.
+        return false;
+    }
     let mut parts: Vec<&str> = path.split('/').collect();
     let is_host = |part: &str| part.contains(['.', ':']) || part == "localhost" || part.to_lowercase() != part;
+    let mut length = path.len();
     if parts.len() > 1 && is_host(parts[0]) {
         let host = parts.remove(0);
         if !host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']')) {
             return false;
         }
+    } else {
+        // The names that are left out count too.
+        length += if parts.len() == 1 { "docker.io/library/".len() } else { "docker.io/".len() };
     }
     let is_part = |part: &&str| {
         let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         let inner = part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-'));
         end(part.chars().next()) && end(part.chars().last()) && inner && !part.contains("..") && !part.contains("___")
     };
-    parts.iter().all(is_part) && tag.is_none_or(is_tag)
+    length <= MOST_OF_A_NAME && parts.iter().all(is_part) && tag.is_none_or(is_tag)
 }
 
 fn host_ports(container: &mut Value) {

@@ -36,6 +36,7 @@ pub const STRATEGY: Strategy = Strategy {
     prepare_update,
     validate: |pod, _| spec::validate_new_pod(pod),
     validate_update: |new, old, _| update::validate_pod(new, old),
+    early_warnings: annotations::app_armor_warnings,
     warnings: |new, old| warnings::pod(new, old),
     selectable_fields,
     selectable_names: &[

@@ -4,7 +4,6 @@
 
 use serde_json::Value;
 
-use super::annotations::app_armor_profile;
 use super::defaults::CONTAINER_LISTS;
 use super::port_warnings;
 use crate::api::meta;
@@ -229,12 +228,8 @@ fn profiles(pod: &Value, prefix: &str) -> Vec<String> {
             if !container.has("securityContext.seccompProfile") {
                 old(&format!("{SECCOMP_CONTAINER}{name}"), seccomp);
             }
-            // The field of a Pod's container has been filled in from the annotation.
-            let own = container.at("securityContext.appArmorProfile");
-            let said = annotations.get(format!("{APP_ARMOR}{name}")).and_then(Value::as_str);
-            let filled = prefix.is_empty() && said.and_then(app_armor_profile).is_some_and(|profile| profile == *own);
-            let useless = own.is_null() && said.and_then(app_armor_profile).is_none();
-            if filled || useless || (!prefix.is_empty() && own.is_null()) {
+            // A Pod itself is told before its fields are filled in.
+            if !prefix.is_empty() && !container.has("securityContext.appArmorProfile") {
                 let text = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
                 old(&format!("{APP_ARMOR}{name}"), text);
             }
