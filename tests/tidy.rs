@@ -47,7 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("course", &["clock", "error", "tasks", "state", "images", "api", "client", "kubectl", "cluster"]),
-    ("lab", &["clock", "error", "tasks", "kubelet"]),
+    ("lab", &["clock", "error", "tasks", "client", "kubelet"]),
     ("web", &["clock", "error", "tasks", "state", "listen", "api", "client", "kubectl", "cluster", "course", "lab"]),
     (
         "cli",

@@ -32,8 +32,8 @@ export async function post(call, body = {}) {
 }
 
 /** Sends, and hands over the answer's lines of JSON as they come. */
-export async function* postForLines(call) {
-  const response = await send(call, asJson({}));
+export async function* postForLines(call, body = {}) {
+  const response = await send(call, asJson(body));
   if (!response.ok) await answer(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

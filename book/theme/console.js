@@ -4,11 +4,11 @@
 import { element } from "./element.js";
 
 /** What the terminal runs; a block with anything else is for a shell of your own. */
-const RUNS = new Set(["kubectl", "tutor", "curl", "watch", "cat", "echo", "for", "while", "until", "if"]);
+const RUNS = new Set(["kubectl", "tutor", "curl", "watch", "cat", "cd", "echo", "ls", "mkdir", "for", "while", "until", "if"]);
 /** What of tutor is for a shell of your own. */
 const ELSEWHERE = /^tutor (serve|init|dev|completions)\b|^tutor$/;
 
-/** A word that stands for one of yours: `--at REVISION`. Such a line is for you to fill in and type. */
+/** A word that stands for one of yours: `--at REVISION`. Such a line is for you to fill in and type. Text behind `<<END` is text. */
 const PLACEHOLDER = /\s[A-Z]{3,}(?=\s|$)/;
 
 /** The commands of a console block: what stands behind `$ `, with the lines that continue it. */
@@ -36,15 +36,15 @@ export function copyCommandsOnly() {
   document.addEventListener("click", copy, { capture: true });
 }
 
-/** Gives every console block that the terminal can run a button that does. */
+/** Gives every console block that the terminal can run a button that does: one command after the other. */
 export function offerRun(run) {
   for (const code of document.querySelectorAll("pre > code.language-console")) {
-    const typed = commands(code.textContent).filter((command) => !PLACEHOLDER.test(command));
+    const typed = commands(code.textContent).filter((command) => !PLACEHOLDER.test(command.split("\n")[0]));
     const runs = typed.length > 0 && typed.every((command) => RUNS.has(command.split(/\s/)[0]) && !ELSEWHERE.test(command));
     if (!runs) continue;
     const button = element("button", {
       type: "button", title: "Run it in the terminal below", "aria-label": `Run: ${typed[0].split("\n")[0]}`,
-      onclick: () => run(typed.join("\n")),
+      onclick: () => run(typed),
     }, "Run");
     code.parentElement.after(element("div", { class: "tutor-run" }, button));
   }

@@ -4,8 +4,11 @@
 import { get, post } from "./call.js";
 import { element } from "./element.js";
 
-/** Shows an object in `place`, and puts the focus there. */
-export async function inspect(place, object) {
+/** What changes within this time is read once. */
+const BURST = 500;
+
+/** Shows an object in `place`, and puts the focus there. Returns what to call when it has changed. */
+export function inspect(place, object) {
   const from = document.activeElement;
   const close = () => {
     place.replaceChildren();
@@ -18,13 +21,32 @@ export async function inspect(place, object) {
   panel.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
   place.replaceChildren(panel);
   title.focus();
-  const { kind, namespace, name } = object;
-  try {
-    const found = await get(`inspect?${new URLSearchParams({ kind, namespace, name })}`);
-    body.replaceChildren(...[found.node && actions(object, found.node), events(found.events), verdict(found.verdict), logs(found.logs), yaml(found.yaml)].filter(Boolean));
-  } catch (error) {
+  const read = () => get(`inspect?${new URLSearchParams({ kind: object.kind, namespace: object.namespace, name: object.name })}`);
+  let told = null;
+  const first = async () => {
+    const found = await read();
+    told = events(found.events);
+    body.replaceChildren(...[found.node && actions(object, found.node), told, verdict(found.verdict), logs(found.logs), yaml(found.yaml)].filter(Boolean));
+  };
+  first().catch((error) => {
     body.replaceChildren(element("p", { class: "failed" }, [error.message, error.why].filter(Boolean).join(": ")));
-  }
+  });
+  // Events go on under the reader's eyes. What is opened to be read stays as it was read.
+  const again = async () => {
+    const now = events((await read()).events);
+    now.open = told.open;
+    told.replaceWith(now);
+    told = now;
+  };
+  let soon = null;
+  return () => {
+    if (!told || !panel.isConnected) return;
+    soon ??= setTimeout(() => {
+      soon = null;
+      // An object that is gone keeps what was said of it.
+      again().catch(() => {});
+    }, BURST);
+  };
 }
 
 /** Buttons for what can be done to a node. */
@@ -35,9 +57,9 @@ function actions({ name }, node) {
     const offers = [cordoned ? ["uncordon", "Uncordon"] : ["cordon", "Cordon"]];
     if (power) offers.push(power === "on" ? ["power off", "Power off"] : ["power on", "Power on"]);
     if (cable) offers.push(cable === "joined" ? ["cut off", "Pull its cable"] : ["join", "Put its cable in"]);
-    bar.replaceChildren(...offers.map(([action, words]) => element("button", { type: "button", onclick: () => act(action) }, words)), said);
+    bar.replaceChildren(...offers.map(([action, words], at) => element("button", { type: "button", onclick: () => act(action, at) }, words)), said);
   };
-  const act = async (action) => {
+  const act = async (action, at) => {
     for (const button of bar.querySelectorAll("button")) button.disabled = true;
     let now = node;
     try {
@@ -47,7 +69,8 @@ function actions({ name }, node) {
       said.textContent = [error.message, ...error.hints ?? []].join(": ");
     }
     show(now);
-    bar.querySelector("button").focus();
+    // In the place of what was pressed is the way back.
+    bar.querySelectorAll("button")[at]?.focus();
   };
   show(node);
   return bar;

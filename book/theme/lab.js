@@ -4,12 +4,8 @@
 import { post } from "./call.js";
 import { element } from "./element.js";
 
-/** Makes the page's experiments ones to press. */
-export function showLabs() {
-  for (const place of document.querySelectorAll(".tutor-lab")) offer(place);
-}
-
-function offer(place) {
+/** Makes the experiment one to press. */
+export function show(place) {
   const said = element("p", { class: "said", role: "status" });
   const shown = element("div");
   const button = element("button", { type: "button", onclick: async () => {

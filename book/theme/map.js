@@ -22,8 +22,9 @@ export class ClusterMap {
   #places = new Map();
   #open;
   #body = null;
+  #opened = null;
 
-  /** `open` is called with an object that the reader wants to look into. */
+  /** `open` is called with an object that the reader wants to look into; what it returns, at each change of it. */
   constructor(open) {
     this.#open = open;
     this.parts = element("ol", { class: "parts", "aria-label": "Parts of the control plane" },
@@ -43,7 +44,7 @@ export class ClusterMap {
     this.element = element("div", { class: "map" }, this.picture, this.table);
     this.element.addEventListener("click", (event) => {
       const object = this.#objects.get(event.target.closest?.("[data-id]")?.dataset.id);
-      if (object) this.#open(object);
+      if (object) this.#opened = { id: object.id, changed: this.#open(object) };
     });
     this.element.addEventListener("keydown", walk);
     for (const come of ["mouseover", "focusin"]) this.element.addEventListener(come, (event) => this.#related(event.target));
@@ -94,6 +95,7 @@ export class ClusterMap {
     else if (object.kind === "EndpointSlice") this.#line(this.#objects.get(object.service));
     else this.#line(object);
     if (this.#body) this.#row(object);
+    if (this.#opened?.id === object.id) this.#opened.changed();
   }
 
   #remove(id) {
@@ -153,7 +155,8 @@ export class ClusterMap {
     const where = pod.namespace === "default" ? pod.name : `${pod.namespace}/${pod.name}`;
     made.name.textContent = where;
     made.state.textContent = pod.state;
-    made.button.className = pod.ok ? "pod ready" : "pod";
+    // Marks that pointing has made stay.
+    made.button.classList.toggle("ready", pod.ok);
     made.button.setAttribute("aria-label", `Pod ${where}, ${pod.state}`);
     made.button.title = `${where}: ${pod.state}`;
     if (before && before.node === pod.node && made.item.isConnected) return;
@@ -189,7 +192,7 @@ export class ClusterMap {
     made.state.textContent = object.state;
     made.item.classList.toggle("away", !object.ok);
     if (service) {
-      const reached = this.#reached(object.id).map((id) => id.split("/")[2]);
+      const reached = [...this.#reached(object.id).map((id) => id.split("/")[2]), ...this.#slices(object.id).flatMap((slice) => slice.elsewhere)];
       made.more.textContent = reached.length > 0 ? `reaches ${listed(reached)}` : "reaches no Pod";
     }
     const owner = this.#made.get(object.owner);
@@ -202,9 +205,12 @@ export class ClusterMap {
     }
   }
 
+  #slices(service) {
+    return [...this.#objects.values()].filter((object) => object.kind === "EndpointSlice" && object.service === service);
+  }
+
   #reached(service) {
-    const slices = [...this.#objects.values()].filter((object) => object.kind === "EndpointSlice" && object.service === service);
-    return slices.flatMap((slice) => slice.reaches);
+    return this.#slices(service).flatMap((slice) => slice.reaches);
   }
 
   // The Pods behind an owner or a Service are marked while you point at it.

@@ -78,12 +78,8 @@ function follow(state, at) {
   state.members[at].log = leader.log.map((entry) => ({ ...entry }));
 }
 
-/** Makes the page's pictures of a group ones to play with. */
-export function showQuorums() {
-  for (const place of document.querySelectorAll(".tutor-quorum")) play(place);
-}
-
-function play(place) {
+/** Makes the picture of a group one to play with. */
+export function show(place) {
   const picture = place.querySelector("svg");
   let state = group();
   const said = element("p", { class: "said", role: "status" });

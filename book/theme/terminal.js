@@ -9,6 +9,8 @@ import { Output } from "./terminal-output.js";
 import { Screen } from "./terminal-screen.js";
 
 const RETRY = [200, 500, 1000, 2000, 3000];
+/** The exit code of what Ctrl-C ended. */
+const STOPPED = 130;
 
 let dock;
 
@@ -18,9 +20,9 @@ export function showTerminal() {
   return dock;
 }
 
-/** Runs lines in the terminal, and shows it. */
-export function runInTerminal(text) {
-  showTerminal().run(text);
+/** Runs commands in the terminal, each when the one before has ended, and shows it. */
+export function runInTerminal(commands) {
+  showTerminal().runEach(commands);
 }
 
 /** Runs lines and resolves with the exit code of the last one. */
@@ -128,11 +130,21 @@ class Dock {
   }
 
   async run(text) {
-    // A tab in which something runs is left alone.
+    return this.free().run(text);
+  }
+
+  /** Each command has its prompt and its answer, as on the page. Ctrl-C ends them all. */
+  async runEach(commands) {
+    const tab = this.free();
+    for (const command of commands) if ((await tab.run(command)) === STOPPED) return;
+  }
+
+  /** A tab to run something in, shown. One in which something runs is left alone. */
+  free() {
     const free = this.current.running ? this.tabs.find((tab) => !tab.running) ?? this.add(newName()) : this.current;
     free.select(false);
     this.setOpen(true, false);
-    return free.run(text);
+    return free;
   }
 }
 

@@ -1,16 +1,20 @@
 //! `tutor lab`: experiments: what is measured on this machine, and what is done to a node from outside of Kubernetes.
 
 use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::{Outcome, closed_output};
-use crate::client;
 use crate::client::page::Page;
+use crate::client::{self, Informers};
 use crate::clock::Clock;
 use crate::cluster;
 use crate::error::Result;
 use crate::lab::boot::{self, Start};
+use crate::lab::orchestrator::{self, Board, Keeper, Rules, Score, Told};
+use crate::lab::walls::{self, Wall};
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
 
@@ -31,6 +35,24 @@ enum Experiment {
         #[arg(long)]
         json: bool,
     },
+    /// Make a container by hand, a namespace at a time, and say what its process sees
+    Container {
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep three Pods alive while they die: you do, or a Deployment does
+    Orchestrate {
+        /// A Deployment keeps them
+        #[arg(long)]
+        deployment: bool,
+        /// How long
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+        /// Seconds from one death to the next
+        #[arg(long, default_value_t = 15)]
+        every: u64,
+    },
     /// Install the kinds of Gateway API, which Kubernetes itself does not have
     GatewayApi,
     /// Pull a node's cable: it runs on, and nobody reaches it
@@ -47,6 +69,12 @@ impl Lab {
     pub async fn run(self, state: &StateDir, out: &mut dyn Write) -> Result<Outcome> {
         let (node, action) = match self.experiment {
             Experiment::Boot { json } => return measure(state, json, out).await,
+            Experiment::Container { json } => return walls_one_by_one(json, out).await,
+            Experiment::Orchestrate { deployment, seconds, every } => {
+                let keeper = if deployment { Keeper::Deployment } else { Keeper::You };
+                let (length, every) = (Duration::from_secs(seconds.max(1)), Duration::from_secs(every.max(1)));
+                return orchestrate(state, Rules { keeper, length, every }, out).await;
+            }
             Experiment::GatewayApi => return install_gateway_api(state, out).await,
             Experiment::Partition { node } => (node, "cut off"),
             Experiment::Heal { node } => (node, "join"),
@@ -66,6 +94,65 @@ async fn install_gateway_api(state: &StateDir, out: &mut dyn Write) -> Result<Ou
     cluster::install_gateway_api(&client, Clock::real()).await?;
     writeln!(out, "Gateway API is served: see kubectl get gatewayclasses").map_err(closed_output)?;
     Ok(Outcome::Done)
+}
+
+async fn walls_one_by_one(as_json: bool, out: &mut dyn Write) -> Result<Outcome> {
+    let walls = walls::build(Path::new("/proc/self/exe"), Clock::real()).await?;
+    match as_json {
+        true => writeln!(out, "{}", json!({"walls": walls})).map_err(closed_output)?,
+        false => out.write_all(walls_told(&walls).as_bytes()).map_err(closed_output)?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// A paragraph for each wall: what it did, and what is seen now.
+fn walls_told(walls: &[Wall]) -> String {
+    let mut text = String::new();
+    for Wall { wall, said, hostname, number, user, processes, cards, files, kernel } in walls {
+        text.push_str(&format!("{wall}: {said}\n"));
+        text.push_str(&format!("  host name {hostname}, process {number}, user {user}, sees {processes} processes\n"));
+        text.push_str(&format!("  network cards {}, files in / {}\n", cards.join(" "), files.join(" ")));
+        text.push_str(&format!("  kernel {kernel}\n\n"));
+    }
+    text.push_str("The kernel is the same all along. That was a container, without its image.\n");
+    text
+}
+
+async fn orchestrate(state: &StateDir, rules: Rules, out: &mut dyn Write) -> Result<Outcome> {
+    let (playground, clock, tasks) = (state.playground()?, Clock::real(), TaskGroup::new());
+    let client = client::from_playground(&playground).await?;
+    let namespace = client::current_namespace(&playground.kubeconfig).unwrap_or_else(|| "default".to_owned());
+    if rules.keeper == Keeper::You {
+        let more = "kubectl run keep-1 --image=tutor/web:1";
+        writeln!(out, "Keep three alive, in another terminal: {more} (namespace {namespace})")
+            .map_err(closed_output)?;
+    }
+    let board = Board { informers: Informers::new(client, clock, &tasks), namespace, clock };
+    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+    // Whoever prints has gone when this fails; the game still removes its Pods.
+    let mut tell = |told: Told| drop(say.send(told));
+    let mut game = std::pin::pin!(orchestrator::play(&board, rules, &mut tell));
+    let played = loop {
+        tokio::select! {
+            Some(told) = said.recv() => writeln!(out, "{}", line_of(&told)).map_err(closed_output)?,
+            played = &mut game => break played,
+        }
+    };
+    while let Ok(told) = said.try_recv() {
+        writeln!(out, "{}", line_of(&told)).map_err(closed_output)?;
+    }
+    tasks.cancel();
+    played.map(|_| Outcome::Done)
+}
+
+fn line_of(told: &Told) -> String {
+    match told {
+        Told::Ready { at, names } => format!("{at:>6.1} s  {} of 3 ready: {}", names.len(), names.join(" ")),
+        Told::Killed { at, name } => format!("{at:>6.1} s  {name} dies"),
+        Told::Score(Score { killed, whole, longest }) => {
+            format!("{killed} died. All three ran for {whole:.0} % of the time. The longest gap: {longest:.1} s.")
+        }
+    }
 }
 
 async fn measure(state: &StateDir, as_json: bool, out: &mut dyn Write) -> Result<Outcome> {

@@ -106,9 +106,9 @@ impl Cluster {
             "" | "0" => 0.0,
             text => match text.parse::<u32>() {
                 Ok(seconds) => f64::from(seconds),
-                Err(_) => super::flags::parse_duration(text).map_err(|_| Failure::new(format!(
-                    "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h): {text}"
-                )))?,
+                Err(_) => super::flags::parse_duration(text).map_err(|_| Failure::new(
+                    "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
+                ))?,
             },
         };
         let timeout = std::time::Duration::from_secs_f64(timeout.max(0.0));
@@ -134,7 +134,11 @@ impl Cluster {
 async fn over_https(session: &Session, flags: &Flags, headers: &HeaderMap) -> Result<(kube::Client, String)> {
     let mut chosen = Kubeconfig::load(session, flags)?.chosen(flags)?;
     chosen.apply_flags(flags);
-    let server = chosen.cluster.get("server").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    let mut server = chosen.cluster.get("server").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    if !server.is_empty() && !server.contains("://") {
+        server = format!("http://{server}");
+        chosen.cluster["server"] = server.as_str().into();
+    }
     if server.is_empty() {
         let words = "error: no cluster to talk to\n  why: no playground runs, and no kubeconfig names a cluster\n   do: start the playground: tutor serve";
         return Err(Failure::Plain(words.to_owned()));

@@ -36,6 +36,8 @@ pub struct Sources<'a> {
     pub kustomize: &'a str,
     /// `-R`
     pub recursive: bool,
+    /// `--validate`: a document must say what it is before anything else is asked of it.
+    pub validated: bool,
 }
 
 impl Sources<'_> {
@@ -71,17 +73,17 @@ pub async fn read(session: &Session, sources: &Sources<'_>) -> Result<Vec<Result
     let mut found = Vec::new();
     for name in sources.files {
         if name == "-" {
-            documents(&session.read_stdin().await?, "STDIN", &mut found);
+            documents(&session.read_stdin().await?, "STDIN", sources.validated, &mut found);
         } else if name.starts_with("http://") || name.starts_with("https://") {
             match fetch::read(session, name).await {
-                Ok(bytes) => documents(&bytes, name, &mut found),
+                Ok(bytes) => documents(&bytes, name, sources.validated, &mut found),
                 Err(failure) => found.push(Err(failure)),
             }
         } else {
             for path in expand(session.files.as_ref(), Path::new(name), sources.recursive)? {
                 let shown = path.to_string_lossy().into_owned();
                 match session.files.read(&path) {
-                    Ok(bytes) => documents(&bytes, &shown, &mut found),
+                    Ok(bytes) => documents(&bytes, &shown, sources.validated, &mut found),
                     Err(fault) => found.push(Err(Failure::new(format!("open {shown}: {fault}")))),
                 }
             }
@@ -173,7 +175,7 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// The documents of a YAML or JSON text.
-pub fn documents(bytes: &[u8], source: &str, found: &mut Vec<Result<Manifest>>) {
+fn documents(bytes: &[u8], source: &str, validated: bool, found: &mut Vec<Result<Manifest>>) {
     let text = String::from_utf8_lossy(bytes);
     for document in split(&text) {
         let value = match parse(document) {
@@ -185,8 +187,7 @@ pub fn documents(bytes: &[u8], source: &str, found: &mut Vec<Result<Manifest>>) 
             }
         };
         let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
-        if kind.is_empty() {
-            let words = format!("unable to decode {}: Object 'Kind' is missing in '{value}'", quote(source));
+        if let Some(words) = unreadable(&value, source, validated) {
             found.push(Err(Failure::new(words)));
             continue;
         }
@@ -197,6 +198,38 @@ pub fn documents(bytes: &[u8], source: &str, found: &mut Vec<Result<Manifest>>) 
             None => found.push(of(&value)),
         }
     }
+}
+
+/// Why a document is no object that kubectl could send.
+fn unreadable(value: &Value, source: &str, validated: bool) -> Option<String> {
+    let says = |field: &str| value.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let missing: Vec<String> =
+        ["apiVersion", "kind"].iter().filter(|field| !says(field)).map(|field| format!("{field} not set")).collect();
+    let off = "if you choose to ignore these errors, turn validation off with --validate=false";
+    match &missing[..] {
+        [one] if validated => {
+            return Some(format!("error validating {}: error validating data: {one}; {off}", quote(source)));
+        }
+        [_, _] if validated => {
+            let all = missing.join(", ");
+            return Some(format!("error validating {}: error validating data: [{all}]; {off}", quote(source)));
+        }
+        _ => {}
+    }
+    if !says("kind") {
+        return Some(format!("unable to decode {}: Object 'Kind' is missing in '{value}'", quote(source)));
+    }
+    let wrong = ["name", "namespace"].into_iter().find_map(|field| {
+        let is = match value.pointer(&format!("/metadata/{field}"))? {
+            Value::Number(_) => "number",
+            Value::Bool(_) => "bool",
+            Value::Object(_) => "object",
+            Value::Array(_) => "array",
+            Value::Null | Value::String(_) => return None,
+        };
+        Some(format!("json: cannot unmarshal {is} into Go struct field ObjectMeta.metadata.{field} of type string"))
+    });
+    wrong.map(|why| format!("unable to decode {}: {why}", quote(source)))
 }
 
 /// One document as JSON.

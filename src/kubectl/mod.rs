@@ -57,6 +57,10 @@ pub async fn run(session: &Session, words: &[String]) -> i32 {
 
 async fn run_command(session: &Session, words: &[String]) -> Result {
     let root = &commands::ROOT;
+    if let Some(at) = next_argument(root, words).filter(|at| words[*at] == "help") {
+        help(session, root, &words[at + 1..]);
+        return Ok(());
+    }
     let applied = kuberc::apply(session, root, words)?;
     let (command, path, rest) = locate(root, &applied.words)?;
     let mut flags = Flags::of(command.all_flags());
@@ -94,6 +98,17 @@ async fn run_command(session: &Session, words: &[String]) -> Result {
         return Err(Failure::new(words));
     }
     Ok(())
+}
+
+/// `kubectl help get`; a topic that is none is told, and does no harm.
+fn help(session: &Session, root: &'static Command, words: &[String]) {
+    match locate(root, words) {
+        Ok((command, path, _)) => session.console.out(command.help(&path)),
+        Err(_) => {
+            let topic: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+            session.console.err(format!("Unknown help topic [{}]\n{}", topic.join(" "), root.help("kubectl")));
+        }
+    }
 }
 
 /// From this `-v` on, the Status behind a failure is shown.

@@ -154,6 +154,7 @@ impl<'a> Selection<'a> {
             files: self.call.flags.all("filename"),
             kustomize: self.call.flags.text("kustomize"),
             recursive: self.call.flags.is("recursive"),
+            validated: !matches!(self.call.flags.text("validate"), "" | "false" | "ignore"),
         }
     }
 

@@ -14,16 +14,15 @@
 //! | `quiz…` | see `quiz` |
 //! | `yaml/…`, `files` | see `yaml` |
 //! | `exercises…` | see `exercises` |
-//! | `POST lab/boot` | measures how long a process, a container and a machine take to start (`lab`) |
+//! | `POST lab/…` | see `lab` |
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::guard::{self, Asked, answer};
-use super::{Site, exercises, live, quiz, trace, yaml};
+use super::{Site, exercises, lab, live, quiz, trace, yaml};
 use crate::error::{Error, Result};
-use crate::lab::boot;
 
 /// Answers `/api/{call}`.
 pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
@@ -47,7 +46,10 @@ pub async fn answer_call(site: &Site, call: &str, asked: &Asked) -> Response {
         (&Method::GET, "files") => yaml::read_file(site, asked),
         (&Method::POST, "files") => yaml::write_file(site, asked),
         (&Method::GET, "cluster") => return live::watch_cluster(site),
-        (&Method::POST, "lab/boot") => Ok(start_times(site).await),
+        (&Method::POST, "lab/boot") => lab::start_times(site).await,
+        (&Method::POST, "lab/memory") => lab::memory(),
+        (&Method::POST, "lab/container") => lab::container(site).await,
+        (&Method::POST, "lab/orchestrate") => return lab::orchestrate(site, asked),
         (&Method::GET, "quiz") => quiz::answers(site),
         (&Method::POST, call) if call.starts_with("quiz/") => quiz::answer(site, &call["quiz/".len()..], asked),
         (method, call) => match exercises::Call::of(method, call) {
@@ -75,19 +77,12 @@ pub fn body(asked: &Asked, example: &str) -> Result<Value> {
         .map_err(|e| Error::new("the body is not JSON", e.to_string()).hint(format!("send {example}")))
 }
 
-/// The cluster's, and `life`: another word each time the playground starts.
+/// The cluster's; where the registry is; and `life`: another word each time the playground starts.
 fn status(site: &Site) -> Value {
     let mut status = site.0.cluster.status();
+    status["registry"] = site.0.playground.registry.as_str().into();
     status["life"] = site.0.life.as_str().into();
     status
-}
-
-async fn start_times(site: &Site) -> Value {
-    let inside = &site.0;
-    // Two at once would measure each other.
-    let _alone = inside.lab.lock().await;
-    let folder = inside.playground.state_dir.join(boot::FOLDER);
-    json!({"starts": boot::measure(&folder, inside.clock, &inside.tasks).await})
 }
 
 fn turn(site: &Site, asked: &Asked) -> Result<Value> {

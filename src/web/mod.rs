@@ -12,6 +12,7 @@
 //! | `exercises` | `/api/exercises/…`: start, check, hint, reset, solution |
 //! | `outside` | a check that ends the playground, run outside of it |
 //! | `quiz` | `/api/quiz`: the book's questions |
+//! | `lab` | `/api/lab/…`: experiments |
 //! | `trace` | `/api/trace`: who wrote what, because of what |
 //! | `live` | `/api/cluster`, `/api/inspect`: the cluster as it changes, and one object of it |
 //! | `yaml` | `/api/yaml/…`, `/api/files`: the editor |
@@ -20,6 +21,7 @@
 mod api;
 mod exercises;
 pub mod guard;
+mod lab;
 mod live;
 mod outside;
 mod pages;
@@ -75,7 +77,7 @@ struct Inside {
     crash: Notify,
     terminals: terminal::Terminals,
     documents: yaml::Documents,
-    /// Held by whoever measures.
+    /// Held by the experiment that is under way.
     lab: tokio::sync::Mutex<()>,
 }
 

@@ -7,13 +7,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use regex::Regex;
 use tutor::course::book::Book;
 use tutor::course::catalogue::Catalogue;
 
 use crate::served::{Served, with_kubectl};
+use crate::shown::{Typed, even, fits, reads, typed};
 
 /// How often a command that only reads is typed again, until it shows what the page shows: the
 /// page says "a second later", and so does a reader.
@@ -145,76 +144,12 @@ fn every_picture_is_told_to_those_who_cannot_see_it() {
     }
 }
 
-/// A command and what the page says it prints.
-struct Typed {
-    command: String,
-    printed: Vec<String>,
-    line: usize,
-}
-
-/// The commands of a page's `console,run` blocks.
-fn typed(page: &str) -> Vec<Typed> {
-    let mut found: Vec<Typed> = Vec::new();
-    let mut inside = false;
-    for (at, line) in page.lines().enumerate() {
-        if line.starts_with("```") {
-            inside = !inside && line == "```console,run";
-        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            found.push(Typed { command: command.to_owned(), printed: Vec::new(), line: at + 1 });
-        } else if let (true, Some(last)) = (inside, found.last_mut()) {
-            last.printed.push(line.to_owned());
-        }
-    }
-    found
-}
-
-/// A line without what differs from run to run.
-fn even(line: &str) -> String {
-    static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-        [
-            (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
-            (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
-            (r"\b\d{1,3}(\.\d{1,3}){3}(/\d+)?(:\d+)?\b", "ADDRESS"),
-            (r"-[a-z0-9]{8,10}-[a-z0-9]{5}\b", "-HASH-RANDOM"),
-            (r"\b(\d+d)?(\d+h)?(\d+m)?\d+s\b|\b\d+[dhm]\b", "AGE"),
-            (r#""resourceVersion":"\d+""#, r#""resourceVersion":"N""#),
-            (r"\s+", " "),
-        ]
-        .map(|(pattern, with)| (Regex::new(pattern).unwrap(), with))
-        .into()
-    });
-    RULES.iter().fold(line.trim_end().to_owned(), |line, (rule, with)| rule.replace_all(&line, *with).into_owned())
-}
-
-/// Whether what came fits what the page says.
-fn fits(page: &[String], came: &[String]) -> bool {
-    match (page, came) {
-        ([], rest) => rest.is_empty(),
-        ([first, rest @ ..], came) if first == "…" => (0..=came.len()).any(|skip| fits(rest, &came[skip..])),
-        ([first, page @ ..], [line, came @ ..]) => line_fits(first, line) && fits(page, came),
-        (_, []) => false,
-    }
-}
-
-/// A `…` within a line stands for any part of it.
-fn line_fits(page: &str, came: &str) -> bool {
-    let parts: Vec<&str> = page.split('…').collect();
-    let [first, middle @ .., last] = &parts[..] else { return page == came };
-    let Some(mut rest) = came.strip_prefix(first) else { return false };
-    for part in middle {
-        let Some((_, after)) = rest.split_once(part) else { return false };
-        rest = after;
-    }
-    rest.ends_with(last)
-}
-
 /// Types one command; why what came does not fit, if it does not.
 fn run(play: &Served, typed: &Typed) -> Result<(), String> {
     let words = typed.command.strip_prefix("kubectl ").ok_or("the tests type kubectl only")?;
-    let reads = ["get", "describe", "events", "logs", "explain"].iter().any(|verb| words.starts_with(verb));
     let page: Vec<String> = typed.printed.iter().map(|line| even(line)).collect();
     let mut printed = String::new();
-    for _ in 0..if reads { LOOKS } else { 1 } {
+    for _ in 0..if reads(&typed.command) { LOOKS } else { 1 } {
         let done = play.kubectl(words);
         printed = format!("{}{}", done.out, done.err);
         let came: Vec<String> = printed.lines().map(even).collect();
@@ -242,18 +177,4 @@ fn what_the_pages_print_is_what_happens() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
-}
-
-#[test]
-fn evening_out_keeps_what_matters() {
-    for (one, other) in [
-        ("web-5d4f8c7b9d-x2x4z   1/1     Running   0          12s", "web-66b6c48dd5-abcde 1/1 Running 0 1m3s"),
-        ("10.244.1.7:80", "10.244.2.11:8080"),
-    ] {
-        assert_eq!(even(one), even(other));
-    }
-    assert_ne!(even("hello 1/1 Running 0 2s"), even("hello 0/1 Running 0 2s"));
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    assert!(fits(&lines("a\n…\nc"), &lines("a\nb\nb\nc")) && fits(&lines("…"), &[]));
-    assert!(fits(&lines("x…z"), &lines("x y z")) && !fits(&lines("a"), &lines("a\nb")));
 }

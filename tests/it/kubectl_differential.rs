@@ -269,6 +269,12 @@ fn what_is_read_is_told_in_the_same_words() {
 }
 
 #[test]
+fn mistakes_are_told_in_the_same_words() {
+    let Some(play) = with_kubectl() else { return };
+    Pair::of(&play).compare("mistakes.txt");
+}
+
+#[test]
 fn what_is_written_is_told_in_the_same_words() {
     let Some(play) = with_kubectl() else { return };
     // Messages are compared in the other lists.
@@ -311,36 +317,82 @@ fn nodes_are_changed_in_the_same_way() {
     Pair::apart([&theirs, &own]).compare("nodes.txt");
 }
 
+/// A `kubectl proxy` that runs, and what it answers.
+struct Proxy {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Proxy {
+    fn start(pair: &Pair<'_>, who: Who, flags: &str) -> Proxy {
+        let mut child = pair.command(who, &format!("proxy --port=0 {flags}")).spawn().unwrap();
+        let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+        Proxy { child, address: line.trim().rsplit(' ').next().unwrap().to_owned() }
+    }
+
+    /// The status line and the headers, and the body.
+    fn ask(&self, method: &str, path: &str, host: &str) -> (String, String) {
+        let mut stream = std::net::TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(crate::served::LONGEST)).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        (head.to_owned(), body.to_owned())
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // One that has ended by itself is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn a_proxy_passes_on_the_same_answers() {
     let Some(play) = with_kubectl() else { return };
     let pair = Pair::of(&play);
     let answers = [Who::Real, Who::Ours].map(|who| {
-        let mut proxy = pair.command(who, "proxy --port=0 --reject-methods=DELETE").spawn().unwrap();
-        let mut said = std::io::BufReader::new(proxy.stdout.take().unwrap());
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut said, &mut line).unwrap();
-        let address = line.trim().rsplit(' ').next().unwrap().to_owned();
+        let proxy = Proxy::start(&pair, who, "--reject-methods=DELETE");
         let ask = |method: &str, path: &str, host: &str| {
-            let mut stream = std::net::TcpStream::connect(&address).unwrap();
-            stream.set_read_timeout(Some(crate::served::LONGEST)).unwrap();
-            write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+            let (head, body) = proxy.ask(method, path, host);
             (head.lines().next().unwrap_or_default().to_owned(), body.contains("\"default\""), body.len() > 20)
         };
-        let answers = [
+        [
             ask("GET", "/api/v1/namespaces/default", "127.0.0.1"),
             ask("GET", "/apis", "localhost"),
             ask("GET", "/nothing", "127.0.0.1"),
             ask("GET", "/api", "evil.example"),
             ask("DELETE", "/api/v1/namespaces/default", "127.0.0.1"),
             ask("GET", "/api/v1/namespaces/default/pods/x/exec", "127.0.0.1"),
-        ];
-        proxy.kill().unwrap();
-        proxy.wait().unwrap();
-        answers
+        ]
+    });
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[test]
+fn a_proxy_serves_a_folder_of_files_in_the_same_way() {
+    let Some(play) = with_kubectl() else { return };
+    let pair = Pair::of(&play);
+    let answers = [Who::Real, Who::Ours].map(|who| {
+        let proxy = Proxy::start(&pair, who, "--www=. --www-prefix=/files/");
+        let ask = |path: &str| {
+            let (head, body) = proxy.ask("GET", path, "127.0.0.1");
+            let said = |line: &&str| line.to_lowercase().starts_with("location:") || line.starts_with("HTTP/");
+            (head.lines().filter(said).map(str::to_lowercase).collect::<Vec<_>>(), body)
+        };
+        // The one answer that differs: the real one sends a browser to the API's own path.
+        let (outside, _) = ask("/files/../web.yaml");
+        assert!(!outside[0].contains("200"), "{outside:?}");
+        ["hello.txt", "nothing.txt", "", "folder", "folder/", "folder/a.yaml", "hello.txt/"]
+            .map(|path| ask(&format!("/files/{path}")))
+            .into_iter()
+            .chain([ask("/files"), ask("/api/v1/namespaces/nothing")])
+            .collect::<Vec<_>>()
     });
     assert_eq!(answers[0], answers[1]);
 }

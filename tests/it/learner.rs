@@ -160,24 +160,30 @@ async fn what_a_cluster_contains_is_text_in_the_terminal() {
     play.stop().await;
 }
 
+/// The most bytes of a page with all that it loads, without the editor.
+const HEAVIEST: u64 = 400_000;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_page_is_light_and_asks_nobody_else() {
     let Some(browser) = Browser::start() else { return };
     let play = Paged::start().await;
-    browser.open(&format!("{}start/first-contact.html", play.playground.book));
-    browser.wait("#tutor-terminal .toggle");
     let loaded = "return performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
         .map(({ name, encodedBodySize }) => [name, encodedBodySize])";
-    let loaded: Vec<(String, u64)> = serde_json::from_value(browser.script(loaded, "")).unwrap();
-    let foreign: Vec<&String> =
-        loaded.iter().map(|(name, _)| name).filter(|name| !name.starts_with(&play.playground.book)).collect();
-    assert_eq!(foreign, Vec::<&String>::new(), "a page asks only its playground");
-    let editor = loaded.iter().find(|(name, _)| name.contains("editor.js"));
-    assert_eq!(editor, None, "the editor is loaded when it is opened");
-    let weight: u64 = loaded.iter().map(|(_, size)| size).sum();
-    println!("figures: page weight {} KB in {} requests", weight / 1024, loaded.len());
-    for (name, size) in &loaded {
-        println!("  {:>7} {name}", size);
+    // Those with the most text, and those with experiments of their own.
+    for page in
+        ["start/first-contact", "control-plane/etcd", "servers/containers", "servers/docker", "inside/api-server"]
+    {
+        browser.open(&format!("{}{page}.html", play.playground.book));
+        browser.wait("#tutor-terminal .toggle");
+        let loaded: Vec<(String, u64)> = serde_json::from_value(browser.script(loaded, "")).unwrap();
+        let foreign: Vec<&String> =
+            loaded.iter().map(|(name, _)| name).filter(|name| !name.starts_with(&play.playground.book)).collect();
+        assert_eq!(foreign, Vec::<&String>::new(), "a page asks only its playground");
+        let editor = loaded.iter().find(|(name, _)| name.contains("editor.js"));
+        assert_eq!(editor, None, "the editor is loaded when it is opened");
+        let weight: u64 = loaded.iter().map(|(_, size)| size).sum();
+        println!("figures: {page} weighs {} KB in {} requests", weight / 1000, loaded.len());
+        assert!(weight < HEAVIEST, "{page} weighs {weight} bytes: {loaded:#?}");
     }
     drop(browser);
     play.stop().await;

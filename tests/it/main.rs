@@ -19,6 +19,7 @@ mod kubectl;
 mod kubectl_differential;
 mod kubectl_docs;
 mod kubectl_flags;
+mod lab;
 mod learner;
 #[cfg(target_os = "linux")]
 mod native;
@@ -34,6 +35,7 @@ mod pull_through;
 mod python;
 mod reader;
 mod served;
+mod shown;
 mod streams;
 mod terminal;
 mod tour;

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tutor::course::progress::ProgressFile;
 
+use crate::shown;
 use crate::webdriver::Browser;
 
 const ENTER: &str = "\u{e007}";
@@ -18,6 +19,9 @@ const INPUT: &str = "#tutor-terminal .panel:not([hidden]) textarea";
 /// The line of a terminal that waits for a command.
 const READY: &str = "#tutor-terminal .panel:not([hidden]) .line[data-ready=true]:not(.running)";
 const OUTPUT: &str = "#tutor-terminal .panel:not([hidden]) .output";
+
+/// How often a block that only looks is run, until it shows what the page shows.
+const LOOKS: usize = 40;
 
 /// A `tutor serve` on a machine whose PATH leads nowhere.
 struct Bare {
@@ -130,26 +134,40 @@ impl Reader<'_> {
         since.to_owned()
     }
 
-    /// Presses every Run of the page. What goes on for ever is stopped with Ctrl-C.
+    /// Presses every Run of the page: what comes is what the page prints. What goes on for ever is stopped with Ctrl-C.
     fn runs_every_block(&self) {
         let count = self.browser.script("return document.querySelectorAll('.tutor-run button').length", "");
         for at in 0..count.as_u64().unwrap() {
-            let press = "const button = document.querySelectorAll('.tutor-run button')[Number(arguments[0])];
-                button.click(); return button.parentElement.previousElementSibling.textContent";
-            let block = self.browser.script(press, &at.to_string()).as_str().unwrap().to_owned();
-            let endless = block
-                .lines()
-                .rev()
-                .find_map(|line| line.strip_prefix("$ "))
-                .filter(|last| last.contains(" --watch") || last.starts_with("watch "));
-            if let Some(command) = endless {
-                self.runs(command);
-                self.browser.type_in(INPUT, &format!("{CONTROL}c{NONE}"));
+            let mut fault = Some(String::new());
+            for _ in 0..LOOKS {
+                let (block, shown) = self.runs_block(at);
+                assert!(!shown.contains(": not found\n"), "{block} runs what is not there: {shown}");
+                fault = differs(&block, &shown);
+                // A block that only looks is run again by a reader who was too quick.
+                let looks = shown::typed(&block).iter().all(|typed| shown::reads(&typed.command));
+                if fault.is_none() || !looks {
+                    break;
+                }
             }
-            self.ends(&block);
-            let shown = self.settled();
-            assert!(!shown.contains(": not found\n"), "{block} runs what is not there: {shown}");
+            assert_eq!(fault, None);
         }
+    }
+
+    /// Presses one Run: its block, fenced as in the book, and what the terminal shows of it.
+    fn runs_block(&self, at: u64) -> (String, String) {
+        let press = "const button = document.querySelectorAll('.tutor-run button')[Number(arguments[0])];
+            const pre = button.parentElement.previousElementSibling; button.click();
+            const fence = pre.querySelector('code').classList.contains('run') ? 'console,run' : 'console';
+            return '```' + fence + '\\n' + pre.textContent.trimEnd() + '\\n```'";
+        let block = self.browser.script(press, &at.to_string()).as_str().unwrap().to_owned();
+        let last = block.lines().rev().find_map(|line| line.strip_prefix("$ "));
+        if let Some(command) = last.filter(|last| last.contains(" --watch") || last.starts_with("watch ")) {
+            self.runs(command);
+            self.browser.type_in(INPUT, &format!("{CONTROL}c{NONE}"));
+        }
+        self.ends(&block);
+        let shown = self.settled();
+        (block, shown)
     }
 
     /// Waits until the terminal runs this command.
@@ -240,6 +258,17 @@ impl Reader<'_> {
     }
 }
 
+/// Where what the terminal shows is not what a block says that it prints.
+fn differs(block: &str, shown: &str) -> Option<String> {
+    let came = shown::answered(shown);
+    let even = |lines: &[String]| lines.iter().map(|line| shown::even(line)).collect::<Vec<_>>();
+    shown::typed(block).iter().enumerate().find_map(|(at, said)| {
+        let answer = came.get(at).filter(|answer| answer.command == said.command);
+        let fits = answer.is_some_and(|answer| shown::fits(&even(&said.printed), &even(&answer.printed)));
+        (!fits).then(|| format!("{block}\nis run, and at {} this comes:\n{shown}", said.command))
+    })
+}
+
 /// The word behind another one in a text: `after("at revision ", …)`.
 fn after<'a>(mark: &str, text: &'a str) -> &'a str {
     let (_, rest) = text.split_once(mark).unwrap_or_else(|| panic!("{mark:?} is not shown in {text}"));
@@ -266,7 +295,7 @@ fn a_new_reader_gets_to_the_end_of_part_2_in_the_browser_alone() {
     reader.open(bare.book());
     let links = "return [...document.querySelectorAll('#mdbook-sidebar a[href]')].map(a => a.href.split('#')[0])";
     let links: Vec<String> = serde_json::from_value(browser.script(links, "")).unwrap();
-    let parts = ["introduction", "start/", "servers/", "control-plane/"];
+    let parts = ["introduction", "start/", "servers/", "control-plane/", "running/", "placement/"];
     let mut read = links.iter().filter(|link| parts.iter().any(|part| link.contains(part))).collect::<Vec<_>>();
     read.dedup();
     assert!(read.len() >= 15, "{links:?}");

@@ -189,15 +189,20 @@ impl Apply<'_> {
     }
 
     async fn on_the_client(&mut self, info: Info) -> Result {
+        let failed = |failure: Failure| {
+            let verb = format!("retrieving current configuration of:\n{}\nfrom server for:", described(&info));
+            failure.from_source(&verb, &info.source)
+        };
+        if info.name.is_empty() {
+            // The path of no name is that of all objects.
+            return Err(failed(Failure::new("resource name may not be empty")));
+        }
         let modified = with_last_applied(&info.object);
         let api = &self.call.cluster().await?.api;
         let current = match api.json_of(super::super::http::Call::get(info.path()), &info.namespace).await {
             Ok(current) => current,
             Err(failure) if failure.is_not_found() => return self.create(info, modified).await,
-            Err(failure) => {
-                let verb = format!("retrieving current configuration of:\n{}\nfrom server for:", described(&info));
-                return Err(failure.from_source(&verb, &info.source));
-            }
+            Err(failure) => return Err(failed(failure)),
         };
         if meta::annotation(&current, LAST_APPLIED).is_none() {
             self.call.err(format!(

@@ -46,7 +46,7 @@ async fn edit(call: &Invocation) -> Result {
     let Some(editor) = call.session.editor.clone() else { return Err(no_editor()) };
     let selection = Selection::of(call);
     if call.arguments().is_empty() && selection.files().is_empty() {
-        return Err(Failure::new("must specify one of -f and -k, or a resource"));
+        return Err(selection::no_resource());
     }
     let writing = Writing::of(call, "kubectl-edit")?;
     let mut selection = selection;

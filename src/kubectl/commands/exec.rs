@@ -48,7 +48,7 @@ async fn exec(call: &Invocation) -> Result {
     let (names, command) = match split {
         Some(at) => arguments.split_at(at),
         None if arguments.is_empty() => return Err(Failure::new("pod, type/name or --filename must be specified")),
-        None => return Err(Failure::new("you must specify at least one command for the container")),
+        None => (arguments, &[][..]),
     };
     if names.is_empty() {
         return Err(Failure::new("pod, type/name or --filename must be specified"));

@@ -83,6 +83,9 @@ async fn raw(call: &Invocation) -> Result {
         let words = "--raw may not be specified with other flags that filter the server request or alter the output";
         return Err(Failure::new(words));
     }
+    if !path.starts_with('/') {
+        return Err(Failure::new(format!("--raw must be a valid URL path: parse {path:?}: invalid URI for request")));
+    }
     // It may be long, or never end: a log, a watch.
     let chunks = call.cluster().await?.api.stream(Call::get(path).accept("application/json, */*")).await?;
     let mut chunks = std::pin::pin!(chunks);

@@ -92,7 +92,8 @@ async fn run(call: &Invocation) -> Result {
 fn check(call: &Invocation, writing: &Writing<'_>, attach: bool) -> Result {
     let flags = &call.flags;
     let wrong = match () {
-        () if flags.text("image").is_empty() => "required flag(s) \"image\" not set",
+        () if !flags.given("image") => "required flag(s) \"image\" not set",
+        () if flags.text("image").is_empty() => "--image is required",
         () if call.arguments().is_empty() || flags.before_dash == Some(0) => "NAME is required for run",
         () if !image_fits(flags.text("image")) => {
             return Err(Failure::new(format!(

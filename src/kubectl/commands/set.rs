@@ -182,16 +182,30 @@ async fn change(
     Failure::of(failures)
 }
 
+/// What is wrong with a change, once it is known that there is something to change: what is not there is told first.
+async fn once_found(call: &Invocation, resources: &[String], why: Failure) -> Failure {
+    let mut selection = Selection::with(call, resources);
+    selection.latest = !call.flags.is("local");
+    selection.type_means_all = std::mem::take(&mut selection.all);
+    match selection.read().await.and_then(|found| found.all()) {
+        Ok(_) => why,
+        Err(missing) => missing,
+    }
+}
+
 const NO_TEMPLATE: &str = "the object is not a pod or does not have a pod template";
 
 async fn image(call: &Invocation) -> Result {
     let (resources, words) = resources_and_pairs(call.arguments(), "image")?;
     let images: Vec<(&str, &str)> = words.iter().filter_map(|word| word.split_once('=')).collect();
     if resources.is_empty() && Selection::with(call, resources).files().is_empty() {
-        return Err(Failure::new("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        // Without any word nothing was named; with an image alone, nothing to put it on.
+        let nothing = images.is_empty();
+        let words = "one or more resources must be specified as <resource> <name> or <resource>/<name>";
+        return Err(if nothing { selection::no_resource() } else { Failure::new(words) });
     }
     if images.is_empty() {
-        return Err(Failure::new("at least one image update is required"));
+        return Err(once_found(call, resources, Failure::new("at least one image update is required")).await);
     }
     if images.len() > 1 && images.iter().any(|(name, _)| *name == "*") {
         return Err(Failure::new(
@@ -239,11 +253,16 @@ fn quantities(text: &str) -> Result<Map<String, Value>> {
 async fn resources(call: &Invocation) -> Result {
     let flags = &call.flags;
     if flags.text("limits").is_empty() && flags.text("requests").is_empty() {
-        return Err(Failure::new(
-            "you must specify an update to requests or limits (in the form of --requests/--limits)",
-        ));
+        let words = "you must specify an update to requests or limits (in the form of --requests/--limits)";
+        return Err(once_found(call, call.arguments(), Failure::new(words)).await);
     }
-    let wanted = [("limits", quantities(flags.text("limits"))?), ("requests", quantities(flags.text("requests"))?)];
+    let mut wanted = Vec::new();
+    for field in ["limits", "requests"] {
+        match quantities(flags.text(field)) {
+            Ok(quantities) => wanted.push((field, quantities)),
+            Err(why) => return Err(once_found(call, call.arguments(), why).await),
+        }
+    }
     let pattern = flags.text("containers");
     let words = ("resource requirements updated", "failed to patch resources update to pod template");
     change(call, call.arguments(), Unchanged::Skipped, words, |object, kind, failures| {

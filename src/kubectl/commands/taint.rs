@@ -122,7 +122,10 @@ fn parse(call: &Invocation, specs: &[String]) -> Result<(Vec<Taint>, Vec<Taint>)
         }
         let taint = Taint::parse(spec).map_err(|failure| call.usage(failure.words()))?;
         if taint.effect.is_empty() {
-            return Err(call.usage(format!("invalid taint spec: {spec}")));
+            // Without an effect the whole is read as a key.
+            let errors = qualified_name_errors(spec);
+            let why = if errors.is_empty() { String::new() } else { format!(", {}", errors.join("; ")) };
+            return Err(call.usage(format!("invalid taint spec: {spec}{why}")));
         }
         if add.iter().any(|other| other.key == taint.key && other.effect == taint.effect) {
             return Err(call.usage(format!(

@@ -116,7 +116,7 @@ fn actions(text: &str) -> std::result::Result<Vec<Action>, PathError> {
             found.push(Action::Text(rest[..open].to_owned()));
         }
         let inner = &rest[open + 1..];
-        let close = closing(inner).ok_or_else(|| PathError("unclosed action".to_owned()))?;
+        let close = closing(inner).ok_or_else(|| PathError(unclosed(inner).to_owned()))?;
         found.extend(words(&inner[..close]).into_iter().map(Action::Word));
         rest = &inner[close + 1..];
     }
@@ -124,6 +124,14 @@ fn actions(text: &str) -> std::result::Result<Vec<Action>, PathError> {
         found.push(Action::Text(rest.to_owned()));
     }
     Ok(found)
+}
+
+/// What is open where an action has no end.
+fn unclosed(text: &str) -> &'static str {
+    match (text.rfind('['), text.rfind(']')) {
+        (Some(open), close) if close.is_none_or(|close| close < open) => "unterminated array",
+        _ => "unclosed action",
+    }
 }
 
 /// The brace that ends an action, past quotes and brackets.
@@ -200,7 +208,8 @@ fn parts(actions: &mut impl Iterator<Item = Action>, inside: bool) -> std::resul
             }
         }
     }
-    if inside { Err(PathError("unclosed action".to_owned())) } else { Ok(found) }
+    // A range may go on to the end of the text.
+    Ok(found)
 }
 
 /// A quoted text with Go's escapes.

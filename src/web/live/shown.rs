@@ -2,7 +2,7 @@
 //!
 //! Every kind has `id` (`Pod/default/web-1`), `kind`, `namespace`, `name`, `state` (what kubectl would
 //! say in a word or two) and `ok`. What is owned has `owner` (an `id`), a Pod its `node`, an
-//! EndpointSlice the Pods it `reaches` for its Service.
+//! EndpointSlice the Pods it `reaches` for its Service, and the addresses that are `elsewhere`.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
@@ -135,13 +135,16 @@ impl Shown for EndpointSlice {
             // Without a word on it an endpoint is ready.
             endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) != Some(false)
         });
-        let pods: Vec<String> = ready
-            .filter_map(|endpoint| endpoint.target_ref.as_ref())
-            .filter(|target| target.kind.as_deref() == Some("Pod"))
-            .map(|target| name_of("Pod", namespace, target.name.as_deref().unwrap_or_default()))
-            .collect();
+        let (mut pods, mut elsewhere) = (Vec::new(), Vec::new());
+        for endpoint in ready {
+            match endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod")) {
+                Some(pod) => pods.push(name_of("Pod", namespace, pod.name.as_deref().unwrap_or_default())),
+                None => elsewhere.extend(endpoint.addresses.iter().cloned()),
+            }
+        }
         let service = service.map(|service| name_of("Service", namespace, service)).unwrap_or_default();
-        json!({"state": format!("{} ready", pods.len()), "ok": true, "service": service, "reaches": pods})
+        let state = format!("{} ready", pods.len() + elsewhere.len());
+        json!({"state": state, "ok": true, "service": service, "reaches": pods, "elsewhere": elsewhere})
     }
 }
 
@@ -184,9 +187,11 @@ mod tests {
             "addressType": "IPv4",
             "endpoints": [
                 {"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "targetRef": {"kind": "Pod", "name": "web-1"}},
-                {"addresses": ["10.0.0.2"], "conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "web-2"}}]}))
+                {"addresses": ["10.0.0.2"], "conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "web-2"}},
+                {"addresses": ["192.0.2.1"]}]}))
         .unwrap();
         let shown = shown(&slice);
         assert_eq!((&shown["service"], &shown["reaches"]), (&json!("Service/a/web"), &json!(["Pod/a/web-1"])));
+        assert_eq!((&shown["elsewhere"], &shown["state"]), (&json!(["192.0.2.1"]), &json!("2 ready")));
     }
 }

@@ -224,8 +224,10 @@ impl Tab {
 
     /// A line was entered while nothing ran.
     fn enter(&mut self, text: &str) {
+        // What was printed last may have no end.
+        let end = if self.transcript.ends_a_line() { "" } else { "\n" };
         let prompt = self.prompt();
-        self.say(Kind::Typed, &format!("{prompt}{text}\n"));
+        self.say(Kind::Typed, &format!("{end}{prompt}{text}\n"));
         if !self.pending.is_empty() {
             self.pending.push('\n');
         }

@@ -51,6 +51,11 @@ impl Transcript {
         }
     }
 
+    /// Whether the next piece begins a line.
+    pub fn ends_a_line(&self) -> bool {
+        self.pieces.back().is_none_or(|(_, text)| text.ends_with('\n'))
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         *self = Transcript::default();
@@ -72,6 +77,9 @@ mod tests {
         for number in 0..10_000 {
             transcript.add(Kind::Out, &format!("line {number} {}\n", "x".repeat(100)));
         }
+        assert!(transcript.ends_a_line());
+        transcript.add(Kind::Out, "no end");
+        assert!(!transcript.ends_a_line());
         let shown = transcript.shown().to_string();
         assert!(
             shown.len() < MOST_BYTES + MOST_BYTES / 4 && shown.contains("line 9999 ") && !shown.contains("line 1 ")

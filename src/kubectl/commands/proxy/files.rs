@@ -26,6 +26,9 @@ pub struct Folder {
 impl Folder {
     /// The answer for a path that begins with the prefix; `None` for any other path.
     pub fn answer(&self, method: &Method, path: &str) -> Option<Answer> {
+        if path == self.prefix.trim_end_matches('/') && !path.is_empty() {
+            return Some(self.to_prefix());
+        }
         let rest = path.strip_prefix(&self.prefix)?;
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Some(text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"));
@@ -45,6 +48,17 @@ impl Folder {
             (Some(FileKind::Folder), true) => self.folder(&place),
             (Some(FileKind::File), false) => self.file(&place),
         })
+    }
+
+    /// The prefix without its slash leads to the one with it.
+    fn to_prefix(&self) -> Answer {
+        let link = format!("<a href=\"{}\">Temporary Redirect</a>.\n\n", escape(&self.prefix));
+        let mut answer = body("text/html; charset=utf-8", link.into_bytes());
+        *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        if let Ok(to) = self.prefix.parse() {
+            answer.headers_mut().insert(header::LOCATION, to);
+        }
+        answer
     }
 
     fn folder(&self, place: &Path) -> Answer {

@@ -60,6 +60,7 @@ pub mod stored;
 mod terminal;
 mod usage;
 pub(super) mod volumes;
+pub mod walls;
 mod watchdog;
 mod wire;
 mod wired;

@@ -22,6 +22,7 @@ mod rootfs;
 mod seccomp;
 mod sockets;
 mod users;
+mod walls;
 
 /// The name of the machine's first process.
 pub(super) const MACHINE: &str = "tutor-machine";
@@ -31,6 +32,10 @@ const MACHINE_INSIDE: &str = "tutor-machine-inside";
 const PAUSE: &str = "tutor-pause";
 /// A process that will be a container's.
 const CONTAINER: &str = "tutor-container";
+/// A process that goes behind one wall after the other.
+pub(super) const WALLS: &str = "tutor-walls";
+/// Its child, number 1.
+const WALLS_INSIDE: &str = "tutor-walls-inside";
 
 /// Whether this process's `main` asked [`enter`]: only such a program may be started again.
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -44,6 +49,8 @@ pub fn enter() -> Option<ExitCode> {
         MACHINE_INSIDE => Some(machine::inside()),
         PAUSE => Some(pause::main()),
         CONTAINER => Some(container::main()),
+        WALLS => Some(walls::main()),
+        WALLS_INSIDE => Some(walls::inside()),
         _ => None,
     }
 }
@@ -55,7 +62,7 @@ pub(super) fn was_asked() -> bool {
 
 /// Whether a process of this name was started to be a part of the runtime.
 pub(super) fn is_part(name: &str) -> bool {
-    [MACHINE, MACHINE_INSIDE, PAUSE, CONTAINER].contains(&name)
+    [MACHINE, MACHINE_INSIDE, PAUSE, CONTAINER, WALLS, WALLS_INSIDE].contains(&name)
 }
 
 /// The executable `program`, tutor's, under one of these names. It inherits no variables: what tutor knows
