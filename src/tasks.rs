@@ -9,6 +9,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -37,9 +38,12 @@ impl TaskGroup {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        self.run(name, Box::pin(future));
+    }
+
+    /// The one task that there is, whatever it runs: tokio's machinery is compiled once, not for each future.
+    fn run(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         let stop = self.stop.clone();
-        // Moved into the block as it is, it would take its room twice, for as long as it runs.
-        let future = Box::pin(future);
         self.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => tracing::trace!(task = name, "stopped"),
@@ -90,7 +94,10 @@ impl TaskGroup {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let future = Box::pin(future);
+        self.finish(name, Box::pin(future));
+    }
+
+    fn finish(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         self.tasks.spawn(async move {
             future.await;
             tracing::trace!(task = name, "ended");

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
-use kube::Api;
 use kube::runtime::watcher::{self, Event};
 use parking_lot::{Mutex, RwLock};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::follow::follow;
 use super::store::{Change, ObjectKey, Objects, Watched};
 use crate::clock::Clock;
 use crate::tasks::TaskGroup;
@@ -71,12 +71,12 @@ impl<K: Watched> Default for Informer<K> {
 }
 
 impl<K: Watched + Clone + fmt::Debug> Informer<K> {
-    /// Starts to follow the objects of `api`, for as long as `tasks` runs.
-    pub fn start(api: Api<K>, clock: Clock, tasks: &TaskGroup) -> Self
+    /// Starts to follow all objects of the kind, as `client`'s user, for as long as `tasks` runs.
+    pub fn start(client: &kube::Client, clock: Clock, tasks: &TaskGroup) -> Self
     where
-        K: DeserializeOwned,
+        K: DeserializeOwned + kube::Resource<DynamicType = ()>,
     {
-        Self::over(watcher::watcher(api, watcher::Config::default()), clock, tasks)
+        Self::over(follow(client, watcher::Config::default()), clock, tasks)
     }
 
     /// Starts to follow a stream of watch events, which must go on after an error.
@@ -303,7 +303,7 @@ impl Informers {
     {
         let mut by_type = self.by_type.lock();
         let entry = by_type.entry(TypeId::of::<K>()).or_insert_with(|| {
-            let informer = Informer::<K>::start(Api::all(self.client.clone()), self.clock, &self.tasks);
+            let informer = Informer::<K>::start(&self.client, self.clock, &self.tasks);
             let resource = format!("{}.{}", K::plural(&()), K::group(&()));
             self.by_resource.lock().entry(resource).or_default().push(Arc::new(informer.clone()));
             Box::new(informer)

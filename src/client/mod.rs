@@ -11,6 +11,7 @@
 pub mod cause;
 pub mod events;
 pub mod exec;
+pub mod follow;
 pub mod https;
 pub mod in_process;
 pub mod informer;
@@ -26,6 +27,7 @@ pub mod views;
 pub use cause::Causes;
 pub use events::Recorder;
 pub use exec::run_in;
+pub use follow::follow;
 pub use https::{current_namespace, from_kubeconfig, from_playground};
 pub use in_process::{as_user, over_filter, over_line};
 pub use informer::{Informer, Informers, Written};

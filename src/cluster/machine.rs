@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use kube::Api;
 use tokio::sync::watch;
 
 use super::{Options, REGISTRY, Runtime, StoreIn};
@@ -95,12 +94,12 @@ pub(super) async fn connect(machine: &Machine, client: kube::Client, clock: Cloc
     let Machine::Native { host, packets, cut, .. } = machine else { return Ok(()) };
     let wire = host.wire(SERVICE_CIDR).await?;
     let setup = proxy::Setup {
-        services: Informer::start(Api::all(client.clone()), clock, tasks),
-        slices: Informer::start(Api::all(client.clone()), clock, tasks),
-        policies: Informer::start(Api::all(client.clone()), clock, tasks),
-        pods: Informer::start(Api::all(client.clone()), clock, tasks),
-        namespaces: Informer::start(Api::all(client.clone()), clock, tasks),
-        nodes: Informer::start(Api::all(client), clock, tasks),
+        services: Informer::start(&client, clock, tasks),
+        slices: Informer::start(&client, clock, tasks),
+        policies: Informer::start(&client, clock, tasks),
+        pods: Informer::start(&client, clock, tasks),
+        namespaces: Informer::start(&client, clock, tasks),
+        nodes: Informer::start(&client, clock, tasks),
         names: DNS,
         cut: cut.subscribe(),
         wire,

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::Api;
 use kube::api::ObjectMeta;
 use kube::runtime::watcher;
 
@@ -30,7 +29,7 @@ pub fn start(room: Room) {
     let authority = room.root_ca.clone();
     let namespaces = room.informer::<Namespace>();
     let only = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
-    let stream = watcher::watcher(Api::<ConfigMap>::all(room.informers.client()), only);
+    let stream = crate::client::follow::<ConfigMap>(&room.informers.client(), only);
     let copies = Informer::over(stream, room.clock, &room.tasks);
     room.wait_for(&copies);
     room.wake_self(&namespaces);

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kube::Api;
 use kube::runtime::watcher;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -173,7 +172,7 @@ impl Kubelet {
 /// Hands each Pod of this node to its worker.
 async fn run_pods(node: Arc<Node>, tasks: TaskGroup) {
     let config = watcher::Config::default().fields(&format!("spec.nodeName={}", node.config.name));
-    let events = watcher::watcher(Api::<PodView>::all(node.client.clone()), config);
+    let events = crate::client::follow::<PodView>(&node.client, config);
     let informer = Informer::over(events, node.clock, &tasks);
     let (sender, mut changes) = mpsc::unbounded_channel();
     informer.subscribe(move |change| {

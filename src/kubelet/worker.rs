@@ -60,7 +60,8 @@ struct Worker {
     state: PodState,
     /// The sandbox's id, kept until its records are removed.
     sandbox: Option<String>,
-    reported: Option<serde_json::Value>,
+    /// The last status that was sent, as JSON: as a tree it would be most of what a Pod takes here.
+    reported: Option<Box<str>>,
     report_again: Option<Timestamp>,
     jobs: FuturesUnordered<BoxFuture<'static, Outcome>>,
     exits: FuturesUnordered<BoxFuture<'static, (String, String, Option<Exit>)>>,
@@ -263,16 +264,16 @@ impl Worker {
     async fn report(&mut self, mut status: PodStatus) {
         status.host_ip = Some(self.node.config.address.clone());
         status.host_ips = Some(vec![HostIP { ip: self.node.config.address.clone() }]);
-        let Ok(mut value) = serde_json::to_value(&status) else { return };
-        if self.reported.as_ref() == Some(&value) {
+        let Ok(complete) = serde_json::to_string(&status) else { return };
+        if self.reported.as_deref() == Some(&complete) {
             self.report_again = None;
             return;
         }
-        let complete = value.clone();
-        // What was said before and holds no more has to be taken back by name.
-        let before = self.reported.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten();
+        let fields = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+        let (mut value, before) = (fields(&complete), self.reported.as_deref().map(fields).unwrap_or_default());
         if let Some(fields) = value.as_object_mut() {
-            for (name, _) in before {
+            // What was said before and holds no more has to be taken back by name.
+            for name in before.as_object().into_iter().flat_map(serde_json::Map::keys) {
                 fields.entry(name.clone()).or_insert(serde_json::Value::Null);
             }
             // These lists merge by address: the one that a Pod had before its node lost power would stay.
@@ -296,7 +297,7 @@ impl Worker {
                 return;
             }
         }
-        self.reported = Some(complete);
+        self.reported = Some(complete.into_boxed_str());
         self.remember(status);
     }
 

@@ -9,7 +9,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -146,7 +145,7 @@ impl Feeds {
     where
         K: Watched + Clone + std::fmt::Debug + DeserializeOwned + kube::Resource<DynamicType = ()>,
     {
-        let informer = Informer::start(Api::<K>::all(self.client.clone()), self.clock, &self.tasks);
+        let informer = Informer::<K>::start(&self.client, self.clock, &self.tasks);
         let sender = self.sender.clone();
         informer.subscribe(move |change| {
             // The receiver lives as long as the loop; after that nobody needs to know.

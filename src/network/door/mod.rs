@@ -44,7 +44,6 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use kube::Api;
 use kube::runtime::watcher;
 use parking_lot::RwLock;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -117,8 +116,8 @@ pub fn start(setup: Setup, listener: TcpListener) {
     let Setup { client, clock, tasks, .. } = setup.clone();
     let door = Arc::new(Door {
         routes: RwLock::default(),
-        services: Informer::start(Api::all(client.clone()), clock, &tasks),
-        slices: Informer::start(Api::all(client), clock, &tasks),
+        services: Informer::start(&client, clock, &tasks),
+        slices: Informer::start(&client, clock, &tasks),
         certificates: Arc::default(),
         setup,
     });
@@ -140,8 +139,7 @@ async fn follow(door: Arc<Door>, address: String) {
     let mut served = std::pin::pin!(install::gateway_api_served(client.clone(), *clock));
     let mut granted = std::pin::pin!(install::grants_served(client.clone(), *clock));
     let only = watcher::Config::default().fields(&format!("type={}", tls::SECRET_TYPE));
-    let secrets: Informer<Secret> =
-        Informer::over(watcher::watcher(Api::all(client.clone()), only), *clock, &door.setup.tasks);
+    let secrets: Informer<Secret> = Informer::over(crate::client::follow(client, only), *clock, &door.setup.tasks);
     wake(&secrets, &changed);
     wake(&door.services, &changed);
     door.services.synced().await;
@@ -197,7 +195,7 @@ fn watch<K>(setup: &Setup, changed: &Arc<Notify>) -> Informer<K>
 where
     K: Watched + Clone + fmt::Debug + serde::de::DeserializeOwned + kube::Resource<DynamicType = ()>,
 {
-    let informer = Informer::start(Api::all(setup.client.clone()), setup.clock, &setup.tasks);
+    let informer = Informer::start(&setup.client, setup.clock, &setup.tasks);
     wake(&informer, changed);
     informer
 }
