@@ -9,7 +9,7 @@ use super::image::Desk;
 use super::{Outcome, closed_output};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::images::build::{Cached, Progress, Request};
+use crate::images::build::{Cached, Network, Progress, Request};
 use crate::images::{ImageName, Registries, Store};
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
@@ -31,6 +31,9 @@ pub struct Build {
     /// Do every step anew
     #[arg(long)]
     no_cache: bool,
+    /// What RUNs reach, by a proxy: `default`, other computers; `none`, nobody; `host`, this computer too
+    #[arg(long, value_name = "NETWORK", default_value = "default", value_parser = network)]
+    network: Network,
     /// The folder whose files can be copied
     #[arg(value_name = "DIR")]
     context: PathBuf,
@@ -46,6 +49,16 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// What RUNs reach, by Docker's names.
+fn network(text: &str) -> Result<Network, String> {
+    match text {
+        "default" => Ok(Network::Default),
+        "none" => Ok(Network::None),
+        "host" => Ok(Network::Host),
+        _ => Err("expected default, none or host".to_owned()),
+    }
+}
+
 impl Build {
     pub async fn run(self, store: &Store, state: &StateDir, desk: &Desk<'_>, out: &mut dyn Write) -> Result<Outcome> {
         let tasks = TaskGroup::new();
@@ -57,6 +70,7 @@ impl Build {
             target: self.target,
             arguments: self.arguments,
             cache: if self.no_cache { Cached::Anew } else { Cached::Use },
+            network: self.network,
         };
         let registries = Registries::new(store.clone(), Clock::real(), &tasks)?.with_logins(desk.logins.clone());
         let show = |progress: Progress<'_>| (desk.say)(&told(progress));

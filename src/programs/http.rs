@@ -171,7 +171,17 @@ pub fn split_url(url: &str) -> Result<(String, u16, String), String> {
 /// # Errors
 /// What went wrong, as `wget` would say it.
 pub fn ask(method: &str, url: &str, more: &[String], body: &[u8], limit: Duration) -> Result<(u16, Vec<u8>), String> {
-    let (host, port, path) = split_url(url)?;
+    let (named, named_port, path) = split_url(url)?;
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let (host, port, path) = match proxy(&named, &variable("http_proxy"), &variable("no_proxy")) {
+        // A proxy is asked for the whole URL.
+        Some(proxy) => {
+            let (host, port, _) = split_url(&proxy)?;
+            let shown = if named.contains(':') { format!("[{named}]") } else { named.clone() };
+            (host, port, format!("http://{shown}:{named_port}{path}"))
+        }
+        None => (named.clone(), named_port, path),
+    };
     let found = (host.as_str(), port).to_socket_addrs().map_err(|_| format!("bad address '{host}'"))?;
     let failed = |error: io::Error| format!("can't connect to remote host ({host}): {}", super::plain(&error));
     let mut last = Err(format!("bad address '{host}'"));
@@ -182,8 +192,16 @@ pub fn ask(method: &str, url: &str, more: &[String], body: &[u8], limit: Duratio
         }
     }
     let mut stream = last?;
-    exchange(&mut stream, method, &host, &path, more, body, limit)
+    exchange(&mut stream, method, &named, &path, more, body, limit)
         .map_err(|error| format!("error getting response: {}", super::plain(&error)))
+}
+
+/// The proxy that is to be asked for a host, if any. Source: curl's and busybox's variables.
+fn proxy(host: &str, http_proxy: &str, no_proxy: &str) -> Option<String> {
+    let spared = no_proxy.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let mut spared = spared.map(|name| name.trim_start_matches('.'));
+    let is_spared = |name: &str| name == "*" || host == name || host.ends_with(&format!(".{name}"));
+    (!http_proxy.is_empty() && !spared.any(is_spared)).then(|| http_proxy.to_owned())
 }
 
 fn exchange(
@@ -238,6 +256,20 @@ mod tests {
         assert_eq!(split_url("web"), Ok(("web".into(), 80, "/".into())));
         assert_eq!(split_url("http://[::1]:81"), Ok(("::1".into(), 81, "/".into())));
         assert!(split_url("https://web").is_err() && split_url("http://web:x").is_err());
+    }
+
+    #[test]
+    fn a_proxy_is_asked_but_for_whom_it_is_not_meant() {
+        for (host, no_proxy, asked) in [
+            ("web", "", true),
+            ("web", "db, web", false),
+            ("a.web", ".web", false),
+            ("aweb", "web", true),
+            ("web", "*", false),
+        ] {
+            assert_eq!(proxy(host, "http://p:1", no_proxy).is_some(), asked, "{host} {no_proxy}");
+        }
+        assert_eq!(proxy("web", "", ""), None);
     }
 
     #[test]

@@ -49,6 +49,20 @@ pub struct Request {
     pub arguments: Vec<(String, String)>,
     /// Which steps' results may be used again.
     pub cache: Cached,
+    /// What RUNs reach.
+    pub network: Network,
+}
+
+/// What a RUN reaches of the world, by a proxy that it finds in its variables. The names are Docker's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Other computers, but not this one.
+    #[default]
+    Default,
+    /// Nobody.
+    None,
+    /// This computer too.
+    Host,
 }
 
 /// Whether results of earlier builds count.
@@ -93,6 +107,7 @@ pub struct Command {
     pub env: Vec<(String, String)>,
     pub working_dir: String,
     pub user: String,
+    pub network: Network,
     /// Where the folder with all that it wrote is moved to.
     pub changes: PathBuf,
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ use super::reader::Line;
 use super::stages::{self, Base, Stages};
 use super::view::View;
 use super::words::Expander;
-use super::{Cached, Command, Kept, Progress, Ran, Report, Request, Runner, changes, meaning};
+use super::{Cached, Command, Kept, Network, Progress, Ran, Report, Request, Runner, changes, meaning};
 use crate::images::manifest::{
     Descriptor, History, ImageFile, MANIFEST_MAX, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, architecture,
 };
@@ -385,9 +385,10 @@ impl<'a> Builder<'a> {
                         .hint("begin with an image that has a shell: FROM tutor/shell:1"));
                 }
                 let scratch = Scratch::new(&self.store.folder("uploads")).map_err(failed)?;
-                let changes: PathBuf = scratch.path().join("changes");
                 let (working_dir, user) = (config.working_dir, config.user);
-                let command = Command { layers, args: args.clone(), env, working_dir, user, changes: changes.clone() };
+                let (network, changes) = (self.request.network, scratch.path().join("changes"));
+                let to = changes.clone();
+                let command = Command { layers, args: args.clone(), env, working_dir, user, network, changes: to };
                 let report = self.report;
                 let ran = self.runner.run(command, &move |text| report(Progress::Said(text))).await;
                 let Ran { code, kept } = ran.map_err(|error| Fault::from_error(line.number, error))?;
@@ -397,7 +398,10 @@ impl<'a> Builder<'a> {
                         format!("the command ended with exit code {code}"),
                         args.join(" "),
                     )
-                    .hint("what it printed is above; a RUN reaches no network but its own"));
+                    .hint(match self.request.network {
+                        Network::None => "what it printed is above; with --network none a RUN reaches nobody",
+                        _ => "what it printed is above; a RUN reaches others by the proxy that http_proxy names, and no name server",
+                    }));
                 }
                 let entries = match kept {
                     Kept::Changes => changes::entries(&changes, &view),

@@ -52,6 +52,7 @@ impl Shop {
             target: None,
             arguments: Vec::new(),
             cache: Cached::Use,
+            network: Network::None,
         };
         let shop = Shop { context, _folder: folder, registries, runner: Fake::default(), request };
         files.iter().for_each(|(path, text)| shop.write(path, text));

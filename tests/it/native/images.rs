@@ -108,6 +108,36 @@ async fn where_overlayfs_is_refused_a_run_makes_the_same_image() {
     assert_eq!(String::from_utf8_lossy(&done.stdout), id, "{}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// By the proxy that it finds in its variables, as package managers do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_reaches_this_computer_only_when_the_build_asks_for_it() {
+    if super::is_refused() {
+        return;
+    }
+    let (state, context) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tasks = tutor::tasks::TaskGroup::new();
+    let page = warp::Filter::map(warp::any(), || "a page of the host".to_owned());
+    tasks.spawn("host", async move { warp::serve(page).incoming(listener).run().await });
+    let url = format!("http://127.0.0.1:{port}/");
+    let dockerfile = format!("FROM tutor/shell:1\nRUN no_proxy= wget -qO /page {url} && grep -q 'of the host' /page\n");
+    fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
+    let build = async |network: &str| {
+        let words =
+            ["image", "build", "--no-cache", "--network", network, "-t", "page", context.path().to_str().unwrap()];
+        let done = Clock::real().timeout(LIMIT, command(state.path()).args(words).output()).await.unwrap().unwrap();
+        (done.status.success(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (reached, said) = build("host").await;
+    assert!(reached, "{said}");
+    let (reached, said) = build("default").await;
+    assert!(!reached && said.contains("Dockerfile:2") && said.contains("HTTP/1.1 403"), "{said}");
+    let (reached, said) = build("none").await;
+    assert!(!reached && said.contains("Dockerfile:2") && said.contains("reaches nobody"), "{said}");
+    tasks.cancel();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_fails_is_told_with_its_line_and_leaves_nothing() {
     if super::is_refused() {

@@ -1,10 +1,12 @@
 //! Runs the RUNs of a Dockerfile: a Pod for each, thrown away when its changes are kept.
 //!
-//! In: layers and a command. Out: its exit code, and the folder of all that it wrote. The machine
+//! In: layers and a command. Out: its exit code, and the folder of all that it wrote. Its network leads nowhere; what
+//! it reaches, it reaches by a proxy (`outside.rs`). The machine
 //! process starts with the first RUN: a build that runs nothing needs no namespaces. One build at a time in a
 //! state folder: the next waits. Chapter: `book/src/inside/images.md`.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,12 +17,14 @@ use tokio::sync::OnceCell;
 
 use super::host::{Options, Place};
 use super::images::{Images, Unpacked};
-use super::{Host, refused};
+use super::wired::Wired;
+use super::{Host, outside, refused};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::images::build::{Command, Kept, Ran, Runner};
+use crate::images::build::{Command, Kept, Network, Ran, Runner};
 use crate::kubelet::runtime::config::{ContainerConfig, SandboxConfig};
 use crate::kubelet::runtime::{Credentials, Image, LogOptions, Runtime, RuntimeError};
+use crate::network::Wire;
 use crate::tasks::TaskGroup;
 
 /// The image that a RUN is started from.
@@ -28,6 +32,8 @@ const STEP: &str = "tutor/build-step:1";
 /// The network that a RUN is alone in.
 const PLACE: Place<'static> = Place { node: "build", pod_cidr: "10.245.0.0/24", address: "172.19.0.2" };
 const ADDRESS: &str = "10.245.0.2";
+/// Where its proxy listens: at the gateway.
+const PROXY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 245, 0, 1), 3128);
 
 /// Where RUNs run.
 pub struct Workshop {
@@ -41,6 +47,8 @@ pub struct Workshop {
 struct Bench {
     host: Arc<Host>,
     node: Arc<dyn Runtime>,
+    /// Whether somebody listens where RUNs find their proxy.
+    proxy: OnceCell<()>,
     /// Held as long as this build runs.
     _lock: File,
 }
@@ -74,7 +82,7 @@ impl Workshop {
             let options = Options { folder: folder.join("machine"), ..self.options.clone() };
             let host = Arc::new(Host::start(options, &self.tasks).await?);
             let node = host.node(&PLACE, self.step.clone())?;
-            Ok(Bench { host, node, _lock: lock })
+            Ok(Bench { host, node, proxy: OnceCell::new(), _lock: lock })
         };
         self.bench.get_or_try_init(start).await
     }
@@ -86,8 +94,25 @@ impl Workshop {
         }
     }
 
-    async fn run_step(&self, command: Command, said: &(dyn Fn(&str) + Send + Sync)) -> Result<Ran> {
-        let Bench { host, node, .. } = self.bench().await?;
+    /// Opens the way out; the variables by which a RUN finds it. One build is one workshop, so all its RUNs reach the same.
+    async fn way_out(&self, bench: &Bench, network: Network) -> Result<Vec<(String, String)>> {
+        if network == Network::None {
+            return Ok(Vec::new());
+        }
+        let open = || async {
+            let listener = Wired(bench.host.clone()).listen(PROXY).await;
+            let listener = listener.map_err(|error| Error::new("a RUN has no way out", error.to_string()))?;
+            let serving = outside::serve(listener, network, self.options.clock, self.tasks.clone());
+            self.tasks.spawn("build proxy", serving);
+            Ok::<(), Error>(())
+        };
+        bench.proxy.get_or_try_init(open).await?;
+        Ok(outside::variables(PROXY.into(), network))
+    }
+
+    async fn run_step(&self, mut command: Command, said: &(dyn Fn(&str) + Send + Sync)) -> Result<Ran> {
+        let bench = self.bench().await?;
+        let Bench { host, node, .. } = bench;
         let failed = |error: RuntimeError| Error::new("the command cannot be run", error.message);
         let config = SandboxConfig {
             namespace: "build".into(),
@@ -99,6 +124,12 @@ impl Workshop {
         let changes = command.changes.clone();
         *self.step.0.lock() = Some(unpacked(&command));
         let sandbox = node.run_sandbox(config).await.map_err(failed)?;
+        // The address is there with the first sandbox. What the Dockerfile says of a proxy itself counts.
+        for (name, value) in self.way_out(bench, command.network).await? {
+            if !command.env.iter().any(|(known, _)| *known == name) {
+                command.env.push((name, value));
+            }
+        }
         let ended = self.run_in(&**node, &sandbox, command, said).await;
         let kept = match &ended {
             Ok((container, _)) => {

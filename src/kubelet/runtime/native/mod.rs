@@ -50,6 +50,7 @@ mod logs;
 mod machine;
 mod measure;
 mod messages;
+mod outside;
 mod plan;
 mod pod;
 mod process;
