@@ -4,12 +4,12 @@
 //! has to make what is missing: anything in the namespace whose name begins with `keep-` counts. At the end the Pods
 //! are removed. Chapter: `book/src/servers/docker.md`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use rand::seq::IndexedRandom;
 use serde::Serialize;
 use serde_json::json;
@@ -204,16 +204,14 @@ impl Tally {
     }
 }
 
-/// Wakes at each change of a Pod.
+/// Wakes at each change of a Pod or a Deployment.
 fn changes(board: &Board) -> Arc<Notify> {
     let changed = Arc::new(Notify::new());
-    let wake = Arc::downgrade(&changed);
     // An informer keeps whom it tells; without a game there is nobody to wake.
-    board.informers.get::<PodView>().subscribe(move |_| {
-        if let Some(wake) = wake.upgrade() {
-            wake.notify_one();
-        }
-    });
+    let wake = |it: Weak<Notify>| move || _ = it.upgrade().map(|it| it.notify_one());
+    let (pods, deployments) = (wake(Arc::downgrade(&changed)), wake(Arc::downgrade(&changed)));
+    board.informers.get::<PodView>().subscribe(move |_| pods());
+    board.informers.get::<Deployment>().subscribe(move |_| deployments());
     changed
 }
 
@@ -239,23 +237,21 @@ async fn clear(board: &Board) -> Result<()> {
         other => other.map_err(refused),
     };
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), &board.namespace);
-    gone(deployments.delete("keep", &at_once).await.map(drop))?;
-    let informer = board.informers.get::<PodView>();
-    informer.synced().await;
-    let changed = changes(board);
+    // From the leaves up: when it is gone, its ReplicaSet is, and nobody makes one more Pod.
+    gone(deployments.delete("keep", &DeleteParams::foreground()).await.map(drop))?;
     let pods: Api<Pod> = Api::namespaced(client, &board.namespace);
-    let ours = || -> Vec<String> {
-        let pods = informer.in_namespace(&board.namespace);
-        pods.iter().filter_map(|pod| pod.metadata.name.clone()).filter(|name| name.starts_with(PREFIX)).collect()
-    };
+    let changed = changes(board);
     let all = async {
-        // A ReplicaSet that has not heard of its end yet may make one more.
+        // Asked for each time something changed: two informers need not be equally far.
         loop {
-            let names = ours();
-            if names.is_empty() {
+            let kept = deployments.get_opt("keep").await.map_err(refused)?.is_some();
+            let found = pods.list_metadata(&ListParams::default()).await.map_err(refused)?;
+            let names = found.items.into_iter().filter_map(|pod| pod.metadata.name);
+            let ours: Vec<String> = names.filter(|name| name.starts_with(PREFIX)).collect();
+            if ours.is_empty() && !kept {
                 return Ok(());
             }
-            for name in names {
+            for name in ours {
                 gone(pods.delete(&name, &at_once).await.map(drop))?;
             }
             changed.notified().await;

@@ -109,7 +109,8 @@ async fn services_work(env: &[(&str, &str)], said_of_it: &str) {
     let cluster_ip = service.cluster_ip.unwrap();
     assert!(names.contains(&format!("Name:\tweb.default.svc.cluster.local\nAddress: {cluster_ip}")), "{said}");
     assert!(names.contains("Address: 10.96.0.1\n"), "{said}");
-    assert!(without.contains("refused\n") && without.ends_with("unknown\n"), "{said}");
+    // What it says and what it complains about come by two ways: they have no order.
+    assert!(without.contains("refused\n") && without.contains("unknown\n"), "{said}");
     let status = crate::process::status(state.path());
     assert!(status.contains(said_of_it), "{status}");
     assert!(serve.interrupt().success());
