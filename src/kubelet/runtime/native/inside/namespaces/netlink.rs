@@ -92,7 +92,9 @@ impl Message {
 
     /// The attributes alone, to be the value of another.
     pub(super) fn nested(inside: impl FnOnce(Message) -> Message) -> Vec<u8> {
-        inside(Message(Vec::new())).0
+        // With room from the start, and not only for speed: an empty Vec is a constant, and rustc before 1.97 hands the
+        // same one, already written to, to the next closure (rust-lang/rust#155241). Memory was freed twice then.
+        inside(Message(Vec::with_capacity(64))).0
     }
 }
 
