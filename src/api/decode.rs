@@ -8,6 +8,7 @@
 
 mod reader;
 
+use super::custom::coerce::coerce;
 use super::depth;
 use super::go_json;
 use super::prune;
@@ -95,14 +96,15 @@ pub fn decode(bytes: &[u8], media: MediaType, target: &Target, validation: Field
         MediaType::Protobuf => (super::protobuf::decode(bytes, target)?, Vec::new()),
         MediaType::Json => {
             let value = reader::read_type(bytes).map_err(|error| unrecognized(bytes, target, &error))?;
-            type_is_text(&value, target).map_err(|error| unrecognized(bytes, target, &error))?;
+            type_is_text(&value).map_err(|error| unrecognized(bytes, target, &error))?;
+            check_version(&value).map_err(|error| unrecognized_text(bytes, target, &error))?;
             check_kind(&value, target)?;
             let read = reader::read(typed_schema(target), &mut serde_json::Deserializer::from_slice(bytes));
             read.map_err(|error| cannot_handle(target, &value, max_depth(&error)))?
         }
         MediaType::Yaml => {
-            let document = yaml::parse_document(bytes)
-                .map_err(|error| unrecognized_text(bytes, target, &error.to_string(), false))?;
+            let document =
+                yaml::parse_document(bytes).map_err(|error| unrecognized_text(bytes, target, &error.to_string()))?;
             return decode_document(&document, bytes, target, validation);
         }
     };
@@ -134,10 +136,10 @@ fn no_type(error: &str) -> String {
 }
 
 /// `kind` and `apiVersion` are read before anything else, in a type that has nothing else.
-fn type_is_text(value: &Value, target: &Target) -> Result<(), String> {
+fn type_is_text(value: &Value) -> Result<(), String> {
     let wrong =
         ["apiVersion", "kind"].into_iter().find(|key| value.get(key).is_some_and(|v| !v.is_string() && !v.is_null()));
-    match wrong.filter(|_| !target.custom) {
+    match wrong {
         Some(key) => {
             let found = go_json::kind_of(&value[key]);
             Err(format!("json: cannot unmarshal {found} into Go struct field .{key} of type string"))
@@ -147,12 +149,10 @@ fn type_is_text(value: &Value, target: &Target) -> Result<(), String> {
 }
 
 fn check_options(value: &Value, target: &Target) -> Result<(), String> {
-    type_is_text(value, target).map_err(|error| no_type(&error))?;
+    type_is_text(value).map_err(|error| no_type(&error))?;
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let given = text("apiVersion").unwrap_or("meta.k8s.io/v1");
-    if given.matches('/').count() > 1 {
-        return Err(format!("unexpected GroupVersion string: {given}"));
-    }
+    check_version(value)?;
     match text("kind").unwrap_or(target.kind) {
         kind if kind == target.kind => Ok(()),
         kind @ ("Status" | "CreateOptions" | "GetOptions" | "ListOptions" | "PatchOptions" | "UpdateOptions"
@@ -163,6 +163,12 @@ fn check_options(value: &Value, target: &Target) -> Result<(), String> {
         }
         kind => Err(no_kind(kind, given)),
     }
+}
+
+/// An API version has one slash at most.
+fn check_version(value: &Value) -> Result<(), String> {
+    let given = value["apiVersion"].as_str().unwrap_or_default();
+    if given.matches('/').count() > 1 { Err(format!("unexpected GroupVersion string: {given}")) } else { Ok(()) }
 }
 
 fn no_kind(kind: &str, version: &str) -> String {
@@ -179,12 +185,24 @@ pub fn decode_document(
     validation: FieldValidation,
 ) -> Result<Decoded, Status> {
     reader::root(&document.value).map_err(|error| unrecognized(bytes, target, &error))?;
-    type_is_text(&document.value, target).map_err(|error| unrecognized(bytes, target, &error))?;
+    type_is_text(&document.value).map_err(|error| unrecognized(bytes, target, &error))?;
+    check_version(&document.value).map_err(|error| unrecognized_text(bytes, target, &error))?;
     check_kind(&document.value, target)?;
     let (value, mut problems) = reader::read(typed_schema(target), &document.value)
         .map_err(|error| cannot_handle(target, &document.value, &error))?;
     problems.splice(0..0, document.duplicates.iter().cloned());
     finish(value, problems, target, validation)
+}
+
+/// Reads JSON that is of no kind, and tells the fields that are there twice.
+///
+/// # Errors
+/// Text that is no JSON.
+pub fn plain(bytes: &[u8]) -> Result<(Value, Vec<String>), String> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let read = reader::read(None, &mut json)?;
+    json.end().map_err(|error| error.to_string())?;
+    Ok(read)
 }
 
 /// Reads an object that is already a value (a patch's result) as `target`'s kind.
@@ -239,6 +257,7 @@ fn finish(
         return Err(cannot_handle(target, &value, "exceeded max depth"));
     }
     if target.custom {
+        coerce(&mut value, target.schema).map_err(|error| cannot_handle(target, &value, &error))?;
         problems.extend(prune::prune(&mut value, target.schema));
     }
     problems.truncate(MAX_PROBLEMS);
@@ -255,8 +274,14 @@ fn finish(
         (true, Some(field), Some(metadata)) => typed::normalize(metadata, field.schema()),
         _ => {}
     }
-    let warnings = if validation == FieldValidation::Warn { problems } else { Vec::new() };
+    let warnings = if validation == FieldValidation::Warn { warnings(&problems) } else { Vec::new() };
     Ok(Decoded { value, warnings })
+}
+
+/// Each problem as a warning: keys that are there twice are one problem, and a line each.
+pub fn warnings(problems: &[String]) -> Vec<String> {
+    let lines = problems.iter().flat_map(|problem| problem.split('\n'));
+    lines.map(str::trim).filter(|line| !line.ends_with("yaml: unmarshal errors:")).map(str::to_string).collect()
 }
 
 /// A body without `kind` or `apiVersion` is of the kind that its path names.
@@ -327,17 +352,18 @@ fn cannot_handle(target: &Target, value: &Value, why: &str) -> Status {
 
 fn unrecognized(bytes: &[u8], target: &Target, error: &str) -> Status {
     let error = no_type(error);
-    unrecognized_text(bytes, target, &error, bytes.first() == Some(&b'{'))
+    unrecognized_text(bytes, target, &error)
 }
 
 /// How much of a body an error shows.
 const SHOWN_BYTES: usize = 30;
 
-pub(super) fn unrecognized_text(bytes: &[u8], target: &Target, error: &str, readable: bool) -> Status {
+pub(super) fn unrecognized_text(bytes: &[u8], target: &Target, error: &str) -> Status {
     let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
-    let mut start = match readable {
-        true => String::from_utf8_lossy(shown).into_owned(),
-        false => shown.iter().map(|byte| format!("{byte:02x}")).collect(),
+    let mut start = match shown.first() {
+        None => "<empty>".to_string(),
+        Some(b'{') => String::from_utf8_lossy(shown).into_owned(),
+        Some(_) => shown.iter().map(|byte| format!("{byte:02x}")).collect(),
     };
     if bytes.len() > SHOWN_BYTES {
         start.push_str(" ...");

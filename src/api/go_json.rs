@@ -348,6 +348,10 @@ impl Scanner<'_> {
 
     fn literal(&mut self, word: &str) -> Scan {
         for expected in word.bytes() {
+            if self.peek().is_none() {
+                // Go puts a space after what it was given, to see whether that was all.
+                return Err(format!("invalid character ' ' in literal {word} (expecting '{}')", char::from(expected)));
+            }
             if self.peek() != Some(expected) {
                 return self.invalid(&format!("in literal {word} (expecting '{}')", char::from(expected)));
             }

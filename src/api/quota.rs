@@ -22,6 +22,15 @@ pub fn add(total: &mut Usage, more: Usage) {
     }
 }
 
+/// What `new` counts for more than `old`; nothing of what it counts for less.
+pub fn growth(new: Usage, old: &Usage) -> Usage {
+    let more = |(name, amount): (String, Quantity)| {
+        let more = old.get(&name).map_or(amount, |known| amount.minus(*known));
+        (more > Quantity::ZERO).then_some((name, more))
+    };
+    new.into_iter().filter_map(more).collect()
+}
+
 /// What an object counts for. One of a kind without rules of its own counts by number alone.
 pub fn usage(group: &str, resource: &str, object: &Value) -> Usage {
     let mut usage = Usage::new();
@@ -170,6 +179,17 @@ pub fn qos_class(spec: &Value) -> &'static str {
     }
 }
 
+/// Whether an affinity term of the Pod names other namespaces.
+fn looks_elsewhere(pod: &Value) -> bool {
+    let names = |term: &Value| !list(term, &["namespaces"]).is_empty() || get(term, &["namespaceSelector"]).is_some();
+    ["podAffinity", "podAntiAffinity"].iter().any(|kind| {
+        let terms = |when: &str| list(pod, &["spec", "affinity", kind, when]).iter();
+        terms("requiredDuringSchedulingIgnoredDuringExecution").any(names)
+            || terms("preferredDuringSchedulingIgnoredDuringExecution")
+                .any(|weighted| get(weighted, &["podAffinityTerm"]).is_some_and(names))
+    })
+}
+
 /// Whether the quota's scopes take the object in. A quota without scopes takes everything; one
 /// with scopes takes Pods alone.
 pub fn in_scope(quota: &Value, group: &str, resource: &str, object: &Value) -> bool {
@@ -197,7 +217,7 @@ pub fn in_scope(quota: &Value, group: &str, resource: &str, object: &Value) -> b
                 _ => !own.is_empty(),
             }
         }
-        "CrossNamespacePodAffinity" => false,
+        "CrossNamespacePodAffinity" => looks_elsewhere(object),
         _ => true,
     })
 }

@@ -38,6 +38,10 @@ pub fn parse_document(bytes: &[u8]) -> Result<Document, YamlError> {
     if let Some(value) = plain_json(bytes) {
         return Ok(Document { value, duplicates: Vec::new() });
     }
+    let bytes = first_document(bytes);
+    if bytes.contains(&b'\t') && bytes.trim_ascii().is_empty() {
+        return Err(YamlError("found character that cannot start any token".to_string()));
+    }
     let strict = serde_saphyr::options! { duplicate_keys: Error, legacy_octal_numbers: true };
     let error = match serde_saphyr::from_slice_with_options::<Value>(bytes, strict) {
         Ok(value) => return Ok(Document { value, duplicates: Vec::new() }),
@@ -48,6 +52,22 @@ pub fn parse_document(bytes: &[u8]) -> Result<Document, YamlError> {
         Ok(value) => Ok(Document { value, duplicates: duplicates(bytes, &error) }),
         Err(error) => Err(YamlError(words(&error, bytes))),
     }
+}
+
+/// Of several documents the first one counts; what follows is not even read.
+fn first_document(text: &[u8]) -> &[u8] {
+    let mut at = 0;
+    let mut begun = false;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let plain = line.trim_ascii_end();
+        let mark = |mark: &[u8]| line.starts_with(mark) && line.get(3).is_none_or(|byte| byte.is_ascii_whitespace());
+        if begun && (mark(b"---") || mark(b"...")) {
+            return &text[..at];
+        }
+        begun |= mark(b"---") || !(plain.is_empty() || plain.starts_with(b"#") || plain.starts_with(b"%"));
+        at += line.len();
+    }
+    text
 }
 
 /// The value of a JSON object in which a YAML reader would find the same: without tabs and escapes
@@ -88,7 +108,8 @@ enum Stage {
 }
 
 /// A mark in the reader's complaint, the stage of libyaml that would have made it, and its words.
-const WORDS: [(&str, Stage, &str); 11] = [
+const WORDS: [(&str, Stage, &str); 12] = [
+    ("could not find expected directive name", Stage::Scanner, "could not find expected directive name"),
     ("mapping values are not allowed", Stage::Scanner, "mapping values are not allowed in this context"),
     ("tab", Stage::Scanner, "found character that cannot start any token"),
     ("simple key", Stage::Scanner, "could not find expected ':'"),
@@ -108,6 +129,9 @@ fn words(error: &serde_saphyr::Error, text: &[u8]) -> String {
     let told = error.without_snippet().to_string();
     if told.contains("budget breached") && told.contains("Nodes") {
         return "document contains excessive aliasing".to_string();
+    }
+    if told.contains("unknown anchor") {
+        return format!("unknown anchor '{}' referenced", alias(error, text));
     }
     let known = WORDS.iter().find(|(mark, ..)| told.contains(mark));
     let (mut stage, mut what) = known.map_or((Stage::Scanner, told.as_str()), |(_, stage, words)| (*stage, *words));
@@ -129,6 +153,17 @@ fn words(error: &serde_saphyr::Error, text: &[u8]) -> String {
     }
 }
 
+/// The name after the asterisk that an error is about.
+fn alias(error: &serde_saphyr::Error, text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
+    let place = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(0);
+    let line = text.lines().nth(place(line)).unwrap_or_default();
+    let rest: String = line.chars().skip(place(column)).collect();
+    let name = rest.trim_start_matches('*');
+    name.split(|c: char| c.is_whitespace() || ",]}".contains(c)).next().unwrap_or_default().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,10 +179,21 @@ mod tests {
             ("a: [1, 2", "yaml: did not find expected ',' or ']'"),
             ("a: {b: 1\n", "yaml: line 1: did not find expected ',' or '}'"),
             ("a: \"x", "yaml: found unexpected end of stream"),
+            ("a: 1\nb: *c", "yaml: unknown anchor 'c' referenced"),
+            ("%", "yaml: could not find expected directive name"),
+            ("\t", "yaml: found character that cannot start any token"),
         ];
         for (text, error) in cases {
             assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), error, "{text}");
         }
+    }
+
+    #[test]
+    fn of_several_documents_the_first_counts() {
+        for text in ["---\na: 1\n---\nb: [", "# x\na: 1\n...\n]", "a: 1\n--- b\n"] {
+            assert_eq!(parse(text.as_bytes()), Ok(json!({"a": 1})), "{text}");
+        }
+        assert_eq!(parse(b"a: |\n  ---\n"), Ok(json!({"a": "---\n"})));
     }
 
     #[test]

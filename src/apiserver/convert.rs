@@ -51,6 +51,11 @@ pub fn is_needed(resource: &Resource) -> bool {
     resource.custom || is_other_version(resource)
 }
 
+/// Whether what was written may be read otherwise: by a webhook, or in another version's schema.
+pub fn is_told_anew(resource: &Resource) -> bool {
+    webhook::is_asked(resource) || resource.custom && is_other_version(resource)
+}
+
 fn is_other_version(resource: &Resource) -> bool {
     resource.storage.group != resource.group || resource.storage.version != resource.version
 }
@@ -126,8 +131,10 @@ pub fn from_stored(mut object: Value, resource: &Resource) -> Value {
     }
     object["apiVersion"] = Value::String(resource.api_version());
     if resource.custom {
+        // Defaults are those of the version it lies in; what is shown, the fields of the one asked for.
+        let stored = resource.definition.as_ref().and_then(|definition| definition.stored.as_ref());
+        prune::default(&mut object, stored.unwrap_or(&resource.schema));
         prune::prune(&mut object, &resource.schema);
-        prune::default(&mut object, &resource.schema);
         return object;
     }
     match &*resource.kind {
@@ -155,6 +162,12 @@ fn to_stored(mut object: Value, resource: &Resource) -> Value {
     if is_other_version(resource) {
         object["apiVersion"] = Value::String(resource::api_version(&resource.storage.group, &resource.storage.version));
         match (resource.custom, &*resource.kind) {
+            (true, _) => {
+                if let Some(stored) = resource.definition.as_ref().and_then(|definition| definition.stored.as_ref()) {
+                    prune::prune(&mut object, stored);
+                }
+                return object;
+            }
             (false, "Event") => rename(&mut object, EVENT_FIELDS.iter().map(|(core, own)| (*own, *core))),
             (false, "HorizontalPodAutoscaler") => versions::to_v2(&mut object),
             _ => return object,

@@ -286,6 +286,7 @@ async fn verb(call: &Call) -> Result<Response, Status> {
         ("token", "create") => return ask::token(call).await,
         ("log" | "exec" | "attach" | "portforward", _) => return connect::connect(call).await,
         ("", "create") if reviews => return ask::review(call).await,
+        ("", "create") if &*call.resource.plural == "bindings" => return binding::bind_by_body(call).await,
         ("", _) => {}
         (own, _) if call.strategy().subresource(own).is_some() => {}
         _ => return Err(not_served()),

@@ -29,6 +29,7 @@ mod metrics;
 mod negotiate;
 pub mod objects;
 mod options;
+mod parts;
 mod paths;
 pub mod pki;
 mod priority;

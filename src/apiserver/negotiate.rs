@@ -69,13 +69,21 @@ pub enum Route {
 }
 
 /// One clause of an `Accept` header.
-struct Clause<'a> {
-    media: &'a str,
+pub struct Clause<'a> {
+    /// `application/json`, `*/*`
+    pub media: &'a str,
     quality: f32,
-    params: Vec<(&'a str, &'a str)>,
+    /// What follows the media type, without the quality.
+    pub params: Vec<(&'a str, &'a str)>,
 }
 
 impl Clause<'_> {
+    /// The clause without its quality.
+    pub fn text(&self) -> String {
+        let params = self.params.iter().map(|(key, value)| format!(";{key}={value}"));
+        std::iter::once(self.media.to_string()).chain(params).collect()
+    }
+
     /// Whether another object than the native one is wanted.
     fn is_of_another_kind(&self) -> bool {
         self.params.iter().any(|(key, _)| matches!(*key, "as" | "g" | "v"))
@@ -172,7 +180,7 @@ pub fn parse_media(text: &str) -> Option<MediaType> {
 }
 
 /// By quality; equal ones as written.
-fn clauses(header: &str) -> Vec<Clause<'_>> {
+pub fn clauses(header: &str) -> Vec<Clause<'_>> {
     let mut clauses: Vec<Clause> = header
         .split(',')
         .map(|clause| {

@@ -65,7 +65,14 @@ impl ListOptions {
         let bad = |why: String| Status::new(Reason::BadRequest, why);
         LabelSelector::parse(&options.label_selector).map_err(|error| bad(error.to_string()))?;
         FieldSelector::parse(&options.field_selector).map_err(|error| bad(error.to_string()))?;
-        options.check(&text("resourceVersionMatch"), watch)?;
+        let mut version_match = text("resourceVersionMatch");
+        // A watch that says nothing of where it begins has always begun with what there is.
+        let anywhere = matches!(options.resource_version.as_str(), "" | "0");
+        if watch && anywhere && version_match.is_empty() && options.send_initial_events.is_none() {
+            options.send_initial_events = Some(true);
+            version_match = "NotOlderThan".to_string();
+        }
+        options.check(&version_match, watch)?;
         Ok(options)
     }
 

@@ -13,10 +13,12 @@ use super::catalog::List;
 use super::engine::{Engine, not_allowed, not_served};
 use super::health::{self, Found};
 use super::metrics;
-use super::negotiate::{Accepted, Route, negotiate, routed};
+use super::negotiate::{self, Accepted, Route, routed};
+use super::options::first;
 use super::request::RequestInfo;
 use super::respond;
 use super::routes::is_own_group;
+use crate::api::decode::MediaType;
 use crate::api::status::Status;
 use crate::api::{discovery, openapi};
 
@@ -72,8 +74,11 @@ pub fn answer(
     }
     match parts.as_slice() {
         ["version"] => document(&version()),
-        [".well-known", _] => document(&openid(engine)),
-        ["openid", ..] => respond::send(200, "application/jwk-set+json", format!("{}\n", engine.auth.key_set()).into()),
+        [".well-known", _] => for_an_hour(document(&openid(engine))),
+        ["openid", ..] => {
+            let keys = format!("{}\n", engine.auth.key_set());
+            for_an_hour(respond::send(200, "application/jwk-set+json", keys.into()))
+        }
         ["api"] => discover(&list, headers, "/api", |_| discovery::core_versions(SERVER), true),
         ["api", version] => found(discovery::resource_list(list.all(), "", version), accept),
         ["apis", group, version] => found(discovery::resource_list(list.all(), group, version), accept),
@@ -110,26 +115,68 @@ fn unrouted(
             let make = |list: &List| Some(openapi::protobuf::encode(&swagger(list)).into());
             kept_bytes(list, headers, "openapi/v2 protobuf", openapi::protobuf::MEDIA[1], make)
         }
-        ["openapi", "v2"] => kept(list, headers, "openapi/v2", |list| Some(swagger(list))),
+        ["openapi", "v2"] => {
+            let mut response = kept(list, headers, "openapi/v2", |list| Some(swagger(list)));
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+            response
+        }
         ["openapi", "v3"] => {
             let make = |list: &List| Some(merge::openapi_index(openapi::index(list.all()), list));
             let make = |list: &List| make(list).map(|value| Bytes::from(format!("{value}\n")));
-            kept_bytes(list, headers, "openapi/v3", "text/plain; charset=utf-8", make)
+            let mut response = kept_bytes(list, headers, "openapi/v3", "text/plain; charset=utf-8", make);
+            response.headers_mut().remove(header::ETAG);
+            response
         }
-        ["openapi", "v3", rest @ ..] => {
-            let rest = rest.join("/");
-            if let Some(document) = remote_openapi(list, &rest) {
-                return respond::send(200, "application/json", document);
-            }
-            let key = format!("openapi/v3/{rest}");
-            match list.document(&key, || openapi::document(list.all(), &rest).map(|value| format!("{value}\n").into()))
-            {
-                Some(_) => kept(list, headers, &key, |_| None),
-                None => bare(404),
-            }
-        }
+        ["openapi", "v3", rest @ ..] => openapi_of(engine, list, &rest.join("/"), query, headers),
         _ => missing(),
     }
+}
+
+/// One document of OpenAPI. Who names its hash may keep it for good; who names an old one is sent to the new one.
+fn openapi_of(
+    engine: &Engine,
+    list: &Arc<List>,
+    path: &str,
+    query: &[(String, String)],
+    headers: &HeaderMap,
+) -> Response {
+    if let Some(document) = remote_openapi(list, path) {
+        return respond::send(200, "application/json", document);
+    }
+    let key = format!("openapi/v3/{path}");
+    let make = || openapi::document(list.all(), path).map(|value| format!("{value}\n").into());
+    if list.document(&key, make).is_none() {
+        return bare(404);
+    }
+    let own = openapi::hash(list.all(), path);
+    let mut response = match first(query, "hash").filter(|hash| !hash.is_empty()) {
+        Some(hash) if hash != own => {
+            let mut response = respond::send(301, "application/json", Bytes::new());
+            let place = HeaderValue::from_str(&format!("/{key}?hash={own}"));
+            place.into_iter().for_each(|place| drop(response.headers_mut().insert(header::LOCATION, place)));
+            response
+        }
+        Some(_) => {
+            let mut response = kept(list, headers, &key, |_| None);
+            let year = jiff::SignedDuration::from_hours(24 * 365);
+            let expires = engine.clock.now().saturating_add(year).unwrap_or(jiff::Timestamp::MAX);
+            let expires = expires.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let told = [(header::CACHE_CONTROL, "public, immutable"), (header::EXPIRES, &expires)];
+            for (name, value) in told {
+                HeaderValue::from_str(value).into_iter().for_each(|it| drop(response.headers_mut().insert(&name, it)));
+            }
+            response
+        }
+        None => kept(list, headers, &key, |_| None),
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// A document that anyone may keep for an hour.
+fn for_an_hour(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
 }
 
 /// What `/api` says the server's address is.
@@ -186,7 +233,7 @@ fn document(value: &Value) -> Response {
 
 /// A document in the form that the client takes; what has no protobuf form stays JSON.
 fn negotiated(value: &Value, accept: Option<&str>) -> Response {
-    match negotiate(accept, Route::Document, false) {
+    match negotiate::negotiate(accept, Route::Document, false) {
         Ok(accepted) => match respond::encode(value, accepted) {
             Ok(bytes) => respond::send(200, accepted.content_type(), bytes),
             Err(_) => document(value),
@@ -280,35 +327,48 @@ fn discover(
 ) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     match form(accept) {
-        Ok(true) => {
-            let mut response = kept(list, headers, path, |list| {
+        Ok(Some(media)) => {
+            let make = |list: &List| {
                 let own = discovery::aggregated(list.all(), core);
-                Some(if core { own } else { merge::aggregated(own, list) })
-            });
-            let media = HeaderValue::from_static(discovery::AGGREGATED);
-            response.headers_mut().insert(header::CONTENT_TYPE, media);
+                if core { own } else { merge::aggregated(own, list) }
+            };
+            let kind = media_type(media);
+            let mut response = if media == MediaType::Yaml {
+                let encode = |value: Value| respond::encode(&value, Accepted { media, ..Accepted::JSON }).ok();
+                kept_bytes(list, headers, &format!("{path} yaml"), kind, |list| encode(make(list)))
+            } else {
+                kept(list, headers, path, |list| Some(make(list)))
+            };
+            let told = discovery::AGGREGATED.replacen("application/json", kind, 1);
+            if let Ok(media) = HeaderValue::from_str(&told) {
+                response.headers_mut().insert(header::CONTENT_TYPE, media);
+            }
             response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
             response
         }
-        Ok(false) => negotiated(&old(list), accept),
+        Ok(None) => negotiated(&old(list), accept),
         Err(status) => respond::error(&status, Accepted::JSON),
     }
 }
 
-/// Whether the first acceptable clause asks for the aggregated form.
-fn form(accept: Option<&str>) -> Result<bool, Status> {
-    for clause in accept.unwrap_or("").split(',') {
-        let parts: Vec<&str> = clause.split(';').map(str::trim).collect();
-        let has = |text: &str| parts.contains(&text);
-        if has("as=APIGroupDiscoveryList") {
-            if has("g=apidiscovery.k8s.io") && has("v=v2") {
-                return Ok(true);
+fn media_type(media: MediaType) -> &'static str {
+    if media == MediaType::Yaml { "application/yaml" } else { "application/json" }
+}
+
+/// The form of the aggregated document, if the best clause that can be met asks for it.
+fn form(accept: Option<&str>) -> Result<Option<MediaType>, Status> {
+    for clause in negotiate::clauses(accept.unwrap_or("")) {
+        let has = |key: &str, value: &str| clause.params.contains(&(key, value));
+        if has("as", "APIGroupDiscoveryList") {
+            if has("g", "apidiscovery.k8s.io") && has("v", "v2") {
+                return Ok(Some(negotiate::parse_media(clause.media).unwrap_or(MediaType::Json)));
             }
-        } else if negotiate(Some(clause), Route::Document, false).is_ok() {
-            return Ok(false);
+        } else if negotiate::negotiate(Some(&clause.text()), Route::Document, false).is_ok() {
+            return Ok(None);
         }
     }
-    negotiate(accept, Route::Document, false).map(|_| false)
+    negotiate::negotiate(accept, Route::Document, false).map(|_| None)
 }
 
 /// A large document: made once for each list of resources, and named by an ETag.

@@ -5,7 +5,7 @@
 
 use http::Method;
 
-use super::auth::Action;
+use super::auth::{Action, selected_fields};
 
 /// What a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct RequestInfo {
     pub named: bool,
     /// The whole path.
     pub path: String,
+    /// What a list or a watch is narrowed to.
+    pub fields: Vec<(String, String)>,
 }
 
 impl RequestInfo {
@@ -103,11 +105,9 @@ impl RequestInfo {
         }
         if matches!(self.verb, "list" | "watch" | "deletecollection") && self.name.is_empty() {
             let selector = query.iter().find(|(key, _)| key == "fieldSelector").map(|(_, value)| value.as_str());
-            let name = selector.into_iter().flat_map(|text| text.split(',')).find_map(|term| {
-                let value = term.trim().strip_prefix("metadata.name=")?;
-                Some(value.strip_prefix('=').unwrap_or(value))
-            });
-            self.name = name.unwrap_or_default().to_string();
+            self.fields = selector.map(selected_fields).unwrap_or_default();
+            let name = self.fields.iter().find(|(field, _)| field == "metadata.name").map(|(_, name)| name.clone());
+            self.name = name.unwrap_or_default();
         }
     }
 
@@ -122,6 +122,7 @@ impl RequestInfo {
             namespace: self.namespace.clone(),
             name: self.name.clone(),
             path: if self.is_resource { String::new() } else { self.path.clone() },
+            fields: self.fields.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::node::Node;
 use crate::api::field_error::FieldError;
 use serde_json::{Map, Value};
 
-/// The second and further ones among equal elements.
+/// The second one among equal elements.
 pub fn duplicates(node: &Node, value: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     walk(node, value, "", &mut errors);
@@ -28,7 +28,8 @@ fn walk(node: &Node, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 let place = format!("{path}[{index}]");
-                if items[..index].iter().any(|before| same(node, before, item)) {
+                // The second of them stands for all that follow.
+                if items[..index].iter().filter(|before| same(node, before, item)).count() == 1 {
                     errors.push(FieldError::duplicate(place.clone(), identity(node, item)));
                 }
                 if let Some(child) = &node.items {

@@ -5,6 +5,7 @@
 //! asked for every request. Nothing here knows requests or the store.
 //! Chapter: `book/src/inside/schema.md`.
 
+pub mod coerce;
 pub mod embedded;
 pub mod format;
 pub mod lists;
@@ -16,6 +17,7 @@ pub mod value;
 use self::node::Node;
 use super::jsonpath::{self, JsonPath};
 use super::meta;
+use super::schema::SchemaRef;
 use serde_json::Value;
 
 /// One version of a custom resource.
@@ -33,6 +35,8 @@ pub struct Definition {
     pub conversion: Option<Value>,
     /// Which state of which definition this is.
     pub identity: String,
+    /// The schema of the version that objects are stored in, where it is another.
+    pub stored: Option<SchemaRef>,
     /// What every answer about the version warns of.
     pub deprecation: Option<String>,
 }
@@ -78,6 +82,7 @@ impl Definition {
                 selector: path("labelSelectorPath"),
             }),
             conversion: None,
+            stored: None,
             identity: String::new(),
             node: Node::read(&version["schema"]["openAPIV3Schema"]),
             deprecation: deprecated.then_some(warning),

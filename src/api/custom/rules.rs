@@ -83,16 +83,24 @@ pub fn validate(node: &Node, value: &Value, old: Option<&Value>) -> Vec<FieldErr
     let mut errors = Vec::new();
     if node.has_rules {
         let unchanged = old == Some(value);
-        let mut found = Found { errors: Vec::new(), budget: Some(meter::BUDGET), unproven: false };
+        let mut found = Found { errors: Vec::new(), kept: Vec::new(), budget: Some(meter::BUDGET), unproven: false };
         walk(&Place { node, path: "", is_object: true, unchanged }, value, old, &mut found);
         errors = found.errors;
     }
     errors
 }
 
+/// What the rules say of values that are what they were: an update may leave them so.
+pub fn kept(node: &Node, value: &Value, old: &Value) -> Vec<FieldError> {
+    let unchanged = old == value;
+    let mut found = Found { errors: Vec::new(), kept: Vec::new(), budget: Some(meter::BUDGET), unproven: false };
+    walk(&Place { node, path: "", is_object: true, unchanged }, value, Some(old), &mut found);
+    found.kept
+}
+
 /// What the rules of `node`, which nobody has compiled yet, find wrong with a default that lies at `path`.
 pub fn validate_default(node: &Node, value: &Value, path: &str) -> Vec<FieldError> {
-    let mut found = Found { errors: Vec::new(), budget: Some(meter::BUDGET), unproven: true };
+    let mut found = Found { errors: Vec::new(), kept: Vec::new(), budget: Some(meter::BUDGET), unproven: true };
     walk(&Place { node, path, is_object: node.embedded, unchanged: false }, value, None, &mut found);
     found.errors
 }
@@ -100,6 +108,8 @@ pub fn validate_default(node: &Node, value: &Value, path: &str) -> Vec<FieldErro
 /// What was found so far, and what may still be spent; `None`: no further rules are asked.
 struct Found {
     errors: Vec<FieldError>,
+    /// Of values that are what they were.
+    kept: Vec<FieldError>,
     budget: Option<u64>,
     /// Whether the rules may be none.
     unproven: bool,
@@ -186,7 +196,6 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, fo
         }
         match result {
             Ok(Cel::Bool(true)) => {}
-            Ok(_) if place.unchanged && !rule.uses_old => {}
             Ok(_) => {
                 let told = rule.message_expression.as_ref().and_then(|expression| run(expression, &mut context).0.ok());
                 let told = match told {
@@ -199,7 +208,9 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, fo
                 };
                 let path = format!("{}{}", place.path, rule.field_path);
                 let path = at(path.trim_start_matches('.'));
-                found.errors.push(fault(rule, path, value, told.unwrap_or_else(failed)));
+                let kept = place.unchanged && !rule.uses_old;
+                let list = if kept { &mut found.kept } else { &mut found.errors };
+                list.push(fault(rule, path, value, told.unwrap_or_else(failed)));
             }
             Err(words) if words == meter::EXCEEDED => {
                 let called = rule.called();

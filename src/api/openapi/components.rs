@@ -25,7 +25,9 @@ pub(super) fn schemas(served: &[Arc<Resource>], all: &[Arc<Resource>], form: For
     let about = if form == Form::V2 { all } else { served };
     let mut writer = Writer::new(form, every_group(about));
     let asks = |verbs: &[&str]| served.iter().any(|resource| verbs.iter().any(|verb| resource.allows(verb)));
-    for (name, _) in BY_VERB.iter().filter(|(_, verbs)| asks(verbs)) {
+    // A custom resource's watch is not described.
+    let custom = served.iter().all(|resource| resource.custom);
+    for (name, _) in BY_VERB.iter().filter(|(name, verbs)| asks(verbs) && !(custom && *name == "WatchEvent")) {
         writer.definition(Schema::builtin(&format!("{META}.{name}")));
     }
     if served.iter().any(|resource| !resource.custom) {
@@ -37,6 +39,8 @@ pub(super) fn schemas(served: &[Arc<Resource>], all: &[Arc<Resource>], form: For
     for resource in served {
         if let Some(source) = resource.schema.source() {
             writer.custom(resource, source);
+            let scales = resource.subresources.iter().filter(|sub| sub.group != resource.group);
+            scales.for_each(|sub| writer.definition(sub.schema.clone()));
             continue;
         }
         writer.definition(Some(resource.schema.clone()));

@@ -81,6 +81,10 @@ pub fn document(resources: &[Arc<Resource>], path: &str) -> Option<Value> {
         return None;
     }
     let mut out = base();
+    if served.iter().all(|resource| resource.custom) {
+        out["info"] = json!({"title": "Kubernetes CRD Swagger", "version": "v0.1.0"});
+        out["components"] = json!({});
+    }
     out["paths"] = Value::Object(paths::paths(&served, Form::V3));
     out["components"]["schemas"] = json!(components::schemas(&served, resources, Form::V3));
     Some(out)

@@ -55,6 +55,17 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
     Ok(())
 }
 
+/// Fields that no operation has, as `unknown field "[0].bogus"`.
+pub fn unknown_fields(patch: &Value) -> Vec<String> {
+    let operations = patch.as_array().into_iter().flatten().enumerate();
+    let unknown = operations.flat_map(|(at, operation)| {
+        let fields = operation.as_object().into_iter().flatten().map(|(field, _)| field);
+        let unknown = fields.filter(|field| !matches!(field.as_str(), "op" | "path" | "from" | "value"));
+        unknown.map(move |field| format!("unknown field \"[{at}].{field}\""))
+    });
+    unknown.collect()
+}
+
 /// The whole object can be tested and replaced; whatever else is done, is done to a member of something.
 fn names_no_member(operation: &PatchOperation) -> bool {
     match operation {

@@ -30,7 +30,7 @@ pub fn decode(bytes: &[u8], target: &Target) -> Result<Value, Status> {
     };
     let Some(unknown) = bytes.strip_prefix(MAGIC) else {
         let why = "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
-        return Err(super::decode::unrecognized_text(bytes, target, why, bytes.first() == Some(&b'{')));
+        return Err(super::decode::unrecognized_text(bytes, target, why));
     };
     let envelope = Envelope::read(unknown).ok_or_else(|| broken("unexpected EOF"))?;
     let own = envelope.kind.is_empty() || (envelope.kind == target.kind && envelope.api_version_is(target));

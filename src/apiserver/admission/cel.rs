@@ -82,6 +82,24 @@ impl Expressions {
         }
     }
 
+    /// Whether every match condition is true. One that is false decides, whatever is wrong with the others.
+    ///
+    /// # Errors
+    /// What is wrong with the first that has no value.
+    pub fn all_hold(&self, conditions: &[Value], scope: &Scope) -> Result<bool, String> {
+        let mut problem = None;
+        for condition in conditions {
+            let text = condition["expression"].as_str().unwrap_or_default().trim();
+            match self.holds(text, scope) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(why) if why == OUT_OF_BUDGET => return Err(why),
+                Err(why) => problem = problem.or(Some(format!("expression '{text}' resulted in error: {why}"))),
+            }
+        }
+        problem.map_or(Ok(true), Err)
+    }
+
     /// The text the expression gives; `None` when it gives none. It has no `authorizer` to ask.
     pub fn text(&self, text: &str, scope: &Scope) -> Option<String> {
         match self.evaluate(text, scope, None) {

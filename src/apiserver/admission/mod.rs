@@ -105,7 +105,19 @@ impl Attributes<'_> {
 
     /// The 403 of a plugin: `pods "x" is forbidden: why`.
     pub fn forbidden(&self, why: &str) -> Status {
-        Status::forbidden(self.group, self.resource, self.name, why)
+        Status::forbidden(self.group, self.resource, self.shown_name(), why)
+    }
+
+    /// The object's name as a refusal tells it: one of a collection is not named.
+    fn shown_name(&self) -> &str {
+        let named = |field: &str| {
+            let object = self.object.as_ref()?;
+            object["metadata"][field].as_str().filter(|name| !name.is_empty())
+        };
+        match self.name {
+            "" => named("name").or_else(|| named("generateName")).unwrap_or("Unknown"),
+            name => name,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::policy::{is_exempt, matches, params, scope};
 use super::{Attributes, Operation, Plugin};
 use crate::api::apply::misfit;
 use crate::api::cel::meter::{BUDGET, MATCH_CONDITIONS};
+use crate::api::decode;
 use crate::api::meta;
 use crate::api::patch::{self, merge, strategic};
 use crate::api::schema::Schema;
@@ -54,23 +55,35 @@ impl MutatingAdmissionPolicy {
             {
                 continue;
             }
-            let changed = params(&policy, &binding, request)
-                .and_then(|params| params.into_iter().try_for_each(|param| self.mutate(&policy, param, request)));
-            match changed {
-                Err(problem) if policy.text("spec.failurePolicy") != "Ignore" => {
-                    return Err(denial(&policy, &binding, &problem, request));
+            let mut problems = Vec::new();
+            match params(&policy, &binding, request) {
+                Ok(params) => {
+                    params.into_iter().try_for_each(|param| self.mutate(&policy, param, request, &mut problems))?
                 }
-                _ => {}
+                Err(problem) => problems.push(problem),
+            }
+            if !problems.is_empty() && policy.text("spec.failurePolicy") != "Ignore" {
+                return Err(denial(&policy, &binding, &problems, request));
             }
         }
         Ok(())
     }
 
-    fn mutate(&self, policy: &Value, param: Value, request: &mut Attributes<'_>) -> Result<(), String> {
+    /// Makes the policy's changes, one after the other. One that fails is passed over and told in `problems`.
+    fn mutate(
+        &self,
+        policy: &Value,
+        param: Value,
+        request: &mut Attributes<'_>,
+        problems: &mut Vec<String>,
+    ) -> Result<(), Status> {
         let mut scope = scope(request, param);
         scope.set_budget(MATCH_CONDITIONS);
-        for condition in policy.items("spec.matchConditions") {
-            if !self.expressions.holds(condition.text("expression"), &scope)? {
+        match self.expressions.all_hold(policy.items("spec.matchConditions"), &scope) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(problem) => {
+                problems.push(problem);
                 return Ok(());
             }
         }
@@ -80,8 +93,11 @@ impl MutatingAdmissionPolicy {
         }
         let mut object = request.object.clone().unwrap_or(Value::Null);
         for mutation in policy.items("spec.mutations") {
-            self.apply(mutation, &mut object, &scope, request)?;
-            scope.set("object", object.clone());
+            match self.apply(mutation, &mut object, &scope, request) {
+                Ok(()) => scope.set("object", object.clone()),
+                Err(Failed::Change(problem)) => problems.push(problem),
+                Err(Failed::Whole(problem)) => return Err(Status::internal(problem)),
+            }
         }
         request.object = Some(object);
         Ok(())
@@ -93,27 +109,42 @@ impl MutatingAdmissionPolicy {
         object: &mut Value,
         scope: &Scope,
         request: &Attributes<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failed> {
         let path = if mutation.text("patchType") == "JSONPatch" { "jsonPatch" } else { "applyConfiguration" };
         let text = mutation.at(path).text("expression").trim();
         let given = self
             .expressions
             .json(text, scope)
-            .map_err(|problem| format!("expression '{text}' resulted in error: {problem}"))?;
-        if path == "jsonPatch" {
-            return json_patch(object, &given);
-        }
+            .map_err(|problem| Failed::Change(format!("expression '{text}' resulted in error: {problem}")))?;
         let (group, version, kind) = request.object_kind;
         let schema = Schema::of_kind(group, version, kind);
+        if path == "jsonPatch" {
+            let mut patched = object.clone();
+            json_patch(&mut patched, &given).map_err(Failed::Change)?;
+            if let Some(schema) = &schema {
+                decode::check(&patched, schema).map_err(Failed::Whole)?;
+            }
+            *object = patched;
+            return Ok(());
+        }
         if let Some(problem) = schema.as_ref().and_then(|schema| misfit(&given, schema)) {
-            return Err(format!("error applying patch: failed to convert patch object to typed object: {problem}"));
+            let problem = format!("error applying patch: failed to convert patch object to typed object: {problem}");
+            return Err(Failed::Change(problem));
         }
         let merged = match schema {
             Some(schema) => strategic::apply(object, &given, &schema),
             None => merge::apply(object, &given),
         };
-        merged.map_err(|status| status.message)
+        merged.map_err(|status| Failed::Change(status.message))
     }
+}
+
+/// Why a change was not made.
+enum Failed {
+    /// The change itself does not work: the policy says what becomes of that.
+    Change(String),
+    /// What came out is no object of its kind.
+    Whole(String),
 }
 
 /// Applies operations one by one. A `test` that fails says that there is nothing to change.
@@ -129,16 +160,17 @@ fn json_patch(object: &mut Value, operations: &Value) -> Result<(), String> {
     Ok(())
 }
 
-fn denial(policy: &Value, binding: &Value, problem: &str, request: &Attributes<'_>) -> Status {
-    let message =
-        format!("policy '{}' with binding '{}' denied request: {problem}", meta::name(policy), meta::name(binding));
-    let cause = Cause { reason: String::new(), message: message.clone(), field: String::new() };
+fn denial(policy: &Value, binding: &Value, problems: &[String], request: &Attributes<'_>) -> Status {
+    let who = format!("policy '{}' with binding '{}' denied request", meta::name(policy), meta::name(binding));
+    let messages: Vec<String> = problems.iter().map(|problem| format!("{who}: {problem}")).collect();
+    let cause = |message: &String| Cause { reason: String::new(), message: message.clone(), field: String::new() };
     let details = Details {
         name: request.name.to_string(),
         group: request.group.to_string(),
         kind: request.resource.to_string(),
-        causes: vec![cause],
+        causes: messages.iter().map(cause).collect(),
         ..Details::default()
     };
-    Status { code: Reason::Forbidden.code(), ..Status::new(Reason::Invalid, message).details(details) }
+    let first = messages.into_iter().next().unwrap_or_default();
+    Status { code: Reason::Forbidden.code(), ..Status::new(Reason::Invalid, first).details(details) }
 }

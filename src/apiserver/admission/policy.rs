@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::authorizer::Asker;
 use super::cel::{Expressions, Scope};
@@ -117,10 +117,8 @@ impl ValidatingAdmissionPolicy {
 
     fn evaluate_one(&self, policy: &Value, mut scope: Scope, fails: bool) -> Result<Vec<Denial>, String> {
         scope.set_budget(MATCH_CONDITIONS);
-        for condition in policy.items("spec.matchConditions") {
-            if !self.expressions.holds(condition.text("expression"), &scope)? {
-                return Ok(Vec::new());
-            }
+        if !self.expressions.all_hold(policy.items("spec.matchConditions"), &scope)? {
+            return Ok(Vec::new());
         }
         scope.set_budget(BUDGET);
         for variable in policy.items("spec.variables") {
@@ -213,21 +211,38 @@ pub fn scope(request: &Attributes<'_>, params: Value) -> Scope {
 /// The request as expressions and webhooks see it, without its objects.
 pub fn request_value(request: &Attributes<'_>) -> Value {
     let (group, version, kind) = request.object_kind;
-    let operation = operation(request);
-    json!({
-        "kind": {"group": group, "version": version, "kind": kind},
-        "resource": {"group": request.group, "version": request.version, "resource": request.resource},
-        "subResource": request.subresource,
-        "requestKind": {"group": group, "version": version, "kind": kind},
-        "requestResource": {"group": request.group, "version": request.version, "resource": request.resource},
-        "requestSubResource": request.subresource,
-        "name": request.name, "namespace": request.namespace, "operation": operation,
-        "userInfo": {
-            "username": request.user.name, "uid": request.user.uid, "groups": request.user.groups,
-            "extra": request.user.extra,
-        },
-        "dryRun": request.dry_run, "options": request.options,
-    })
+    let resource = json!({"group": request.group, "version": request.version, "resource": request.resource});
+    let mut user = json!({
+        "username": request.user.name, "uid": request.user.uid, "groups": request.user.groups,
+        "extra": request.user.extra,
+    });
+    without_empty(&mut user);
+    let mut told = json!({
+        "kind": {"group": group, "version": version, "kind": kind}, "resource": resource,
+        "subResource": request.subresource, "requestSubResource": request.subresource,
+        "name": request.name, "namespace": request.namespace,
+    });
+    without_empty(&mut told);
+    told["requestKind"] = told["kind"].clone();
+    told["requestResource"] = resource;
+    told["operation"] = json!(operation(request));
+    told["userInfo"] = user;
+    told["dryRun"] = json!(request.dry_run);
+    if let Some(options) = &request.options {
+        told["options"] = options.clone();
+    }
+    told
+}
+
+/// An AdmissionRequest leaves out what is empty: an expression that reads it finds no such key.
+fn without_empty(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, value| {
+            *value != ""
+                && !value.as_array().is_some_and(Vec::is_empty)
+                && !value.as_object().is_some_and(Map::is_empty)
+        });
+    }
 }
 
 fn operation(request: &Attributes<'_>) -> &'static str {

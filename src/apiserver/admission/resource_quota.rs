@@ -35,11 +35,12 @@ impl Plugin for ResourceQuota {
 }
 
 async fn charge_all(request: &mut Attributes<'_>) -> Result<(), Status> {
-    let counts = request.operation == Operation::Create
-        && request.subresource.is_empty()
-        && !request.namespace.is_empty()
-        && request.resource != "namespaces";
-    if !counts {
+    let counts = match request.operation {
+        Operation::Create => request.subresource.is_empty(),
+        Operation::Update => may_grow(request),
+        Operation::Delete | Operation::Connect => false,
+    };
+    if !counts || request.namespace.is_empty() || request.resource == "namespaces" {
         return Ok(());
     }
     let quotas = collection("", "resourcequotas");
@@ -49,7 +50,10 @@ async fn charge_all(request: &mut Attributes<'_>) -> Result<(), Status> {
             continue;
         }
         let hard: Vec<String> = known.entries("status.hard").into_iter().map(|(name, _)| name.to_string()).collect();
-        let usage = quota::usage(request.group, request.resource, object);
+        let mut usage = quota::usage(request.group, request.resource, object);
+        if let Some(old) = request.old {
+            usage = quota::growth(usage, &quota::usage(request.group, request.resource, old));
+        }
         let usage: Usage = usage.into_iter().filter(|(name, _)| hard.contains(name)).collect();
         must_specify(request, object, &known, &hard)?;
         if !usage.is_empty() {
@@ -57,6 +61,13 @@ async fn charge_all(request: &mut Attributes<'_>) -> Result<(), Status> {
         }
     }
     Ok(())
+}
+
+/// Whether an update can make the object count for more: a Service that takes node ports, a claim or a Pod that
+/// grows.
+fn may_grow(request: &Attributes<'_>) -> bool {
+    let resized = (request.group, request.resource, request.subresource) == ("", "pods", "resize");
+    resized || request.is("", "services") || request.is("", "persistentvolumeclaims")
 }
 
 /// Adds `usage` to one quota, or says that it does not fit.

@@ -11,11 +11,12 @@ mod reviews;
 pub mod signing;
 mod token;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use serde_json::Value;
 
@@ -95,6 +96,24 @@ pub struct Action {
     pub name: String,
     /// The URL path when it is no resource (`/healthz`), else empty.
     pub path: String,
+    /// What a list or a watch is narrowed to: fields that must have a value.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Action {
+    /// Whether the request is narrowed to objects whose `field` is `value`.
+    pub fn selects(&self, field: &str, value: &str) -> bool {
+        self.fields.iter().any(|(own, wanted)| own == field && wanted == value)
+    }
+}
+
+/// The fields that a field selector wants to be equal to something.
+pub fn selected_fields(selector: &str) -> Vec<(String, String)> {
+    let pair = |term: &str| {
+        let (field, value) = term.split_once('=').filter(|(field, _)| !field.ends_with('!'))?;
+        Some((field.trim().to_string(), value.strip_prefix('=').unwrap_or(value).to_string()))
+    };
+    selector.split(',').filter_map(pair).collect()
 }
 
 /// The answer of an authorizer.
@@ -128,13 +147,18 @@ pub struct Auth {
     admin_token: Option<String>,
     tokens: Tokens,
     policy: Compiled,
+    /// Who impersonated last by the old rule.
+    impersonated: Mutex<HashSet<String>>,
 }
+
+/// The most names of impersonators that are kept.
+const MAX_IMPERSONATORS: usize = 1024;
 
 impl Auth {
     /// From its configuration.
     pub fn new(config: Config) -> Auth {
         let tokens = Tokens::new(config.signing, &config.issuer);
-        Auth { admin_token: config.admin_token, tokens, policy: Compiled::default() }
+        Auth { admin_token: config.admin_token, tokens, policy: Compiled::default(), impersonated: Mutex::default() }
     }
 
     /// Who is asking, impersonation not yet applied.
@@ -186,15 +210,34 @@ impl Auth {
         objects: &dyn Objects,
     ) -> Result<User, Status> {
         let Some(wanted) = impersonation::requested(headers)? else { return Ok(user) };
-        let may = |action: &Action| self.authorize(&user, action, objects).is_allowed();
-        if impersonation::needed(&wanted).iter().all(may) {
+        let missing = |needed: &[Action]| {
+            needed.iter().find(|action| !self.authorize(&user, action, objects).is_allowed()).cloned()
+        };
+        // As the official server, what worked last for whoever asks is tried first, and its refusal is told.
+        let worked = self.impersonated.lock().contains(&user.name);
+        let old = missing(&impersonation::needed(&wanted));
+        if worked && old.is_none() {
             return Ok(impersonation::complete(wanted));
         }
         let (on, whom) = impersonation::needed_narrowly(&wanted, &action());
-        match std::iter::once(&on).chain(&whom).find(|action| !may(action)) {
-            Some(missing) => Err(self.forbidden(&user, missing, "")),
-            None => Ok(impersonation::complete(wanted)),
+        let narrow = missing(&std::iter::once(on).chain(whom).collect::<Vec<_>>());
+        match (narrow, old) {
+            (None, _) => drop(self.impersonated.lock().remove(&user.name)),
+            (Some(_), None) => self.remember(&user.name),
+            (Some(narrow), Some(old)) => {
+                return Err(self.forbidden(&user, if worked { &old } else { &narrow }, ""));
+            }
         }
+        Ok(impersonation::complete(wanted))
+    }
+
+    /// Notes that a user may impersonate by the old rule.
+    fn remember(&self, user: &str) {
+        let mut known = self.impersonated.lock();
+        if known.len() >= MAX_IMPERSONATORS {
+            known.clear();
+        }
+        known.insert(user.to_owned());
     }
 
     /// Whether `user` may do `action`: the super-users, then the node authorizer, then RBAC.
@@ -246,6 +289,14 @@ impl Auth {
         now: Timestamp,
     ) -> Result<Value, Status> {
         reviews::answer(self, &reviews::Asked { kind, namespace, user, objects, now }, review)
+    }
+
+    /// Fills in what a `TokenRequest` leaves out, and checks the rest.
+    ///
+    /// # Errors
+    /// 422 for an expiry out of range.
+    pub fn complete_token_request(&self, request: &mut Value) -> Result<(), Status> {
+        self.tokens.complete(request)
     }
 
     /// Answers a `TokenRequest` for a service account.

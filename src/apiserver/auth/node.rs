@@ -13,32 +13,146 @@ use super::{Action, Decision, User};
 use crate::apiserver::bootstrap::rules_of;
 use crate::apiserver::objects::{Objects, collection};
 
+/// Where nodes keep their leases.
+const LEASES: &str = "kube-node-lease";
+
 /// What every node may do. Fixed: what becomes of the ClusterRole changes nothing here.
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| rules_of("system:node").iter().map(Rule::parse).collect());
 
+fn node_of(user: &User) -> Option<&str> {
+    user.name.strip_prefix("system:node:").filter(|_| user.is_in("system:nodes"))
+}
+
+/// Whether the user is a node.
+pub fn is_node(user: &User) -> bool {
+    node_of(user).is_some()
+}
+
 /// The decision for a node's user; `None` for everyone else.
 pub fn authorize(user: &User, action: &Action, objects: &dyn Objects) -> Option<Decision> {
-    let node = user.name.strip_prefix("system:node:").filter(|_| user.is_in("system:nodes"))?;
+    let node = node_of(user)?;
+    let verdict = match (action.group.as_str(), action.resource.as_str()) {
+        ("", "secrets") => read_in_namespace(node, action, objects, uses_secret),
+        ("", "configmaps") => read_in_namespace(node, action, objects, uses_config_map),
+        ("", "persistentvolumeclaims") => get(node, action, objects, uses_claim),
+        ("", "persistentvolumes") => volume(node, action, objects),
+        ("", "serviceaccounts") => account(node, action, objects),
+        ("", "nodes") => own_node(node, action),
+        ("", "pods") => pod(node, action, objects),
+        ("coordination.k8s.io", "leases") => lease(node, action),
+        ("storage.k8s.io", "csinodes") => csi_node(node, action),
+        _ => return RULES.iter().any(|rule| rule.allows(action)).then(|| Decision::Allow(String::new())),
+    };
+    Some(match verdict {
+        Ok(()) => Decision::Allow(String::new()),
+        Err(why) if why.is_empty() => Decision::NoOpinion(why),
+        Err(why) => Decision::NoOpinion(format!("node: {why}")),
+    })
+}
+
+/// Yes, or why there is no opinion.
+type Verdict = Result<(), String>;
+
+fn allowed(yes: bool, otherwise: &str) -> Verdict {
+    if yes { Ok(()) } else { Err(otherwise.to_string()) }
+}
+
+/// Whether a Pod on the node makes use of the object.
+fn related(node: &str, action: &Action, objects: &dyn Objects, uses: Uses) -> Verdict {
+    allowed(!action.name.is_empty(), "No Object name found")?;
+    let mine = objects.list_where(collection("", "pods"), &action.namespace, "spec.nodeName", node);
+    let unrelated = format!("no relationship found between node '{node}' and this object");
+    allowed(mine.iter().any(|pod| uses(pod, &action.name)), &unrelated)
+}
+
+fn read_in_namespace(node: &str, action: &Action, objects: &dyn Objects, uses: Uses) -> Verdict {
     let reads = matches!(action.verb.as_str(), "get" | "list" | "watch");
-    let used = |path: Uses| {
-        let mine = objects.list_where(collection("", "pods"), &action.namespace, "spec.nodeName", node);
-        Some(mine.iter().any(|pod| path(pod, &action.name)))
+    allowed(reads, "can only read resources of this type")?;
+    allowed(action.subresource.is_empty(), "cannot read subresource")?;
+    allowed(!action.namespace.is_empty(), "can only read namespaced object of this type")?;
+    related(node, action, objects, uses)
+}
+
+fn get(node: &str, action: &Action, objects: &dyn Objects, uses: Uses) -> Verdict {
+    only_get(action)?;
+    related(node, action, objects, uses)
+}
+
+fn only_get(action: &Action) -> Verdict {
+    allowed(action.verb == "get", "can only get individual resources of this type")?;
+    allowed(action.subresource.is_empty(), "cannot get subresource")
+}
+
+/// A volume is used through the claim that it is bound to.
+fn volume(node: &str, action: &Action, objects: &dyn Objects) -> Verdict {
+    only_get(action)?;
+    let volume = objects.get(collection("", "persistentvolumes"), "", &action.name);
+    let claim = |field: &str| {
+        let found = volume.as_ref().and_then(|volume| volume["spec"]["claimRef"][field].as_str());
+        found.unwrap_or_default().to_string()
     };
-    let decided = match (action.group.as_str(), action.resource.as_str(), action.subresource.as_str()) {
-        ("", "secrets", "") if reads => used(uses_secret),
-        ("", "configmaps", "") if reads => used(uses_config_map),
-        ("", "persistentvolumeclaims", "") if action.verb == "get" => used(uses_claim),
-        ("", "serviceaccounts", "token") if action.verb == "create" => used(uses_account),
-        _ => None,
-    };
-    match decided {
-        Some(true) => Some(Decision::Allow(String::new())),
-        Some(false) => {
-            let why = format!("node: no relationship found between node '{node}' and this object");
-            Some(Decision::NoOpinion(why))
-        }
-        None => RULES.iter().any(|rule| rule.allows(action)).then(|| Decision::Allow(String::new())),
+    match claim("name") {
+        name if name.is_empty() => related(node, action, objects, |_, _| false),
+        name => related(node, &Action { namespace: claim("namespace"), name, ..action.clone() }, objects, uses_claim),
     }
+}
+
+fn account(node: &str, action: &Action, objects: &dyn Objects) -> Verdict {
+    if action.verb == "get" && action.subresource.is_empty() {
+        return read_in_namespace(node, action, objects, uses_account);
+    }
+    let one = action.verb == "create" && !action.name.is_empty();
+    allowed(one, "can only create tokens for individual service accounts")?;
+    allowed(action.subresource == "token", "can only create token subresource of serviceaccount")?;
+    related(node, action, objects, uses_account)
+}
+
+fn own_node(node: &str, action: &Action) -> Verdict {
+    match (action.subresource.as_str(), action.verb.as_str()) {
+        ("", "create" | "update" | "patch") | ("status", "update" | "patch") => Ok(()),
+        ("", "get" | "list" | "watch") => match action.name.as_str() {
+            "" => Err(format!("node '{node}' cannot read all nodes, only its own Node object")),
+            name if name == node => Ok(()),
+            name => Err(format!("node '{node}' cannot read '{name}', only its own Node object")),
+        },
+        _ => Err(String::new()),
+    }
+}
+
+fn pod(node: &str, action: &Action, objects: &dyn Objects) -> Verdict {
+    let mine = |pod: &Value, name: &str| pod["metadata"]["name"] == name;
+    match (action.subresource.as_str(), action.verb.as_str()) {
+        ("", "get") => related(node, action, objects, mine),
+        ("", "list" | "watch") if action.selects("spec.nodeName", node) => Ok(()),
+        ("", "list" | "watch") if !action.name.is_empty() => related(node, action, objects, mine),
+        ("", "list" | "watch") => Err("can only list/watch pods with spec.nodeName field selector".to_string()),
+        ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Ok(()),
+        _ => Err(String::new()),
+    }
+}
+
+fn lease(node: &str, action: &Action) -> Verdict {
+    let verb = action.verb.as_str();
+    let does = matches!(verb, "get" | "create" | "update" | "patch" | "delete");
+    allowed(does, "can only get, create, update, patch, or delete a node lease")?;
+    let home = action.namespace == LEASES;
+    allowed(home, &format!("can only access leases in the {LEASES:?} system namespace"))?;
+    let own = verb == "create" || action.name == node;
+    allowed(own, "can only access node lease with the same name as the requesting node")
+}
+
+fn csi_node(node: &str, action: &Action) -> Verdict {
+    let verb = action.verb.as_str();
+    match action.subresource.as_str() {
+        "" => {
+            let does = matches!(verb, "get" | "create" | "update" | "patch" | "delete");
+            allowed(does, "can only get, create, update, patch, or delete a CSINode")?;
+        }
+        "status" => return Err("CSINode status access requires CSIVolumeHealth feature".to_string()),
+        _ => return Err("cannot authorize CSINode subresources".to_string()),
+    }
+    let own = verb == "create" || action.name == node;
+    allowed(own, "can only access CSINode with the same name as the requesting node")
 }
 
 type Uses = fn(&Value, &str) -> bool;

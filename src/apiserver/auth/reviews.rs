@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::rbac::Rule;
-use super::{Action, Auth, User};
+use super::{Action, Auth, User, selected_fields};
+use crate::api::selector::{FieldSelector, LabelSelector};
 use crate::api::status::Status;
 use crate::apiserver::kinds::{FieldError, check, names};
 use crate::apiserver::objects::Objects;
@@ -220,6 +221,7 @@ fn access(auth: &Auth, user: &User, spec: &Value, objects: &dyn Objects) -> Valu
             namespace: of("namespace"),
             name: of("name"),
             path: String::new(),
+            fields: asked_fields(&resource["fieldSelector"]),
         }
     };
     let decision = auth.authorize(user, &action, objects);
@@ -228,7 +230,79 @@ fn access(auth: &Auth, user: &User, spec: &Value, objects: &dyn Objects) -> Valu
     if !reason.is_empty() {
         status["reason"] = json!(reason);
     }
+    let unread: Vec<String> = [
+        ("fieldSelector", unread_fields(&resource["fieldSelector"])),
+        ("labelSelector", unread_labels(&resource["labelSelector"])),
+    ]
+    .into_iter()
+    .filter_map(|(field, unread)| Some(format!("spec.resourceAttributes.{field} {}", unread?.words())))
+    .collect();
+    if !unread.is_empty() {
+        status["evaluationError"] = json!(unread.join("; "));
+    }
     status
+}
+
+/// What of a selector could not be understood: authorization goes without it.
+enum Unread {
+    All,
+    Some,
+}
+
+impl Unread {
+    /// Of so many requirements, so many could be read.
+    fn of(all: usize, read: usize) -> Option<Unread> {
+        match read {
+            0 if all > 0 => Some(Unread::All),
+            read if read < all => Some(Unread::Some),
+            _ => None,
+        }
+    }
+
+    fn words(&self) -> &'static str {
+        match self {
+            Unread::All => "ignored due to parse error",
+            Unread::Some => "partially ignored due to parse error",
+        }
+    }
+}
+
+fn requirements(selector: &Value) -> &[Value] {
+    selector["requirements"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A field can be compared with one value, for being it or not.
+fn reads_as_field(one: &Value) -> bool {
+    matches!(text(one, "operator"), "In" | "NotIn") && one["values"].as_array().is_some_and(|values| values.len() == 1)
+}
+
+fn asked_fields(selector: &Value) -> Vec<(String, String)> {
+    let raw = text(selector, "rawSelector");
+    if !raw.is_empty() {
+        return FieldSelector::parse(raw).map(|_| selected_fields(raw)).unwrap_or_default();
+    }
+    let equal = requirements(selector).iter().filter(|one| reads_as_field(one) && text(one, "operator") == "In");
+    let pair = |one: &Value| (text(one, "key").to_owned(), one["values"][0].as_str().unwrap_or_default().to_owned());
+    equal.map(pair).collect()
+}
+
+fn unread_fields(selector: &Value) -> Option<Unread> {
+    let raw = text(selector, "rawSelector");
+    if !raw.is_empty() {
+        return FieldSelector::parse(raw).is_err().then_some(Unread::All);
+    }
+    let all = requirements(selector);
+    Unread::of(all.len(), all.iter().filter(|one| reads_as_field(one)).count())
+}
+
+fn unread_labels(selector: &Value) -> Option<Unread> {
+    let raw = text(selector, "rawSelector");
+    if !raw.is_empty() {
+        return LabelSelector::parse(raw).is_err().then_some(Unread::All);
+    }
+    let all = requirements(selector);
+    let known = ["In", "NotIn", "Exists", "DoesNotExist"];
+    Unread::of(all.len(), all.iter().filter(|one| known.contains(&text(one, "operator"))).count())
 }
 
 fn rules(auth: &Auth, asked: &Asked<'_>, spec: &Value) -> Result<Value, Status> {
@@ -250,7 +324,12 @@ fn rules(auth: &Auth, asked: &Asked<'_>, spec: &Value) -> Result<Value, Status> 
         .filter(|rule| !rule.paths.is_empty())
         .map(|rule| json!({"verbs": rule.verbs, "nonResourceURLs": rule.paths}))
         .collect();
-    Ok(json!({"resourceRules": on_resources, "nonResourceRules": on_paths, "incomplete": false}))
+    let mut told = json!({"resourceRules": on_resources, "nonResourceRules": on_paths, "incomplete": false});
+    if super::node::is_node(asked.user) {
+        told["incomplete"] = json!(true);
+        told["evaluationError"] = json!("node authorizer does not support user rule resolution");
+    }
+    Ok(told)
 }
 
 /// Whether a token says of itself that this server issued it: only then is there more to say about it.

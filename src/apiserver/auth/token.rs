@@ -45,10 +45,27 @@ impl Tokens {
         json!({"keys": self.keys.get().iter().map(|key| &key.public).collect::<Vec<_>>()})
     }
 
-    /// Answers a `TokenRequest` for an account: the request with its `status`.
+    /// Fills in what a request leaves out: how long, and for whom.
     ///
     /// # Errors
-    /// 422 for an expiry out of range, 404 and 409 for a bound object that is not there.
+    /// 422 for an expiry out of range.
+    pub fn complete(&self, request: &mut Value) -> Result<(), Status> {
+        let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
+        check_expiry(seconds)?;
+        request["spec"]["expirationSeconds"] = json!(seconds);
+        if request["spec"]["audiences"].as_array().is_none_or(Vec::is_empty) {
+            request["spec"]["audiences"] = json!([self.issuer]);
+        }
+        if let Value::Object(fields) = request {
+            fields.shift_remove("status");
+        }
+        Ok(())
+    }
+
+    /// Answers a completed `TokenRequest` for an account: the request with its `status`.
+    ///
+    /// # Errors
+    /// 404 and 409 for a bound object that is not there.
     pub fn issue(
         &self,
         account: &Value,
@@ -58,11 +75,7 @@ impl Tokens {
     ) -> Result<Value, Status> {
         let spec = &request["spec"];
         let seconds = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
-        check_expiry(seconds)?;
-        let audiences = match spec["audiences"].as_array() {
-            Some(given) if !given.is_empty() => given.clone(),
-            _ => vec![json!(self.issuer)],
-        };
+        let audiences = spec["audiences"].clone();
         let meta = |field: &str| account["metadata"][field].as_str().unwrap_or_default();
         let mut bound = json!({
             "namespace": meta("namespace"),
@@ -79,8 +92,6 @@ impl Tokens {
         let header = Header { kid: Some(key.id.clone()), typ: None, ..Header::new(key.algorithm) };
         let token = jsonwebtoken::encode(&header, &claims, &key.signing).map_err(Status::internal)?;
         let mut answer = request.clone();
-        answer["spec"]["audiences"] = json!(audiences);
-        answer["spec"]["expirationSeconds"] = json!(seconds);
         answer["status"] =
             json!({"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()});
         Ok(answer)

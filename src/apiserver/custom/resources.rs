@@ -33,7 +33,10 @@ fn resource(definition: &Value, version: &Value, stored: &str) -> Resource {
     };
     let ending = holds(definition, "Terminating") || meta::deletion_timestamp(definition).is_some();
     let group: Arc<str> = spec("group").into();
-    let schema = Arc::new(Schema::from_openapi(&version["schema"]["openAPIV3Schema"]));
+    let read = |version: &Value| Arc::new(Schema::from_openapi(&version["schema"]["openAPIV3Schema"]));
+    let schema = read(version);
+    let other = meta::list(definition, &["spec", "versions"]).iter().find(|one| one["storage"] == true);
+    let other = other.filter(|stored| stored["name"] != version["name"]).map(read);
     let mut resource = Resource {
         group: group.clone(),
         version: meta::text(version, &["name"]).into(),
@@ -51,6 +54,7 @@ fn resource(definition: &Value, version: &Value, stored: &str) -> Resource {
         custom: true,
         definition: Some(Arc::new(Definition {
             conversion: conversion(definition),
+            stored: other,
             identity: format!("{} {}", meta::uid(definition), meta::generation(definition)),
             ..Definition::read(spec("group"), name("kind"), version)
         })),

@@ -4,8 +4,9 @@
 use serde_json::Value;
 
 use crate::api::custom::{ScalePaths, embedded, lists, rules, value};
+use crate::api::names::NameRule;
 use crate::api::{meta, prune};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, lifecycle};
+use crate::apiserver::kinds::{self, Context, FieldError, Strategy, Subresource, lifecycle};
 
 /// Objects without a `status` of their own.
 pub static PLAIN: Strategy = Strategy {
@@ -106,7 +107,7 @@ fn check(object: &Value, old: Option<&Value>, part: &'static str, context: &Cont
     if let Some(scale) = &definition.scale {
         errors.extend(scale_errors(object, scale, part));
     }
-    errors.extend(embedded::validate(&definition.node, object));
+    errors.extend(embedded::validate(&definition.node, object, of_metadata));
     // A list that was no set before may stay as it is.
     if old.is_none_or(|old| lists::duplicates(&definition.node, old).is_empty()) {
         errors.extend(lists::duplicates(&definition.node, object));
@@ -117,6 +118,27 @@ fn check(object: &Value, old: Option<&Value>, part: &'static str, context: &Cont
         errors.extend(rules::validate(&definition.node, object, old));
     }
     errors
+}
+
+/// What is wrong with the metadata of an object inside an object, which needs no name.
+fn of_metadata(metadata: &Value) -> Vec<FieldError> {
+    let mut object = serde_json::json!({"metadata": metadata});
+    if meta::name(&object).is_empty() {
+        meta::set_text(&mut object, "name", "fakename");
+    }
+    let namespaced = !meta::namespace(&object).is_empty();
+    kinds::metadata::validate(&object, NameRule::PathSegment, namespaced)
+}
+
+/// What rules would say of values that an update leaves as they were: it is told, and does not count.
+pub fn ratcheted(new: &Value, old: &Value, context: &Context) -> Vec<String> {
+    let Some(definition) = context.resource.and_then(|resource| resource.definition.as_deref()) else {
+        return Vec::new();
+    };
+    if !definition.node.has_rules || rules::blocks(&value::validate(&definition.node, new, Some(old), "")) {
+        return Vec::new();
+    }
+    rules::kept(&definition.node, new, old).iter().map(ToString::to_string).collect()
 }
 
 fn scale_errors(object: &Value, scale: &ScalePaths, part: &str) -> Vec<FieldError> {

@@ -55,6 +55,17 @@ fn differs(one: &Value, other: &Value) -> bool {
         .any(|(key, value)| other.at(key) != value)
 }
 
+/// Metadata stays what it was, but for who owns which field.
+pub fn keep_metadata(new: &mut Value, old: &Value) {
+    let managed = new.at("metadata.managedFields").clone();
+    copy(new, old, "metadata");
+    if managed.is_null() {
+        drop_at(new, "metadata.managedFields");
+    } else {
+        put(new, "metadata.managedFields", managed);
+    }
+}
+
 /// Status update: everything but `status` and metadata is put back.
 pub fn only_status(new: &mut Value, old: &Value, _: &Context) {
     let fields: Vec<String> =

@@ -166,11 +166,7 @@ fn owner_references(list: &Value) -> Vec<FieldError> {
             errors.push(FieldError::invalid(format!("{path}.apiVersion"), version, detail));
         }
         if owner.text("apiVersion") == "v1" && owner.text("kind") == "Event" {
-            errors.push(FieldError::invalid(
-                path,
-                "v1, Kind=Event",
-                "v1, Kind=Event is disallowed from being an owner",
-            ));
+            errors.push(FieldError::invalid(path, owner.clone(), "/v1, Kind=Event is disallowed from being an owner"));
         }
         if owner.flag("controller") {
             let here = format!("{}/{}", owner.text("kind"), owner.text("name"));

@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::create::{finish, place};
 use super::update;
 use crate::api::apply::{self, Force};
-use crate::api::decode::FieldValidation;
+use crate::api::decode::{self, FieldValidation};
 use crate::api::go_json;
 use crate::api::meta;
 use crate::api::resource::Subresource;
@@ -47,7 +47,7 @@ pub async fn apply(call: &Call) -> Result<Response, Status> {
         Ok(object)
     })
     .await?;
-    call.warn(duplicates);
+    call.warn(decode::warnings(&duplicates));
     respond::object(if made { 201 } else { 200 }, &object, call)
 }
 
@@ -109,7 +109,7 @@ pub fn merged(call: &Call, current: &Value, sub: &Subresource, options: &WriteOp
     let force = if options.force == Some(true) { Force::Yes } else { Force::No };
     let (applied, duplicates) = body(call, options)?;
     check_duplicates(&duplicates, options)?;
-    call.warn(duplicates);
+    call.warn(decode::warnings(&duplicates));
     as_scale_writer(call, sub, &options.field_manager, |writer| apply::apply(Some(current), &applied, writer, force))
         .unwrap_or_else(|| Err(bad_request("the subresource has no schema")))
 }

@@ -8,11 +8,12 @@ use super::create::seconds;
 use super::update;
 use crate::api::decode::{self, Target};
 use crate::api::meta;
-use crate::api::status::Status;
+use crate::api::status::{Reason, Status};
 use crate::apiserver::engine::{Call, bad_request, conflict_because, not_served};
 use crate::apiserver::kinds::FieldError;
 use crate::apiserver::negotiate;
 use crate::apiserver::options::WriteOptions;
+use crate::apiserver::request::RequestInfo;
 use crate::apiserver::respond;
 
 /// Binds the Pod of the URL (or, for `POST …/bindings`, of the body) to the target.
@@ -24,15 +25,35 @@ pub async fn bind(call: &Call) -> Result<Response, Status> {
     let media = negotiate::body_media(call.header("content-type"), false)?;
     let sub = call.resource.subresource("binding").ok_or_else(not_served)?;
     let target = Target::subresource(sub, false).ok_or_else(not_served)?;
-    let binding = decode::decode(&call.body, media, &target, options.validation)?.value;
+    let mut binding = decode::decode(&call.body, media, &target, options.validation)?.value;
+    call.place_part(&mut binding)?;
     if meta::name(&binding) != call.info.name {
         return Err(bad_request("name in URL does not match name in Binding object"));
     }
-    let node = meta::text(&binding, &["target", "name"]).to_string();
     check(&binding)?;
+    let binding = call.pass_part(sub, binding, options.dry_run).await?;
+    let node = meta::text(&binding, &["target", "name"]).to_string();
     update::write(call, &options, "bind", |pod| bound(call, pod, &node, &binding)).await?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(respond::send(201, call.accepted.content_type(), respond::encode(&status, call.accepted)?))
+}
+
+/// `POST …/bindings`: the Pod is the one that the body names.
+///
+/// # Errors
+/// As [`bind`].
+pub async fn bind_by_body(call: &Call) -> Result<Response, Status> {
+    let options = WriteOptions::parse(&call.query, "CreateOptions")?;
+    let binding = super::create::body(call, &options)?;
+    let served = call.engine.catalog.now();
+    let resource = served.find("", "v1", "pods").ok_or_else(not_served)?;
+    let info = RequestInfo {
+        resource: "pods".to_string(),
+        subresource: "binding".to_string(),
+        name: meta::name(&binding).to_string(),
+        ..call.info.clone()
+    };
+    bind(&call.of(resource, info)).await
 }
 
 fn check(binding: &Value) -> Result<(), Status> {
@@ -44,7 +65,13 @@ fn check(binding: &Value) -> Result<(), Status> {
     if meta::text(binding, &["target", "name"]).is_empty() {
         errors.push(FieldError::required("target.name", ""));
     }
-    if errors.is_empty() { Ok(()) } else { Err(FieldError::status("", "Binding", meta::name(binding), &errors)) }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    // Kubernetes hands these on as they are: an error that is nobody's.
+    let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let message = if told.len() == 1 { told.concat() } else { format!("[{}]", told.join(", ")) };
+    Err(Status { reason: None, ..Status::new(Reason::InternalError, message) })
 }
 
 fn bound(call: &Call, pod: &Value, node: &str, binding: &Value) -> Result<Value, Status> {
@@ -59,10 +86,13 @@ fn bound(call: &Call, pod: &Value, node: &str, binding: &Value) -> Result<Value,
     };
     let uid = meta::uid(binding);
     if !uid.is_empty() && uid != meta::uid(pod) {
-        return Err(refuse(format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+        let key = call.store_key(name);
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {uid}, UID in object meta: {}",
             meta::uid(pod)
-        )));
+        );
+        return Err(conflict_because(&call.resource, name, &why));
     }
     if meta::deletion_timestamp(pod).is_some() {
         return Err(refuse(format!("pod {name} is being deleted, cannot be assigned to a host")));
@@ -80,6 +110,10 @@ fn bound(call: &Call, pod: &Value, node: &str, binding: &Value) -> Result<Value,
     for (key, value) in meta::annotations(binding).into_iter().flatten() {
         meta::set_annotation(&mut pod, key, value.as_str().unwrap_or(""));
     }
+    for (key, value) in meta::labels(binding).into_iter().flatten() {
+        meta::set(&mut pod, &["metadata", "labels", key], value.clone());
+    }
+    meta::remove(&mut pod, &["status", "nominatedNodeName"]);
     scheduled(&mut pod, &seconds(call));
     Ok(pod)
 }

@@ -59,7 +59,7 @@ pub async fn store(
     verb: &'static str,
 ) -> Result<Value, Status> {
     place(call, &mut object)?;
-    if !meta::resource_version(&object).is_empty() {
+    if !matches!(meta::resource_version(&object), "" | "0") {
         let mut status = bad_request("resourceVersion should not be set on objects to be created");
         (status.reason, status.code) = (None, 500);
         return Err(status);
@@ -93,13 +93,11 @@ pub async fn store(
     }
 }
 
-/// The object is in the namespace of the URL.
+/// The object is in the namespace of the URL; what is in none is not asked for it.
 pub fn place(call: &Call, object: &mut Value) -> Result<(), Status> {
     let (own, url) = (meta::namespace(object), call.namespace());
     if !call.resource.namespaced() {
-        if !own.is_empty() {
-            return Err(bad_request("namespace is not allowed on this type"));
-        }
+        meta::remove(object, &["metadata", "namespace"]);
         return Ok(());
     }
     if !own.is_empty() && own != url {
@@ -114,7 +112,9 @@ pub fn place(call: &Call, object: &mut Value) -> Result<(), Status> {
 /// What the system sets on every new object, defaults, and what this kind keeps from clients.
 fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, verb: &str) {
     let context = call.context(options.dry_run);
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid", "creationTimestamp"] {
+    for field in
+        ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid", "creationTimestamp"]
+    {
         meta::remove(object, &["metadata", field]);
     }
     if !call.resource.custom {

@@ -41,7 +41,7 @@ pub async fn delete(call: &Call) -> Result<Response, Status> {
     if options.ignores_read_errors() {
         return Err(readable(call, &name).await?);
     }
-    match remove(call, &name, &options).await? {
+    match remove(call, &name, &options, Admission::Of(&name)).await? {
         Removed::Stays(object) if options.keeps_no_dependents() => respond::object(202, &object, call),
         Removed::Stays(object) => respond::object(200, &object, call),
         Removed::Gone(object) if call.resource.is_returned_by_delete() => respond::object(200, &object, call),
@@ -79,11 +79,25 @@ pub enum Removed {
     Stays(Value),
 }
 
+/// What admission has to do with a delete.
+#[derive(Clone, Copy)]
+pub enum Admission<'a> {
+    /// It is asked about the object of this name; empty where a whole collection goes.
+    Of(&'a str),
+    /// It was asked before: the delete is part of another request.
+    Passed,
+}
+
 /// Deletes one object by name.
 ///
 /// # Errors
 /// As [`delete`].
-pub async fn remove(call: &Call, name: &str, options: &DeleteOptions) -> Result<Removed, Status> {
+pub async fn remove(
+    call: &Call,
+    name: &str,
+    options: &DeleteOptions,
+    admission: Admission<'_>,
+) -> Result<Removed, Status> {
     let key = call.store_key(name);
     let mut current = match call.read(name).await {
         Ok(object) => Some(Stored { object: object.value(), revision: object.revision }),
@@ -94,16 +108,10 @@ pub async fn remove(call: &Call, name: &str, options: &DeleteOptions) -> Result<
         let stored = current.ok_or_else(|| call.not_found(name))?;
         let old = convert::read(&call.engine, stored.object, &call.resource).await?;
         options.check(&call.resource, &old)?;
-        let mut attributes = call.attributes(Operation::Delete, None, Some(&old), name, options.dry_run);
-        let verdict = call.engine.admission.admit(&mut attributes).await;
-        // A refusal brings its warnings with it.
-        call.warn(std::mem::take(&mut attributes.warnings));
-        verdict?;
-        let verdict = call.engine.admission.validate(&mut attributes).await;
-        // A refusal brings its warnings with it.
-        call.warn(std::mem::take(&mut attributes.warnings));
-        verdict?;
-        drop(attributes);
+        if let Admission::Of(shown) = admission {
+            let mut attributes = call.attributes(Operation::Delete, None, Some(&old), shown, options.dry_run);
+            call.pass(&mut attributes).await?;
+        }
         let plan = plan(call, &old, options);
         if options.dry_run {
             return Ok(plan);
@@ -173,7 +181,10 @@ fn mark(call: &Call, object: &mut Value, grace: i64) {
     }
     let at = call.now.saturating_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(call.now);
     meta::set(object, &["metadata", "deletionTimestamp"], json!(second(at)));
-    meta::set(object, &["metadata", "deletionGracePeriodSeconds"], json!(grace));
+    // A definition is marked by hand where Kubernetes has it, and no grace is noted.
+    if meta::kind(object) != "CustomResourceDefinition" {
+        meta::set(object, &["metadata", "deletionGracePeriodSeconds"], json!(grace));
+    }
 }
 
 /// Reasons to stay: finalizers in `metadata`, and a Namespace's own in `spec`.

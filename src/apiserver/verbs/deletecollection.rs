@@ -2,7 +2,7 @@
 
 use warp::reply::Response;
 
-use super::delete::{self, Removed};
+use super::delete::{self, Admission, Removed};
 use super::delete_options::DeleteOptions;
 use super::list;
 use crate::api::status::{Reason, Status};
@@ -24,7 +24,9 @@ pub async fn delete_collection(call: &Call) -> Result<Response, Status> {
     let page = list::page(call, &cache, &selection, &selectors).await?;
     for object in &page.objects {
         let removed = match object.namespace() {
-            namespace if namespace == call.namespace() => delete::remove(call, object.name(), &options).await,
+            namespace if namespace == call.namespace() => {
+                delete::remove(call, object.name(), &options, Admission::Of("")).await
+            }
             _ => return Err(not_allowed()),
         };
         match removed {
@@ -35,7 +37,7 @@ pub async fn delete_collection(call: &Call) -> Result<Response, Status> {
     }
     let items = page.objects.iter().map(|object| object.value()).collect();
     let items = convert::read_all(&call.engine, items, &call.resource).await?;
-    let metadata = respond::list_meta(page.revision, &page.continue_token, page.remaining);
+    let metadata = list::metadata(call, &page);
     let body = respond::encode(&respond::list(items, &metadata, call)?, call.accepted)?;
     Ok(respond::send(200, call.accepted.content_type(), body))
 }

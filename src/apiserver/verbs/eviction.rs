@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::delete;
+use super::delete::{self, Admission};
 use super::delete_options::DeleteOptions;
 use crate::api::decode::{self, Target};
 use crate::api::meta;
@@ -19,6 +19,8 @@ const PODS: Collection = collection("", "pods");
 const BUDGETS: Collection = collection("policy", "poddisruptionbudgets");
 /// Seconds after which to ask again while a budget has not been looked at.
 const RETRY_SECONDS: u32 = 10;
+/// Clients from before Kubernetes 1.22 say this.
+const OLD_VERSION: &str = "v1beta1";
 /// How often a budget that others change at once is tried again.
 const ATTEMPTS: usize = 20;
 
@@ -30,14 +32,19 @@ pub async fn evict(call: &Call) -> Result<Response, Status> {
     let options = WriteOptions::parse(&call.query, "CreateOptions")?;
     let media = negotiate::body_media(call.header("content-type"), false)?;
     let sub = call.resource.subresource("eviction").ok_or_else(not_served)?;
-    let target = Target::subresource(sub, false).ok_or_else(not_served)?;
-    let eviction = decode::decode(&call.body, media, &target, options.validation)?.value;
+    let mut target = Target::subresource(sub, false).ok_or_else(not_served)?;
+    if is_old_form(&call.body) {
+        target.version = OLD_VERSION;
+    }
+    let mut eviction = decode::decode(&call.body, media, &target, options.validation)?.value;
+    call.place_part(&mut eviction)?;
     let name = call.info.name.as_str();
     if meta::name(&eviction) != name {
         return Err(bad_request("name in URL does not match name in Eviction object"));
     }
     let mut delete_options = DeleteOptions::from_value(&eviction["deleteOptions"])?;
     delete_options.dry_run |= options.dry_run;
+    call.pass_part(sub, eviction, delete_options.dry_run).await?;
     let pod = call.read(name).await?.value();
     if counts(&pod) {
         spend(call, &pod, delete_options.dry_run).await?;
@@ -45,9 +52,15 @@ pub async fn evict(call: &Call) -> Result<Response, Status> {
     if !delete_options.dry_run {
         mark(call, name, &mut delete_options).await?;
     }
-    delete::remove(call, name, &delete_options).await?;
+    delete::remove(call, name, &delete_options, Admission::Passed).await?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(respond::send(201, call.accepted.content_type(), respond::encode(&status, call.accepted)?))
+}
+
+/// Whether the body is an Eviction of the version that came before `v1`; it has the same fields.
+fn is_old_form(body: &[u8]) -> bool {
+    let value: Option<Value> = serde_json::from_slice(body).ok();
+    value.is_some_and(|value| value["apiVersion"] == format!("policy/{OLD_VERSION}"))
 }
 
 /// Whether a budget cares: not for Pods that have not started, are over, or are leaving.
@@ -134,6 +147,9 @@ async fn spend(call: &Call, pod: &Value, dry_run: bool) -> Result<(), Status> {
         }
         let allowed = meta::integer(&budget, &["status", "disruptionsAllowed"]).unwrap_or(0);
         meta::set(&mut budget, &["status", "disruptionsAllowed"], json!(allowed - 1));
+        if allowed == 1 {
+            exhaust(&mut budget, super::create::seconds(call));
+        }
         let disrupted = ["status", "disruptedPods", meta::name(pod)];
         meta::set(&mut budget, &disrupted, json!(super::create::seconds(call)));
         match call.engine.put(BUDGETS, budget).await {
@@ -169,16 +185,62 @@ fn check(budget: &Value) -> Result<(), Status> {
             RETRY_SECONDS,
         ));
     }
-    if number("disruptionsAllowed") <= 0 {
-        let (needs, has) = (number("desiredHealthy"), number("currentHealthy"));
-        let why = format!("The disruption budget {name} needs {needs} healthy pods and has {has} currently");
-        return Err(refused(&why, 0));
+    if number("disruptionsAllowed") < 0 {
+        let why = "pdb disruptions allowed is negative";
+        let cause = format!("The disruption budget {name} does not allow evicting pods currently: {why}");
+        let mut status = Status::forbidden("policy", "poddisruptionbudget", name, why);
+        if let Some(details) = &mut status.details {
+            details.causes.push(cause_of(&cause));
+        }
+        return Err(status);
     }
-    Ok(())
+    if number("disruptionsAllowed") > 0 {
+        return Ok(());
+    }
+    let conditions = meta::list(budget, &["status", "conditions"]);
+    let told = conditions.iter().find(|condition| condition["type"] == DISRUPTION_ALLOWED);
+    let text = |field: &str| told.and_then(|condition| condition[field].as_str()).unwrap_or_default();
+    let (says, reason) = (text("status") == "False" && !text("message").is_empty(), text("reason"));
+    let (needs, has) = (number("desiredHealthy"), number("currentHealthy"));
+    let why = match reason {
+        "SyncFailed" if says => {
+            format!("does not allow evicting pods currently because it failed sync: {}", text("message"))
+        }
+        _ if has <= needs => format!("needs {needs} healthy pods and has {has} currently"),
+        _ if says => format!("does not allow evicting pods currently ({reason}): {}", text("message")),
+        _ => "does not allow evicting pods currently".to_string(),
+    };
+    Err(refused(&format!("The disruption budget {name} {why}"), 0))
+}
+
+/// The condition that says whether a Pod may go.
+const DISRUPTION_ALLOWED: &str = "DisruptionAllowed";
+
+/// Says in the budget's conditions that its last disruption is taken.
+fn exhaust(budget: &mut Value, now: String) {
+    let mut condition = json!({
+        "type": DISRUPTION_ALLOWED, "status": "False", "lastTransitionTime": now, "reason": "InsufficientPods",
+        "message": "", "observedGeneration": meta::integer(budget, &["status", "observedGeneration"]).unwrap_or(0),
+    });
+    let mut conditions = meta::list(budget, &["status", "conditions"]).to_vec();
+    match conditions.iter_mut().find(|known| known["type"] == DISRUPTION_ALLOWED) {
+        Some(known) => {
+            if known["status"] == "False" {
+                condition["lastTransitionTime"] = known["lastTransitionTime"].clone();
+            }
+            *known = condition;
+        }
+        None => conditions.push(condition),
+    }
+    meta::set(budget, &["status", "conditions"], Value::Array(conditions));
 }
 
 fn refused(why: &str, retry_after_seconds: u32) -> Status {
-    let cause = Cause { reason: "DisruptionBudget".to_string(), message: why.to_string(), field: String::new() };
+    let causes = vec![cause_of(why)];
     Status::new(Reason::TooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget.")
-        .details(Details { causes: vec![cause], retry_after_seconds, ..Details::default() })
+        .details(Details { causes, retry_after_seconds, ..Details::default() })
+}
+
+fn cause_of(why: &str) -> Cause {
+    Cause { reason: "DisruptionBudget".to_string(), message: why.to_string(), field: String::new() }
 }

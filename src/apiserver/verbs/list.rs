@@ -218,12 +218,18 @@ pub fn revision(text: &str) -> Result<i64, FieldError> {
     parsed.map_err(|error| FieldError::invalid("resourceVersion", text, not_a_number("ParseUint", text, &error)))
 }
 
-async fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
+/// The metadata of a list.
+pub fn metadata(call: &Call, page: &Page) -> Value {
     let mut metadata = respond::list_meta(page.revision, &page.continue_token, page.remaining);
     if call.resource.custom && call.accepted.shape == Shape::Native {
         // A list without a type of its own has all that was ever set in it.
         metadata["continue"] = json!(page.continue_token);
     }
+    metadata
+}
+
+async fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
+    let metadata = metadata(call, page);
     let unconverted = !convert::is_needed(&call.resource);
     let as_stored = call.accepted.media == MediaType::Json && !call.accepted.pretty && unconverted;
     let as_messages = call.accepted.media == MediaType::Protobuf && call.accepted.shape == Shape::Native && unconverted;
@@ -246,8 +252,8 @@ async fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
     let mut response = respond::send(200, call.accepted.content_type(), body);
     if gzip {
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     }
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     Ok(response)
 }
 

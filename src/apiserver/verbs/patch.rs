@@ -8,6 +8,7 @@ use warp::reply::Response;
 
 use super::create::place;
 use super::update;
+use crate::api::custom::coerce::coerce;
 use crate::api::decode::{self, FieldValidation, Target};
 use crate::api::meta;
 use crate::api::patch::{json, merge, strategic, unprocessable, unstructured};
@@ -32,6 +33,8 @@ struct Patch<'a> {
     body: &'a Value,
     /// What it was applied to.
     old: &'a Value,
+    /// What strict readers refuse in it.
+    problems: &'a [String],
 }
 
 impl Patch<'_> {
@@ -73,7 +76,7 @@ pub fn shown(media: &str, body: &Value, old: &Value, new: &Value) -> String {
         "application/merge-patch+json" => Kind::Merge,
         _ => return go_value(&strategic::carried_out(body, old)),
     };
-    Patch { kind, body, old }.sorted(new).to_string()
+    Patch { kind, body, old, problems: &[] }.sorted(new).to_string()
 }
 
 fn sort_on_the_way(value: &mut Value, path: &str) {
@@ -117,7 +120,7 @@ fn sort(value: &mut Value) {
 pub async fn patch(call: &Call) -> Result<Response, Status> {
     let kind = kind(call)?;
     let options = WriteOptions::parse(&call.query, PATCH)?;
-    let patch: Value = serde_json::from_slice(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
+    let (patch, problems) = body(call, kind)?;
     let (object, _) = update::write(call, &options, "patch", |old| {
         let mut new = old.clone();
         match kind {
@@ -125,10 +128,20 @@ pub async fn patch(call: &Call) -> Result<Response, Status> {
             Kind::Merge => merge::apply(&mut new, &patch)?,
             Kind::Strategic => strategic::apply(&mut new, &patch, &call.resource.schema)?,
         }
-        checked(call, new, old, &options, Patch { kind, body: &patch, old })
+        checked(call, new, old, &options, Patch { kind, body: &patch, old, problems: &problems })
     })
     .await?;
     respond::object(200, &object, call)
+}
+
+/// The patch itself, and the fields that are there twice in it, or that no operation has.
+fn body(call: &Call, kind: Kind) -> Result<(Value, Vec<String>), Status> {
+    let (patch, mut problems) = decode::plain(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
+    if kind == Kind::Json {
+        problems.extend(json::unknown_fields(&patch));
+        problems.iter_mut().for_each(|problem| problem.insert_str(0, "json patch "));
+    }
+    Ok((patch, problems))
 }
 
 /// The result is still an object of the kind, with the name and namespace of the URL.
@@ -158,21 +171,29 @@ fn read(call: &Call, mut new: Value, options: &WriteOptions, patch: Patch<'_>) -
         let shown = match patch.kind {
             Kind::Strategic => go_value(&strategic::carried_out(patch.body, patch.old)),
             // Of these what they made of the object is shown.
+            Kind::Json | Kind::Merge if call.resource.custom => {
+                let mut new = new.clone();
+                new.sort_all_objects();
+                new.to_string()
+            }
             Kind::Json | Kind::Merge => patch.sorted(new).to_string(),
         };
         FieldError::status("", "", "", &[FieldError::invalid("patch", shown, why)])
     };
-    if call.resource.custom {
-        let decoded = decode::decode_value(&new, &Target::resource(&call.resource), options.validation)?;
-        call.warn(decoded.warnings);
-        return Ok(decoded.value);
-    }
-    if patch.kind == Kind::Strategic {
-        unstructured::convert(&mut new, &call.resource.schema).map_err(|why| refuse(&Value::Null, why))?;
-    } else if !new.is_object() {
-        return Err(unprocessable());
-    }
-    let (value, problems) = decode::check(&new, &call.resource.schema).map_err(|why| refuse(&new, why))?;
+    let (value, own) = if call.resource.custom {
+        custom(call, &new).map_err(|fault| match fault {
+            Fault::Patch(why) => refuse(&new, why),
+            Fault::Object(status) => status,
+        })?
+    } else {
+        if patch.kind == Kind::Strategic {
+            unstructured::convert(&mut new, &call.resource.schema).map_err(|why| refuse(&Value::Null, why))?;
+        } else if !new.is_object() {
+            return Err(unprocessable());
+        }
+        decode::check(&new, &call.resource.schema).map_err(|why| refuse(&new, why))?
+    };
+    let problems: Vec<String> = patch.problems.iter().cloned().chain(own).collect();
     match options.validation {
         FieldValidation::Strict if !problems.is_empty() => {
             return Err(refuse(&new, format!("strict decoding error: {}", problems.join(", "))));
@@ -181,6 +202,42 @@ fn read(call: &Call, mut new: Value, options: &WriteOptions, patch: Patch<'_>) -
         _ => {}
     }
     Ok(value)
+}
+
+/// What is wrong with the result of a patch.
+enum Fault {
+    /// The patch is to blame.
+    Patch(String),
+    /// The object is.
+    Object(Status),
+}
+
+/// The result as a custom object, and the fields that it does not have.
+fn custom(call: &Call, new: &Value) -> Result<(Value, Vec<String>), Fault> {
+    if meta::kind(new).is_empty() && new.is_object() {
+        let mut shown = new.clone();
+        shown.sort_all_objects();
+        return Err(Fault::Patch(format!("Object 'Kind' is missing in '{shown}'")));
+    }
+    same_type(call, new).map_err(Fault::Object)?;
+    coerce(&mut new.clone(), &call.resource.schema).map_err(Fault::Patch)?;
+    let target = Target::resource(&call.resource);
+    let decoded = decode::decode_value(new, &target, FieldValidation::Warn).map_err(Fault::Object)?;
+    Ok((decoded.value, decoded.warnings))
+}
+
+/// A custom object stays of its kind and version.
+fn same_type(call: &Call, new: &Value) -> Result<(), Status> {
+    let (kind, version) = (meta::kind(new), meta::api_version(new));
+    let known = [("kind", kind, call.resource.kind.to_string()), ("apiVersion", version, call.resource.api_version())];
+    let wrong = known.iter().filter(|(_, own, wanted)| own != wanted);
+    let errors: Vec<FieldError> =
+        wrong.map(|(field, own, wanted)| FieldError::invalid(*field, *own, format!("must be {wanted}"))).collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    Err(FieldError::status(group, kind, &call.info.name, &errors))
 }
 
 /// A value as Go prints it: `map[spec:map[replicas:3]]`.

@@ -13,6 +13,7 @@ use crate::api::resource::{Resource, Subresource};
 use crate::api::selector::LabelSelector;
 use crate::api::status::Status;
 use crate::api::{meta, typed};
+use crate::apiserver::admission::Operation;
 use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request, not_allowed, not_served};
 use crate::apiserver::kinds::FieldError;
@@ -44,6 +45,15 @@ impl Paths {
         }
     }
 
+    /// Whether the object says how many it wants; built-in ones always do.
+    fn found(&self, object: &Value) -> Result<(), Status> {
+        let steps: Vec<&str> = self.wanted.iter().map(String::as_str).collect();
+        if meta::get(object, &steps).is_some_and(|value| !value.is_null()) {
+            return Ok(());
+        }
+        Err(Status::internal(format!("the spec replicas field {:?} does not exist", self.dotted())))
+    }
+
     fn dotted(&self) -> String {
         format!(".{}", self.wanted.join("."))
     }
@@ -60,11 +70,31 @@ pub async fn scale(call: &Call) -> Result<Response, Status> {
         "get" => {
             let stored = call.read(&call.info.name).await?.value();
             let object = convert::read(&call.engine, stored, &call.resource).await?;
+            paths.found(&object)?;
             respond::object(200, &view(call, sub, &paths, &object), call)
         }
         "update" | "patch" => write(call, sub, &paths).await,
         _ => Err(not_allowed()),
     }
+}
+
+/// Asks admission about the new Scale and the old one; it may set other replicas.
+///
+/// # Errors
+/// The first refusal.
+pub async fn admit(call: &Call, new: &mut Value, old: &Value, dry_run: bool) -> Result<(), Status> {
+    let sub = call.resource.subresource("scale").ok_or_else(not_served)?;
+    let paths = Paths::of(&call.resource);
+    let (scale, before) = (view(call, sub, &paths, new), view(call, sub, &paths, old));
+    let mut attributes = call.attributes(Operation::Update, Some(scale), Some(&before), &call.info.name, dry_run);
+    attributes.object_kind = (&sub.group, &sub.version, &sub.kind);
+    attributes.options = Some(json!({"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1"}));
+    call.pass(&mut attributes).await?;
+    if let Some(replicas) = attributes.object.as_ref().and_then(|scale| scale["spec"]["replicas"].as_i64()) {
+        let wanted: Vec<&str> = paths.wanted.iter().map(String::as_str).collect();
+        meta::set(new, &wanted, json!(replicas));
+    }
+    Ok(())
 }
 
 async fn write(call: &Call, sub: &Subresource, paths: &Paths) -> Result<Response, Status> {
@@ -87,6 +117,7 @@ async fn write(call: &Call, sub: &Subresource, paths: &Paths) -> Result<Response
         changed(call, old, scale, sub, paths, &options, applies)
     })
     .await?;
+    paths.found(&object)?;
     respond::object(200, &view(call, sub, paths, &object), call)
 }
 
@@ -180,7 +211,8 @@ fn changed(
     applied: bool,
 ) -> Result<Value, Status> {
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
-    if replicas < 0 {
+    // A custom resource's own validation says so in its own words.
+    if replicas < 0 && !call.resource.custom {
         let error = FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
         return Err(FieldError::status(&sub.group, &sub.kind, &call.info.name, &[error]));
     }

@@ -186,17 +186,28 @@ async fn prepare(
         None if verb == "bind" => {}
         None => (strategy.prepare_update)(&mut new, old, &context),
     }
+    if verb == "scale" {
+        // Admission is asked about the Scale: its replicas are all that may change.
+        super::scale::admit(call, &mut new, old, options.dry_run).await?;
+    }
     let mut attributes = call.attributes(Operation::Update, Some(new), Some(old), name, options.dry_run);
     attributes.options = Some(json!({"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1"}));
+    // What is created under an object, and its scale, has been asked about in its own form.
+    let asked = matches!(verb, "bind" | "scale");
     let owners = attributes.object.as_ref().map(|object| object["metadata"]["managedFields"].clone());
-    let verdict = call.engine.admission.admit(&mut attributes).await;
-    // A refusal brings its warnings with it.
-    call.warn(std::mem::take(&mut attributes.warnings));
-    verdict?;
+    if !asked {
+        let verdict = call.engine.admission.admit(&mut attributes).await;
+        // A refusal brings its warnings with it.
+        call.warn(std::mem::take(&mut attributes.warnings));
+        verdict?;
+    }
     let mut new = attributes.object.take().unwrap_or(Value::Null);
     create::keep_owners(call, owners, &mut new);
     finish(call, &mut new, options);
     call.guard_grant(&new, Some(old))?;
+    if call.resource.custom {
+        call.warn(custom::strategy::ratcheted(&new, old, &context));
+    }
     let errors = match subresource {
         Some(sub) => {
             let mut errors = kinds::metadata::validate_update(&new, old);
@@ -218,6 +229,9 @@ async fn prepare(
     }
     if subresource.is_none() {
         call.warn((strategy.warnings)(&new, Some(old)));
+    }
+    if asked {
+        return Ok(new);
     }
     attributes.object = Some(new);
     let verdict = call.engine.admission.validate(&mut attributes).await;
@@ -290,12 +304,12 @@ async fn commit(
     })
 }
 
-/// What the client is shown of its write: what another would read. Only a webhook can make a difference.
+/// What the client is shown of its write: what another would read. Only another version can make a difference.
 ///
 /// # Errors
 /// When the webhook fails; the object is written all the same.
 pub async fn as_stored(call: &Call, new: Value, stored: Bytes, revision: i64) -> Result<Value, Status> {
-    if !convert::webhook::is_asked(&call.resource) {
+    if !convert::is_told_anew(&call.resource) {
         return Ok(new);
     }
     let mut stored: Value = serde_json::from_slice(&stored).map_err(Status::internal)?;

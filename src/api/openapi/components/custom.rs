@@ -5,13 +5,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::super::resource::{Resource, api_version};
+use super::super::super::resource::Resource;
 use super::super::super::schema::Schema;
 use super::super::Form;
 use super::{META, Writer, definition_name};
 
 /// A definition whose `apiVersion`, `kind` and `metadata` are described as in every object.
 const ANY: &str = "io.k8s.api.core.v1.Pod";
+/// Where clients are sent that want to know more about lists.
+const CONVENTIONS: &str = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 const KINDS: &str = "x-kubernetes-group-version-kind";
@@ -30,7 +32,11 @@ impl Writer {
             // With properties, kubectl would refuse all others.
             Form::V2 if open => json!({"type": "object"}),
             Form::V2 => told(source),
-            Form::V3 => source.clone(),
+            Form::V3 => {
+                let mut schema = source.clone();
+                Writer::numbers_or_texts(&mut schema);
+                schema
+            }
         };
         if self.form == Form::V3 || !open {
             self.embedded(&mut schema);
@@ -39,13 +45,12 @@ impl Writer {
         schema[KINDS] = gvk(&resource.kind);
         let (version, kind) = (self.text_field("apiVersion"), self.text_field("kind"));
         let items = self.form.reference(&name);
-        let about = api_version(&resource.group, &resource.version);
         let list = json!({"type": "object", "required": ["items"],
             "description": format!("{} is a list of {}", resource.list_kind, resource.kind),
             "properties": {
                 "apiVersion": version, "kind": kind, "metadata": self.meta("ListMeta"),
                 "items": {"type": "array", "items": items,
-                    "description": format!("List of {}. More info: {about}", resource.plural)}},
+                    "description": format!("List of {}. More info: {CONVENTIONS}", resource.plural)}},
             KINDS: gvk(&resource.list_kind)});
         self.definitions.insert(name, schema);
         self.definitions.insert(definition_name(resource, &resource.list_kind), list);
@@ -57,6 +62,20 @@ impl Writer {
             schema["properties"][field] = self.text_field(field);
         }
         schema["properties"]["metadata"] = self.meta("ObjectMeta");
+    }
+
+    /// What takes a number or a text says so in the words of OpenAPI too.
+    fn numbers_or_texts(schema: &mut Value) {
+        for (key, many) in NESTED {
+            match schema.get_mut(key) {
+                Some(Value::Object(map)) if many => map.values_mut().for_each(Writer::numbers_or_texts),
+                Some(schema @ Value::Object(_)) => Writer::numbers_or_texts(schema),
+                _ => {}
+            }
+        }
+        if schema["x-kubernetes-int-or-string"] == true && schema.get("anyOf").is_none() {
+            schema["anyOf"] = json!([{"type": "integer"}, {"type": "string"}]);
+        }
     }
 
     /// An object inside an object has a type and metadata too.

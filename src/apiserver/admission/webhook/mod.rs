@@ -174,17 +174,7 @@ impl Hooks {
         scope.set("object", request.object.clone().unwrap_or(Value::Null));
         scope.set("oldObject", request.old.cloned().unwrap_or(Value::Null));
         scope.set("request", request_value(request));
-        // One that is false decides, whatever is wrong with the others.
-        let mut problem = None;
-        for condition in conditions {
-            let text = condition.text("expression").trim();
-            match self.expressions.holds(text, &scope) {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(why) => problem = problem.or(Some(format!("expression '{text}' resulted in error: {why}"))),
-            }
-        }
-        problem.map_or(Ok(true), Err)
+        self.expressions.all_hold(conditions, &scope)
     }
 
     async fn exchange(&self, hook: &Value, request: &Attributes<'_>) -> Result<Verdict, String> {

@@ -29,17 +29,6 @@ pub fn question(hook: &Value, request: &Attributes<'_>) -> (Value, String) {
     asked["uid"] = json!(uid);
     asked["object"] = request.object.clone().unwrap_or(Value::Null);
     asked["oldObject"] = request.old.cloned().unwrap_or(Value::Null);
-    for field in ["subResource", "requestSubResource", "name", "namespace"] {
-        if asked.text(field).is_empty()
-            && let Some(fields) = asked.as_object_mut()
-        {
-            fields.shift_remove(field);
-        }
-    }
-    let user = asked.get_mut("userInfo").and_then(Value::as_object_mut);
-    if let Some(user) = user {
-        user.retain(|_, value| *value != "");
-    }
     let review = json!({
         "kind": "AdmissionReview", "apiVersion": format!("admission.k8s.io/{version}"), "request": asked,
     });

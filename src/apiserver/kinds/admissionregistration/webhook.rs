@@ -34,8 +34,22 @@ pub const MUTATING: Strategy = Strategy {
         fill(configuration, DEFAULTS);
         fill(configuration, &[("webhooks[].reinvocationPolicy", Choice("Never"))]);
     },
+    validate: |configuration, _| validate_mutating(configuration),
+    validate_update: |new, _, _| validate_mutating(new),
     ..VALIDATING
 };
+
+fn validate_mutating(configuration: &Value) -> Vec<FieldError> {
+    let mut errors = validate(configuration);
+    for (index, hook) in configuration.items("webhooks").iter().enumerate() {
+        let (policy, known) = (hook.text("reinvocationPolicy"), ["IfNeeded", "Never"]);
+        if hook.has("reinvocationPolicy") && !known.contains(&policy) {
+            let path = format!("webhooks[{index}].reinvocationPolicy");
+            errors.push(FieldError::not_supported(path, policy, &known));
+        }
+    }
+    errors
+}
 
 fn validate(configuration: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
@@ -154,8 +168,8 @@ pub fn client_service(service: &Value, path: &str) -> Vec<FieldError> {
         errors.push(FieldError::invalid(&path, url, "must start with a '/'"));
     }
     // What comes before the first slash is no segment; one slash may end the path.
-    let segments: Vec<&str> = url.strip_suffix('/').unwrap_or(url).split('/').collect();
-    let segments = if url.starts_with('/') { &segments[1..] } else { &segments[..] };
+    let inner = url.get(1..).unwrap_or("");
+    let segments: Vec<&str> = inner.strip_suffix('/').unwrap_or(inner).split('/').collect();
     for (index, segment) in segments.iter().enumerate() {
         if segment.is_empty() {
             errors.push(FieldError::invalid(&path, url, format!("segment[{index}] may not be empty")));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{conversion, openapi, rules, structural};
 use crate::apiserver::kinds::json::Fill::{Int, Text};
-use crate::apiserver::kinds::json::{Json, fill, object_mut, put};
+use crate::apiserver::kinds::json::{Json, fill, put};
 use crate::apiserver::kinds::metadata::immutable;
 use crate::apiserver::kinds::{Context, FieldError, Strategy, names};
 
@@ -26,10 +26,9 @@ pub const STRATEGY: Strategy = Strategy {
         for version in storage_versions(new).into_iter().map(|version| version.at("name").clone()).collect::<Vec<_>>() {
             let stored = new.items("status.storedVersions");
             if !stored.contains(&version) {
-                let list = object_mut(new, "status").entry("storedVersions").or_insert_with(|| json!([]));
-                if let Some(list) = list.as_array_mut() {
-                    list.push(version);
-                }
+                let mut stored = stored.to_vec();
+                stored.push(version);
+                put(new, "status.storedVersions", stored);
             }
         }
     },

@@ -166,7 +166,10 @@ fn validate(request: &Value) -> Vec<FieldError> {
     if !text.contains("-----BEGIN CERTIFICATE REQUEST-----")
         && !text.contains("-----BEGIN NEW CERTIFICATE REQUEST-----")
     {
-        errors.push(FieldError::invalid("spec.request", encoded, "PEM block type must be CERTIFICATE REQUEST"));
+        let shown = if encoded.is_empty() { Value::Null } else { json!(encoded) };
+        errors.push(FieldError::invalid("spec.request", shown, "PEM block type must be CERTIFICATE REQUEST"));
+    } else if let Some(why) = unreadable(&text) {
+        errors.push(FieldError::invalid("spec.request", encoded, why));
     }
     let usages = request.items("spec.usages");
     if usages.is_empty() {
@@ -181,7 +184,12 @@ fn validate(request: &Value) -> Vec<FieldError> {
             errors.push(FieldError::duplicate(path, usage.clone()));
         }
     }
-    errors.extend(super::signer_name(request.text("spec.signerName"), "spec.signerName"));
+    let signer = request.text("spec.signerName");
+    errors.extend(super::signer_name(signer, "spec.signerName"));
+    if signer == "kubernetes.io/legacy-unknown" {
+        let detail = "the legacy signerName is not allowed via this API version";
+        errors.push(FieldError::invalid("spec.signerName", signer, detail));
+    }
     if let Some(seconds) = request.int("spec.expirationSeconds")
         && seconds < 600
     {
@@ -192,4 +200,20 @@ fn validate(request: &Value) -> Vec<FieldError> {
         ));
     }
     errors
+}
+
+/// Why the request inside the block is none: it does not hold what its first bytes promise.
+fn unreadable(pem: &str) -> Option<&'static str> {
+    let body: String = pem.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1).collect();
+    let body = body.split("-----END").next().unwrap_or_default();
+    let der = STANDARD.decode(body.trim()).unwrap_or_default();
+    let long = der.get(1).is_some_and(|length| length & 0x80 != 0);
+    let digits = if long { usize::from(der[1] & 0x7f) } else { 0 };
+    let length = match (long, der.get(2..2 + digits)) {
+        (true, Some(bytes)) => bytes.iter().fold(0_usize, |sum, byte| sum.saturating_mul(256) + usize::from(*byte)),
+        (true, None) => return Some("asn1: syntax error: truncated base 128 integer"),
+        (false, _) => der.get(1).map_or(0, |length| usize::from(*length)),
+    };
+    let whole = der.len() >= length.saturating_add(2 + digits);
+    (!der.is_empty() && !whole).then_some("asn1: syntax error: data truncated")
 }

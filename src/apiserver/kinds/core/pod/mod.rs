@@ -12,6 +12,7 @@ pub mod mounts;
 pub mod port_warnings;
 pub mod probes;
 pub mod projected;
+mod resize;
 pub mod scheduling;
 pub mod security;
 pub mod spec;
@@ -25,7 +26,7 @@ pub mod windows;
 use serde_json::{Value, json};
 
 use crate::api::meta;
-use crate::apiserver::kinds::json::{Json, copy, items_mut, put};
+use crate::apiserver::kinds::json::{Json, copy, drop_at, put};
 use crate::apiserver::kinds::lifecycle;
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, metadata};
 
@@ -53,7 +54,7 @@ pub const STRATEGY: Strategy = Strategy {
     subresources: &[
         Subresource { name: "status", prepare: prepare_status, validate: status::validate },
         Subresource { name: "ephemeralcontainers", prepare: prepare_ephemeral, validate: update::ephemeral_containers },
-        Subresource { name: "resize", prepare: prepare_resize, validate: update::resize },
+        Subresource { name: "resize", prepare: resize::prepare, validate: resize::validate },
     ],
     grace_seconds,
     whole_again: true,
@@ -128,32 +129,12 @@ fn prepare_ephemeral(new: &mut Value, old: &Value, _: &Context) {
     let wanted = new.at("spec.ephemeralContainers").clone();
     copy(new, old, "spec");
     copy(new, old, "status");
-    if !wanted.is_null() {
+    lifecycle::keep_metadata(new, old);
+    if wanted.is_null() {
+        drop_at(new, "spec.ephemeralContainers");
+    } else {
         put(new, "spec.ephemeralContainers", wanted);
     }
-    lifecycle::count(new, old);
-}
-
-/// Only container resources and resize policies come from the request.
-fn prepare_resize(new: &mut Value, old: &Value, _: &Context) {
-    let wanted = new.clone();
-    let metadata = new.at("metadata.managedFields").clone();
-    *new = old.clone();
-    if !metadata.is_null() {
-        put(new, "metadata.managedFields", metadata);
-    }
-    for list in ["containers", "initContainers"] {
-        let Some(spec) = new.get_mut("spec") else { continue };
-        for container in items_mut(spec, list) {
-            let name = container.text("name").to_string();
-            let list_path = format!("spec.{list}");
-            if let Some(asked) = wanted.items(&list_path).iter().find(|other| other.text("name") == name) {
-                copy(container, asked, "resources");
-                copy(container, asked, "resizePolicy");
-            }
-        }
-    }
-    copy(new, &wanted, "spec.resources");
     lifecycle::count(new, old);
 }
 

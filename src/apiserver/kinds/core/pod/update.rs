@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::{containers, spec};
 use crate::api::go_values::{Part, difference};
-use crate::apiserver::kinds::core::resources;
 use crate::apiserver::kinds::json::{Json, copy, items_mut, put};
 use crate::apiserver::kinds::{Context, FieldError, check};
 
@@ -131,6 +130,9 @@ fn gates(new: &Value, old: &Value) -> Vec<FieldError> {
 /// The `ephemeralcontainers` subresource only adds.
 pub fn ephemeral_containers(new: &Value, old: &Value, _: &Context) -> Vec<FieldError> {
     let path = "spec.ephemeralContainers";
+    if old.at("metadata.annotations").get("kubernetes.io/config.mirror").is_some() {
+        return vec![FieldError::forbidden("", "static pods do not support ephemeral containers")];
+    }
     let mut errors: Vec<FieldError> = spec::validate(new.at("spec"), "spec", Some(new.at("metadata")))
         .into_iter()
         .filter(|error| error.field.starts_with(path))
@@ -152,40 +154,6 @@ pub fn ephemeral_containers(new: &Value, old: &Value, _: &Context) -> Vec<FieldE
             }
             Some(_) => {}
         }
-    }
-    errors
-}
-
-/// The `resize` subresource changes cpu and memory, never the QoS class.
-pub fn resize(new: &Value, old: &Value, _: &Context) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    if super::qos_class(new.at("spec")) != super::qos_class(old.at("spec")) {
-        errors.push(FieldError::invalid(
-            "spec",
-            super::qos_class(new.at("spec")),
-            "Pod QOS Class may not change as a result of resizing",
-        ));
-    }
-    let claims: Vec<&str> = new.items("spec.resourceClaims").iter().map(|claim| claim.text("name")).collect();
-    for (index, container) in new.items("spec.containers").iter().enumerate() {
-        let path = format!("spec.containers[{index}].resources");
-        errors.extend(resources::requirements(container.at("resources"), &path, &claims));
-    }
-    let other = |object: &Value| {
-        let mut object = object.clone();
-        if let Some(spec) = object.get_mut("spec") {
-            for list in ["containers", "initContainers"] {
-                for container in items_mut(spec, list) {
-                    put(container, "resources", Value::Null);
-                    put(container, "resizePolicy", Value::Null);
-                }
-            }
-            put(spec, "resources", Value::Null);
-        }
-        object.at("spec").clone()
-    };
-    if other(new) != other(old) {
-        errors.push(FieldError::forbidden("spec", "only cpu and memory resources are mutable"));
     }
     errors
 }
