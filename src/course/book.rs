@@ -18,10 +18,14 @@ use sha2::{Digest, Sha256};
 use super::{catalogue, quiz};
 use crate::error::{Error, Result};
 
+pub mod light;
+
+use light::Light;
+
 static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/book");
 
 /// Changes whenever the same sources would be rendered differently.
-const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), " mdbook-0.5 3");
+const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), " mdbook-0.5 4");
 
 /// The rendered book.
 #[derive(Clone, Debug)]
@@ -140,7 +144,7 @@ fn render_in(work: &Path) -> Result<PathBuf> {
     let mut config = Config::from_disk(root.join("book.toml")).map_err(failed)?;
     config.build.build_dir = pages.clone();
     MDBook::load_with_config(root.clone(), config).and_then(|book| book.build()).map_err(failed)?;
-    copy_modules(&pages)?;
+    lighten(&pages)?;
     Ok(pages)
 }
 
@@ -151,13 +155,46 @@ fn with_questions(path: &Path, markdown: &[u8]) -> Result<Vec<u8>> {
         .map_err(|why| Error::new("the book cannot be rendered", format!("{}, {why}", path.display())))
 }
 
-/// The page's own modules, which mdBook does not know of: `theme/*.js`.
-fn copy_modules(pages: &Path) -> Result<()> {
+/// Adds the page's own modules, which mdBook does not know of (`theme/*.js`), and makes every page light.
+fn lighten(pages: &Path) -> Result<()> {
     let theme = SOURCES.get_dir("theme").into_iter().flat_map(Dir::files);
-    for module in theme.filter(|file| file.path().extension().is_some_and(|ending| ending == "js")) {
-        write(&pages.join(module.path()), module.contents())?;
+    let name = |file: &include_dir::File<'_>| Some(file.path().file_name()?.to_str()?.to_owned());
+    let modules: Vec<(String, &[u8])> = theme
+        .filter(|file| file.path().extension().is_some_and(|ending| ending == "js"))
+        // This one stands in the place of mdBook's own, which has put it where it belongs.
+        .filter(|file| !file.path().ends_with("highlight.js"))
+        .filter_map(|file| Some((name(file)?, file.contents())))
+        .collect();
+    let read = |path: &Path| read(&pages.join(path));
+    let mut light = Light::of(&modules, &read);
+    for (name, text) in &modules {
+        write(&pages.join(light.module(name)), text)?;
+    }
+    each_page(pages, &mut |path| {
+        let html = light.page(&self::read(path)?)?;
+        write(path, html.as_bytes())
+    })?;
+    light.sheets().iter().try_for_each(|(path, text)| write(&pages.join(path), text))
+}
+
+fn each_page(folder: &Path, change: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(|fault| unreadable(folder, &fault))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            each_page(&path, change)?;
+        } else if path.extension().is_some_and(|ending| ending == "html") {
+            change(&path)?;
+        }
     }
     Ok(())
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|fault| unreadable(path, &fault))
+}
+
+fn unreadable(path: &Path, fault: &std::io::Error) -> Error {
+    Error::new(format!("the book cannot be read at {}", path.display()), fault.to_string())
 }
 
 /// What becomes of a file of the book on its way, by its path.

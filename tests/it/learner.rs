@@ -179,6 +179,10 @@ async fn a_page_is_light_and_asks_nobody_else() {
         let foreign: Vec<&String> =
             loaded.iter().map(|(name, _)| name).filter(|name| !name.starts_with(&play.playground.book)).collect();
         assert_eq!(foreign, Vec::<&String>::new(), "a page asks only its playground");
+        // A browser opens six connections to one address: what stands before the first drawing comes in one go.
+        let before = "return performance.getEntriesByType('resource').filter((part) => part.renderBlockingStatus === 'blocking').map((part) => part.name)";
+        let before: Vec<String> = serde_json::from_value(browser.script(before, "")).unwrap();
+        assert!(!before.is_empty() && before.len() <= 6, "{page} is not drawn before {before:#?}");
         let editor = loaded.iter().find(|(name, _)| name.contains("editor.js"));
         assert_eq!(editor, None, "the editor is loaded when it is opened");
         let weight: u64 = loaded.iter().map(|(_, size)| size).sum();

@@ -70,6 +70,11 @@ impl Browser {
         self.does("POST", "url", &json!({"url": url}));
     }
 
+    /// A command of Chromium's own protocol (chromedevtools.github.io/devtools-protocol).
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.does("POST", "goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
+    }
+
     /// The window that is looked at.
     pub fn window(&self) -> String {
         self.does("GET", "window", &json!({})).as_str().unwrap().to_owned()
