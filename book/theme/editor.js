@@ -1,10 +1,12 @@
-// A light editor for YAML: a textarea, its colours and marks drawn behind it, completion from what the
+// A light editor, for YAML above all: a textarea, its colours and marks drawn behind it, completion from what the
 // cluster serves. Nothing is loaded from elsewhere. Text becomes elements, never markup.
 
 import { post } from "./call.js";
 import { element } from "./element.js";
 
 const TOKENS = /(#.*$)|^(\s*(?:- )*)([\w./"'-]+)(:)(?=\s|$)|("(?:[^"\\]|\\.)*"|'[^']*')|\b(true|false|null|-?\d+(?:\.\d+)?)\b(?=\s*$)/gm;
+/** Files whose text is an object of the cluster, or several. Others are edited as they are. */
+const OBJECTS = /\.(ya?ml|json)$/;
 const CHECK_AFTER = 400;
 const KEYS = "Ctrl-S saves, Ctrl-Enter applies, Ctrl-Space completes, Tab indents, Escape then Tab leaves";
 
@@ -27,7 +29,7 @@ export function openEditor({ name, text, save, cancel }) {
 /** A text that is edited. */
 export class Editor {
   constructor({ name, text, namespace, save, apply, changed }) {
-    Object.assign(this, { namespace, save, apply, onchange: changed, marks: [], choices: [], chosen: 0 });
+    Object.assign(this, { namespace, save, apply, onchange: changed, objects: OBJECTS.test(name), marks: [], choices: [], chosen: 0 });
     this.colours = element("pre", { class: "colours", "aria-hidden": "true" });
     this.gutter = element("pre", { class: "gutter", "aria-hidden": "true" });
     this.list = element("ul", { class: "completions", role: "listbox", hidden: true });
@@ -71,7 +73,7 @@ export class Editor {
     const lines = this.text.split("\n");
     const wrong = new Map(this.marks.map((mark) => [mark.line, mark.message]));
     this.colours.replaceChildren(...lines.map((line, at) =>
-      element("span", { class: wrong.has(at) ? "row wrong" : "row" }, ...coloured(line), "\n")));
+      element("span", { class: wrong.has(at) ? "row wrong" : "row" }, ...(this.objects ? coloured(line) : [line]), "\n")));
     this.gutter.replaceChildren(...lines.map((_, at) =>
       element("span", { class: wrong.has(at) ? "wrong" : "", title: wrong.get(at) ?? null }, `${at + 1}\n`)));
     this.input.rows = Math.min(Math.max(lines.length + 1, 6), 24);
@@ -85,6 +87,7 @@ export class Editor {
 
   checkSoon() {
     clearTimeout(this.checking);
+    if (!this.objects) return;
     this.checking = setTimeout(() => this.check(), CHECK_AFTER);
   }
 
@@ -166,6 +169,7 @@ export class Editor {
   // Completion.
 
   async complete() {
+    if (!this.objects) return;
     const at = this.input.selectionStart;
     const before = this.text.slice(0, at).split("\n");
     const asked = { text: this.text, line: before.length - 1, column: before.at(-1).length };

@@ -52,6 +52,7 @@ impl Commands for Here {
         stop: CancellationToken,
     ) -> BoxFuture<'static, i32> {
         let (state, tasks) = (self.state.clone(), self.tasks.clone());
+        let files = Home::of(state.path()).root().display().to_string();
         Box::pin(async move {
             let messages = err.clone();
             let work = move || {
@@ -63,7 +64,8 @@ impl Commands for Here {
                 // Whoever read has heard enough: `tutor list | head -1`.
                 (_, true) => return 141,
                 (Ok(ended), _) => ended,
-                (Err(error), _) => (2, in_words(&error, "error:")),
+                // Files are named as they are in here.
+                (Err(error), _) => (2, in_words(&error, "error:").replace(&files, "~")),
             };
             // A terminal that is gone is told nothing.
             let _ = messages.write(text).await;
@@ -278,5 +280,8 @@ mod tests {
             let (code, said) = types(&state, "app", &format!("image build -t out:1 {path}")).await;
             assert!(code == 2 && said.contains("Dockerfile"), "{path} leads out: {said}");
         }
+        home.write(Path::new("app/Dockerfile"), b"FROM scratch\nCOPY words /word\n").unwrap();
+        let (code, said) = types(&state, "app", "image build -t app:2 .").await;
+        assert!(code == 2 && said.contains("~/app/Dockerfile:2"), "a file is named as it is in here: {said}");
     }
 }

@@ -23,7 +23,7 @@ use super::target::{Target, refused};
 use crate::error::{Error, Result};
 
 /// How long an `until` among actions may take.
-const UNTIL: Duration = Duration::from_secs(20);
+const UNTIL: Duration = Duration::from_secs(60);
 
 /// Does actions, and can undo those that reach beyond the exercise's namespace.
 pub struct Performer<'t> {

@@ -30,6 +30,11 @@ impl Home {
         Home { root: state.join("files") }
     }
 
+    /// Where the files are on disk.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A path from a folder inside, as a path from the home: `.`, `..` and `~` are resolved.
     pub fn inside(folder: &Path, path: &str) -> PathBuf {
         let from = if path.starts_with(['/', '~']) { Path::new("") } else { folder };
@@ -192,6 +197,10 @@ impl Folder {
 impl Files for Folder {
     fn kind(&self, path: &Path) -> Option<FileKind> {
         if path == self.kubeconfig { Some(FileKind::File) } else { self.home.kind(&self.inside(path)) }
+    }
+
+    fn whole(&self, path: &Path) -> PathBuf {
+        Path::new("/").join(self.inside(path))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
