@@ -1,6 +1,6 @@
 // The timeline of one command: who wrote what, because of what. In: `<div class="tutor-trace"
 // data-of="deployment/web">` in a page. Out: a list that can be read with keyboard and screen
-// reader; each line opens to what that write changed.
+// reader; each line opens to what that write changed, and to the object as it was then.
 
 import { get } from "./call.js";
 import { element } from "./element.js";
@@ -64,12 +64,21 @@ function what({ resource, name, subresource }) {
 
 async function open(place, step, subject) {
   try {
-    const { changes } = await get(`trace?${subject}&at=${step.revision}`);
+    const { changes, yaml } = await get(`trace?${subject}&at=${step.revision}`);
     place.replaceChildren(...changes.map(change));
     if (changes.length === 0) place.append("It changed nothing that is not bookkeeping.");
+    place.append(then(step, yaml));
   } catch (error) {
     place.replaceChildren([error.message, error.why].filter(Boolean).join(": "));
   }
+}
+
+/** The object as that write left it. */
+function then(step, yaml) {
+  if (!yaml) return element("p", { class: "aside" }, "It was gone then.");
+  return element("details", { class: "then" },
+    element("summary", {}, `The object at revision ${step.revision}`),
+    element("pre", { tabindex: "0" }, element("code", {}, yaml)));
 }
 
 function change({ path, before, after }) {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET trace?of=deployment/web&namespace=default` | `{"chains": […]}`: the chains that wrote the object, oldest first |
 //! | `GET trace?last=true` | the chain of the last command |
-//! | `GET trace?…&at=REVISION` | `{"write", "changes", "after"}`: what that write changed, and the object then |
+//! | `GET trace?…&at=REVISION` | `{"write", "changes", "after", "yaml"}`: what that write changed, and the object then |
 //!
 //! Chapter: `book/src/control-plane/one-command.md`.
 
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Site;
 use super::guard::Asked;
+use crate::api::{meta, yaml};
 use crate::client::trace::{self, Chain, Object, Subject, WithEvents};
 use crate::error::{Error, Result};
 
@@ -47,5 +48,10 @@ async fn change(client: &kube::Client, chains: &[Chain], revision: i64) -> Resul
     let before = trace::at(client, &step.write, revision - 1).await?;
     let after = trace::at(client, &step.write, revision).await?;
     let changes = trace::changes(before.as_ref(), after.as_ref());
-    Ok(json!({"write": step, "changes": changes, "after": after}))
+    // Who owns which field is not what a reader opens it for.
+    let text = after.clone().map(|mut object| {
+        meta::remove(&mut object, &["metadata", "managedFields"]);
+        yaml::to_string(&object)
+    });
+    Ok(json!({"write": step, "changes": changes, "after": after, "yaml": text}))
 }

@@ -8,12 +8,14 @@ mod controllers;
 mod conversion;
 mod course;
 mod custom;
+mod devices;
 #[cfg(target_os = "linux")]
 mod docker;
 mod fuzz;
 mod gateway;
 mod harness;
 mod helm;
+mod hostile;
 mod ingress;
 mod kubectl;
 mod kubectl_differential;

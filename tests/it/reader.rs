@@ -73,8 +73,16 @@ async fn the_map_shows_who_owns_whom_and_what_is_inside() {
         "spec": {"containers": [{"name": "web", "image": "tutor/web:1"}]}}}});
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    let lights = "window.lit = new Set(); new MutationObserver((changes) => {
+        for (const { target } of changes) if (target.classList.contains('lit')) window.lit.add(target.dataset.part);
+    }).observe(document.querySelector('.tutor-cluster .parts'), { subtree: true, attributes: true, attributeFilter: ['class'] })";
+    browser.script(lights, "");
     send(&client, "/apis/apps/v1/namespaces/default/deployments", &web).await;
     send(&client, "/api/v1/namespaces/default/services", &service).await;
+    // Each part lights up as a request passes through it, from whoever wrote to the store.
+    let lit = "const done = arguments[1], parts = ['you', 'api', 'etcd', 'controllers', 'kube-scheduler', 'kubelet'];
+        (function look() { if (parts.every((part) => window.lit.has(part))) done(true); else setTimeout(look, 50); })()";
+    assert_eq!(browser.script_async(lit, ""), true, "every part has lit up");
     let owned = browser.wait(".tutor-cluster .owners > li > ul > li [data-id^='ReplicaSet/default/web-']");
     assert!(owned.starts_with("ReplicaSet web-"), "the ReplicaSet stands under its Deployment: {owned}");
     browser.script_async(UNTIL_TEXT, ".tutor-cluster .services|reaches web-");
@@ -119,8 +127,12 @@ async fn the_map_shows_who_owns_whom_and_what_is_inside() {
     let later = "return document.querySelector(\"[data-id='Service/default/later']\") !== null";
     assert_eq!(browser.script(later, ""), false, "nothing moves while it is paused");
     browser.press("Step");
-    browser.press("Live");
+    // In slow motion one write follows the other, the ones that waited first.
+    browser.press("Slow motion");
     browser.wait(".tutor-cluster [data-id='Service/default/later']");
+    let pressed = "return document.querySelector('.tutor-cluster [data-pace=slow]').getAttribute('aria-pressed')";
+    assert_eq!(browser.script(pressed, ""), "true", "it came in slow motion");
+    browser.press("Live");
     assert_eq!(browser.complaints(), Vec::<String>::new());
     drop(browser);
     play.stop().await;
