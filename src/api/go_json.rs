@@ -83,6 +83,15 @@ pub fn syntax_error(bytes: &[u8], error: &serde_json::Error) -> String {
     Scanner { bytes, at: 0 }.document().err().unwrap_or_else(|| "unexpected end of JSON input".into())
 }
 
+/// As [`syntax_error`], of a decoder that reads a stream: it counts the bytes that it has read.
+pub fn stream_error(bytes: &[u8]) -> String {
+    let mut scanner = Scanner { bytes, at: 0 };
+    match scanner.document() {
+        Err(why) if scanner.at < bytes.len() => format!("json: offset {}: {why}", scanner.at + 1),
+        _ => "unexpected EOF".into(),
+    }
+}
+
 /// Go's message for text that is no base64; `None` if it is. Four letters make three bytes: text that ends
 /// among four is wrong where the four began.
 pub fn base64_error(text: &str) -> Option<String> {

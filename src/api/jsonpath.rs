@@ -10,6 +10,8 @@
 
 use serde_json::Value;
 
+mod strict;
+
 /// The expression cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -36,10 +38,14 @@ enum Step {
 enum Operand {
     Path(JsonPath),
     Literal(Value),
+    /// A word without quotes. It can be read, and stands for nothing.
+    Word(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Comparison {
+    /// `=`, which can be read, and compares nothing.
+    Unknown,
     Equal,
     NotEqual,
     Less,
@@ -48,7 +54,8 @@ enum Comparison {
     GreaterOrEqual,
 }
 
-const COMPARISONS: [(&str, Comparison); 6] = [
+const COMPARISONS: [(&str, Comparison); 7] = [
+    ("=", Comparison::Unknown),
     ("==", Comparison::Equal),
     ("!=", Comparison::NotEqual),
     ("<=", Comparison::LessOrEqual),
@@ -182,6 +189,7 @@ fn passes(left: &Operand, test: Option<&(Comparison, Operand)>, item: &Value) ->
     };
     let Some(order) = order else { return false };
     match comparison {
+        Comparison::Unknown => false,
         Comparison::Equal => order.is_eq(),
         Comparison::NotEqual => order.is_ne(),
         Comparison::Less => order.is_lt(),
@@ -200,15 +208,18 @@ impl Operand {
         if let Some(quoted) = unquote(text) {
             return Ok(Operand::Literal(Value::from(quoted)));
         }
-        serde_json::from_str(text)
-            .map(Operand::Literal)
-            .map_err(|_| PathError(format!("unrecognized identifier {text}")))
+        let word = || text.chars().all(|letter| letter.is_alphanumeric() || letter == '_').then(|| text.to_owned());
+        match serde_json::from_str(text) {
+            Ok(value) => Ok(Operand::Literal(value)),
+            Err(_) => word().map(Operand::Word).ok_or_else(|| PathError(format!("unrecognized identifier {text}"))),
+        }
     }
 
     fn value<'a>(&'a self, item: &'a Value) -> Option<&'a Value> {
         match self {
             Operand::Path(path) => path.first(item),
             Operand::Literal(value) => Some(value),
+            Operand::Word(_) => None,
         }
     }
 }

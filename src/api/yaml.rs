@@ -134,16 +134,17 @@ fn words(error: &serde_saphyr::Error, text: &[u8]) -> String {
         return format!("unknown anchor '{}' referenced", alias(error, text));
     }
     let known = WORDS.iter().find(|(mark, ..)| told.contains(mark));
-    let (mut stage, mut what) = known.map_or((Stage::Scanner, told.as_str()), |(_, stage, words)| (*stage, *words));
+    let (stage, mut what) = known.map_or((Stage::Scanner, told.as_str()), |(_, stage, words)| (*stage, *words));
     let last = text.trim_ascii_end().last();
-    let mut ended = 0;
     if stage == Stage::ParserEnd && matches!(last, Some(b'[' | b'{' | b',')) {
-        // An element should come, and the text ends: on a line of its own.
-        (stage, what) = (Stage::ParserEnd, "did not find expected node content");
-        ended = u64::from(!text.ends_with(b"\n"));
+        // An element should come, and the text ends.
+        what = "did not find expected node content";
     }
+    let ends = text.iter().filter(|byte| **byte == b'\n').count() as u64;
     let before = match stage {
-        Stage::ScannerEnd | Stage::ParserEnd => text.iter().filter(|byte| **byte == b'\n').count() as u64 + ended,
+        Stage::ScannerEnd => ends,
+        // For the parser the end of the text is on a line of its own.
+        Stage::ParserEnd => ends + u64::from(!text.ends_with(b"\n")),
         _ => line(error).saturating_sub(1),
     };
     match (before, stage) {
@@ -176,7 +177,8 @@ mod tests {
             ("x: 1\na: b: c", "yaml: line 2: mapping values are not allowed in this context"),
             ("a:\n  b: 1\n c: 2", "yaml: line 2: did not find expected key"),
             ("a: [", "yaml: line 1: did not find expected node content"),
-            ("a: [1, 2", "yaml: did not find expected ',' or ']'"),
+            ("a: [1, 2", "yaml: line 1: did not find expected ',' or ']'"),
+            ("a: [1,\n2", "yaml: line 2: did not find expected ',' or ']'"),
             ("a: {b: 1\n", "yaml: line 1: did not find expected ',' or '}'"),
             ("a: \"x", "yaml: found unexpected end of stream"),
             ("a: 1\nb: *c", "yaml: unknown anchor 'c' referenced"),

@@ -6,6 +6,7 @@ use tokio::sync::OnceCell;
 use super::failure::{Failure, Result, quote};
 use super::flags::Flags;
 use super::http::Api;
+use super::http::dial::{self, Dials};
 use super::kubeconfig::{Chosen, Kubeconfig};
 use super::kuberc::Plugins;
 use super::mapping::Mapper;
@@ -95,9 +96,10 @@ impl Cluster {
     pub async fn connect(session: &Session, flags: &Flags) -> Result<Cluster> {
         let (namespace, namespace_enforced) = namespace(session, flags)?;
         let headers = impersonation(session, flags)?;
+        let dials = Dials::default();
         let (client, server) = match &session.target.client {
             Some(client) if uses_client(flags) => (client.clone(), "https://playground".to_owned()),
-            _ => over_https(session, flags, &headers).await?,
+            _ => over_https(session, flags, &headers, &dials).await?,
         };
         // Over HTTPS the client itself carries them, also on connections that change their protocol.
         let own = session.target.client.is_some() && uses_client(flags);
@@ -113,7 +115,7 @@ impl Cluster {
         };
         let timeout = std::time::Duration::from_secs_f64(timeout.max(0.0));
         let api = Api::new(client, headers, server, session.console.clone(), session.clock);
-        let api = api.with(flags.int("v"), session.environment.process, timeout);
+        let api = api.with(flags.int("v"), session.environment.process, timeout).noted(dials);
         if !own {
             let paths = super::kubeconfig::paths(session, flags);
             let there = paths.iter().filter(|path| session.files.kind(path).is_some());
@@ -131,7 +133,12 @@ impl Cluster {
     }
 }
 
-async fn over_https(session: &Session, flags: &Flags, headers: &HeaderMap) -> Result<(kube::Client, String)> {
+async fn over_https(
+    session: &Session,
+    flags: &Flags,
+    headers: &HeaderMap,
+    dials: &Dials,
+) -> Result<(kube::Client, String)> {
     let mut chosen = Kubeconfig::load(session, flags)?.chosen(flags)?;
     chosen.apply_flags(flags);
     let mut server = chosen.cluster.get("server").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
@@ -153,8 +160,13 @@ async fn over_https(session: &Session, flags: &Flags, headers: &HeaderMap) -> Re
     // A watch or a log may be silent for hours; --request-timeout is ours to keep.
     config.read_timeout = None;
     config.headers.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    let client = kube::Client::try_from(config).map_err(|fault| unusable(fault.to_string()))?;
-    Ok((client, server))
+    // What a proxy does with a connection cannot be seen from here.
+    let client = if flags.int("v") >= 9 && config.proxy_url.is_none() {
+        dial::client(&config, session.clock, dials)
+    } else {
+        kube::Client::try_from(config)
+    };
+    Ok((client.map_err(|fault| unusable(fault.to_string()))?, server))
 }
 
 /// Refuses to run a program to log in that the preferences do not allow.

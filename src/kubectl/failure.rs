@@ -61,6 +61,18 @@ impl Failure {
         }
     }
 
+    /// None, or all of them as lines of a list, which one alone is, too.
+    ///
+    /// # Errors
+    /// When there is any.
+    pub fn listed(failures: &[Failure]) -> Result {
+        match failures {
+            [] => Ok(()),
+            [Failure::Server(status)] => Err(Failure::Server(status.clone())),
+            all => Err(Failure::Plain(all.iter().map(|one| with_line_end(one.in_a_list())).collect())),
+        }
+    }
+
     /// The Status' reason, where the server sent one.
     pub fn reason(&self) -> &str {
         match self {

@@ -133,6 +133,7 @@ impl Flags {
             let Some(found) = self.known.iter().find(|known| known.short == letter).copied() else {
                 return Err(format!("unknown shorthand flag: {} in -{letters}", quote_letter(letter)));
             };
+            // A `=` with nothing behind it is itself the value.
             if let Some(value) = after.strip_prefix('=').filter(|value| !value.is_empty()) {
                 return self.set(found, value.to_owned());
             }

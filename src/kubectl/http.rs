@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use parking_lot::Mutex;
@@ -19,6 +19,11 @@ use serde_json::{Value, json};
 use super::failure::{Failure, Result, quote};
 use super::session::Console;
 use crate::clock::Clock;
+
+pub mod dial;
+mod verbose;
+
+use dial::Dials;
 
 /// What kubectl calls itself.
 pub const USER_AGENT: &str = concat!("kubectl/v1.37.2 (tutor/", env!("CARGO_PKG_VERSION"), ")");
@@ -38,6 +43,7 @@ pub struct Api {
     timeout: Duration,
     console: Console,
     clock: Clock,
+    dials: Dials,
     warned: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -109,8 +115,19 @@ impl Call {
 impl Api {
     /// Over a client; `headers` go with every request.
     pub fn new(client: kube::Client, headers: HeaderMap, server: String, console: Console, clock: Clock) -> Api {
-        let warned = Arc::default();
-        Api { client, headers, server, verbosity: 0, process: 0, timeout: Duration::ZERO, console, clock, warned }
+        let (dials, warned) = Default::default();
+        Api {
+            client,
+            headers,
+            server,
+            verbosity: 0,
+            process: 0,
+            timeout: Duration::ZERO,
+            console,
+            clock,
+            dials,
+            warned,
+        }
     }
 
     /// Sets how much `-v` tells and as which process, and how long an answer may take (zero: for ever).
@@ -119,6 +136,13 @@ impl Api {
         self.verbosity = verbosity;
         self.process = process;
         self.timeout = timeout;
+        self
+    }
+
+    /// Where the client notes the connections that it makes.
+    #[must_use]
+    pub fn noted(mut self, dials: Dials) -> Api {
+        self.dials = dials;
         self
     }
 
@@ -289,105 +313,16 @@ impl Api {
 
     fn warn(&self, headers: &HeaderMap) {
         for text in headers.get_all(http::header::WARNING).iter().filter_map(|value| value.to_str().ok()) {
-            for warning in warning_texts(text) {
-                if self.warned.lock().insert(warning.clone()) {
-                    self.console.err(format!("Warning: {warning}\n"));
-                }
-            }
+            warning_texts(text).iter().for_each(|warning| self.warn_of(warning));
         }
     }
 
-    /// Tells from 6 on which kubeconfigs were read.
-    pub fn log_kubeconfigs<'a>(&self, paths: impl Iterator<Item = &'a std::path::Path>) {
-        if self.verbosity >= 6 {
-            paths.for_each(|path| self.log("loader.go:408", &format!("Config loaded from file:  {}", path.display())));
+    /// Tells a warning, once.
+    pub fn warn_of(&self, warning: &str) {
+        if self.warned.lock().insert(warning.to_owned()) {
+            self.console.err(format!("Warning: {warning}\n"));
         }
     }
-
-    /// A line as klog writes it.
-    fn log(&self, file: &str, line: &str) {
-        let now = self.clock.now().strftime("%m%d %H:%M:%S%.6f").to_string();
-        self.console.err(format!("I{now} {:7} {file}] {line}\n", self.process));
-    }
-
-    fn log_request(&self, call: &Call, url: &str, headers: &HeaderMap) {
-        let headers = || shown_headers(headers);
-        match self.verbosity {
-            ..7 => {}
-            7 | 8 => {
-                let words = format!("\"Request\" verb=\"{}\" url=\"{url}\" headers=<\n{} >", call.method, headers());
-                self.log("round_trippers.go:527", &words);
-            }
-            _ => {
-                let flags: String = pairs(&self.request(call).map(|r| r.headers().clone()).unwrap_or_default())
-                    .into_iter()
-                    .map(|(name, value)| format!(" -H {}", quote(&format!("{name}: {value}"))))
-                    .collect();
-                let words = format!("\"Request\" curlCommand=<\n\tcurl -v -X{} {flags} '{url}'\n >", call.method);
-                self.log("round_trippers.go:527", &words);
-            }
-        }
-    }
-
-    fn log_response(&self, call: &Call, url: &str, response: &Response<Body>, took: Duration) {
-        let code = response.status();
-        let status = format!("{} {}", code.as_u16(), code.canonical_reason().unwrap_or_default());
-        let took = took.as_millis();
-        let headers = || format!("headers=<\n{} >", shown_headers(response.headers()));
-        let words = match self.verbosity {
-            ..6 => return,
-            6 => format!("verb=\"{}\" url=\"{url}\" status=\"{status}\" milliseconds={took}", call.method),
-            7 => format!("status=\"{status}\" milliseconds={took}"),
-            8 => format!("status=\"{status}\" {} milliseconds={took}", headers()),
-            _ => {
-                let head = format!("verb=\"{}\" url=\"{url}\" status=\"{status}\"", call.method);
-                format!("{head} {} milliseconds={took}", headers())
-            }
-        };
-        self.log("round_trippers.go:632", &format!("\"Response\" {words}"));
-    }
-
-    /// Bodies are told from 8 on: cut at 1,024 bytes for 8, at 10,240 for 9, whole from 10 on.
-    fn log_body(&self, title: &str, bytes: &[u8]) {
-        let limit = match self.verbosity {
-            ..8 => return,
-            8 => 1024,
-            9 => 10_240,
-            _ => usize::MAX,
-        };
-        let text = String::from_utf8_lossy(bytes);
-        let end = (0..=limit.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        let mut body = text[..end].to_owned();
-        if end < text.len() {
-            body.push_str(&format!(" [truncated {} chars]", text.len() - end));
-        }
-        let shown = if body.contains('\n') {
-            format!("<\n{}\n >", body.trim_end().lines().map(|line| format!("\t{line}")).collect::<Vec<_>>().join("\n"))
-        } else {
-            quote(&body)
-        };
-        self.log("helper.go:105", &format!("\"{title}\" body={shown}"));
-    }
-}
-
-/// The names and values of headers, sorted; credentials are masked.
-fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    let title = |name: &HeaderName| {
-        let part = |part: &str| part[..1].to_uppercase() + &part[1..];
-        name.as_str().split('-').filter(|part| !part.is_empty()).map(part).collect::<Vec<_>>().join("-")
-    };
-    let value = |name: &HeaderName, value: &HeaderValue| match (name.as_str(), value.to_str().unwrap_or_default()) {
-        ("authorization", text) if text.starts_with("Bearer ") => "Bearer <masked>".to_owned(),
-        ("authorization", _) => "<masked>".to_owned(),
-        (_, text) => text.to_owned(),
-    };
-    let mut pairs: Vec<_> = headers.iter().map(|(name, text)| (title(name), value(name, text))).collect();
-    pairs.sort();
-    pairs
-}
-
-fn shown_headers(headers: &HeaderMap) -> String {
-    pairs(headers).into_iter().map(|(name, value)| format!("\t{name}: {value}\n")).collect()
 }
 
 /// The texts of a `Warning` header: `299 - "text"`, several behind commas.

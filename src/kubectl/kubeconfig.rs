@@ -171,7 +171,8 @@ impl Chosen {
         if flags.given("certificate-authority") {
             remove(&mut self.cluster, "certificate-authority-data");
         }
-        if flags.given("client-certificate") || flags.given("token") {
+        // A token stands beside a certificate; which of the two counts is the server's affair.
+        if flags.given("client-certificate") {
             remove(&mut self.user, "client-certificate-data");
             remove(&mut self.user, "client-key-data");
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::failure::{Failure, Result, quote};
 use super::session::{FileKind, Files, Session};
-use crate::api::yaml;
+use crate::api::{go_json, yaml};
 
 mod fetch;
 mod kustomize;
@@ -65,7 +65,10 @@ pub async fn read(session: &Session, sources: &Sources<'_>) -> Result<Vec<Result
         if sources.recursive {
             return Err(Failure::new("the -k flag can't be used with -f or -R"));
         }
-        let objects = kustomize::build(session.files.as_ref(), Path::new(sources.kustomize))?;
+        let objects = match kustomize::build(session.files.as_ref(), Path::new(sources.kustomize)) {
+            Ok(objects) => objects,
+            Err(failure) => return Ok(vec![Err(failure)]),
+        };
         let source = sources.kustomize.to_owned();
         return Ok(objects.into_iter().map(|object| Ok(Manifest { object, source: source.clone() })).collect());
     }
@@ -207,6 +210,12 @@ fn unreadable(value: &Value, source: &str, validated: bool) -> Option<String> {
         ["apiVersion", "kind"].iter().filter(|field| !says(field)).map(|field| format!("{field} not set")).collect();
     let off = "if you choose to ignore these errors, turn validation off with --validate=false";
     match &missing[..] {
+        _ if validated && !value.is_object() => {
+            return Some(format!(
+                "error validating {}: error validating data: invalid object to validate; {off}",
+                quote(source)
+            ));
+        }
         [one] if validated => {
             return Some(format!("error validating {}: error validating data: {one}; {off}", quote(source)));
         }
@@ -215,6 +224,11 @@ fn unreadable(value: &Value, source: &str, validated: bool) -> Option<String> {
             return Some(format!("error validating {}: error validating data: [{all}]; {off}", quote(source)));
         }
         _ => {}
+    }
+    if !value.is_object() {
+        let why =
+            format!("json: cannot unmarshal {} into Go value of type unstructured.detector", go_json::kind_of(value));
+        return Some(format!("unable to decode {}: {why}", quote(source)));
     }
     if !says("kind") {
         return Some(format!("unable to decode {}: Object 'Kind' is missing in '{value}'", quote(source)));
@@ -232,17 +246,25 @@ fn unreadable(value: &Value, source: &str, validated: bool) -> Option<String> {
     wrong.map(|why| format!("unable to decode {}: {why}", quote(source)))
 }
 
+/// Whether a text begins as a JSON object does.
+pub fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
 /// One document as JSON.
 ///
 /// # Errors
 /// In the words of Kubernetes' YAML reader.
 pub fn parse(document: &str) -> std::result::Result<Value, String> {
-    if document.trim_start().starts_with('{')
-        && let Ok(value) = serde_json::from_str(document)
-    {
+    let as_json = is_json(document);
+    if as_json && let Ok(value) = serde_json::from_str(document) {
         return Ok(value);
     }
-    yaml::parse(document.as_bytes()).map_err(|fault| format!("error converting YAML to JSON: {fault}"))
+    yaml::parse(document.as_bytes()).map_err(|fault| match as_json {
+        // What begins like JSON was meant as JSON.
+        true => go_json::stream_error(document.as_bytes()),
+        false => format!("error converting YAML to JSON: {fault}"),
+    })
 }
 
 /// The texts between `---` lines that say anything.

@@ -235,6 +235,22 @@ impl Mapper {
         })
     }
 
+    /// Other resources with the short name by which this one was found.
+    pub fn also_short<'a>(&'a self, word: &str, found: &Mapping) -> Vec<&'a Mapping> {
+        let has = |mapping: &Mapping| mapping.short_names.iter().any(|name| name == word);
+        if !has(found) {
+            return Vec::new();
+        }
+        let same = |one: &Mapping, other: &Mapping| one.group == other.group && one.plural == other.plural;
+        let mut others: Vec<&Mapping> = Vec::new();
+        for mapping in self.mappings.iter().filter(|mapping| has(mapping) && !same(mapping, found)) {
+            if !others.iter().any(|known| same(known, mapping)) {
+                others.push(mapping);
+            }
+        }
+        others
+    }
+
     fn find(&self, word: &str, fits: impl Fn(&Mapping) -> bool) -> Option<Arc<Mapping>> {
         let candidates = || self.mappings.iter().filter(|mapping| fits(mapping));
         let short = candidates().find(|mapping| mapping.short_names.iter().any(|name| name == word));

@@ -14,7 +14,14 @@ use super::failure::{Failure, Result, quote};
 use super::http::Call;
 use super::manifests::{self, Sources};
 use super::mapping::Mapping;
+use crate::api::meta;
+use crate::api::schema::Schema;
 use crate::api::selector::LabelSelector;
+
+mod words;
+
+pub use words::no_resource;
+use words::{several_types, split_tuple, split_types};
 
 pub use super::shared_flags::{ALL, ALL_NAMESPACES, CHUNKS, FIELDS, FILE, FILES, FOLDERS, LABELS};
 pub use super::watch::events as watch;
@@ -107,6 +114,8 @@ pub struct Selection<'a> {
     pub flatten: bool,
     /// The cluster is not asked about objects from files.
     pub local: bool,
+    /// Objects from files are read into Go types: of other kinds there can be none.
+    pub typed: bool,
 }
 
 /// A place where objects come from.
@@ -145,6 +154,7 @@ impl<'a> Selection<'a> {
             one_type: false,
             flatten: true,
             local: call.flags.is("local"),
+            typed: false,
         }
     }
 
@@ -311,7 +321,7 @@ impl<'a> Selection<'a> {
         let mut sources = Vec::new();
         let mut kinds = BTreeSet::new();
         for (kind, name) in tuples {
-            let mapping = cluster.mapper().await?.named(&kind)?;
+            let mapping = named(cluster, &kind).await?;
             kinds.insert(mapping.group_resource());
             let namespace = self.namespace_of(cluster, &mapping)?;
             sources.push(Source::Named { mapping, namespace, name });
@@ -328,7 +338,7 @@ impl<'a> Selection<'a> {
         }
         let mut mappings: Vec<Arc<Mapping>> = Vec::new();
         for word in types {
-            let mapping = cluster.mapper().await?.named(word)?;
+            let mapping = named(cluster, word).await?;
             if !mappings.iter().any(|known| known == &mapping) {
                 mappings.push(mapping);
             }
@@ -420,6 +430,15 @@ impl<'a> Selection<'a> {
 
     async fn document(&self, cluster: Option<&Cluster>, manifest: manifests::Manifest) -> Result<Vec<Info>> {
         let manifests::Manifest { mut object, source } = manifest;
+        let (group, version) = meta::group_version(&object);
+        if self.typed && Schema::of_kind(group, version, meta::kind(&object)).is_none() {
+            let kind = quote(meta::kind(&object));
+            let version = quote(meta::text(&object, &["apiVersion"]));
+            return Err(Failure::new(format!(
+                "unable to decode {}: no kind {kind} is registered for version {version} in scheme \"pkg/runtime/scheme.go:111\"",
+                quote(&source)
+            )));
+        }
         let Some(cluster) = cluster else { return Ok(vec![local_info(object, source)]) };
         let mapping = cluster
             .mapper()
@@ -451,6 +470,23 @@ impl<'a> Selection<'a> {
     }
 }
 
+/// The resource of a word. Where there is none, what is known of the cluster is forgotten, and asked for anew.
+async fn named(cluster: &Cluster, word: &str) -> Result<Arc<Mapping>> {
+    let mapper = cluster.mapper().await?;
+    let found = mapper.named(word);
+    match &found {
+        Err(_) => cluster.api.log_forgotten(),
+        Ok(found) => {
+            for other in mapper.also_short(word, found) {
+                let what = other.group_resource();
+                let words = format!("short name {} could also match lower priority resource {what}", quote(word));
+                cluster.api.warn_of(&words);
+            }
+        }
+    }
+    found
+}
+
 /// An object whose resource nobody was asked about.
 fn local_info(object: Value, source: String) -> Info {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -459,31 +495,4 @@ fn local_info(object: Value, source: String) -> Info {
     let mapping = Mapping { namespaced: true, ..Mapping::of_kind_only(group, version, &kind) };
     let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
     Info { mapping: Arc::new(mapping), namespace, name, object, source }
-}
-
-fn split_types(word: &str) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    word.split(',').map(str::to_owned).filter(|part| seen.insert(part.clone())).collect()
-}
-
-fn split_tuple(word: &str) -> Result<(String, String)> {
-    let parts: Vec<&str> = word.split('/').collect();
-    let [kind, name] = parts[..] else {
-        return Err(Failure::new("arguments in resource/name form may not have more than one slash"));
-    };
-    if kind.is_empty() || name.is_empty() || kind.contains(',') {
-        return Err(Failure::new("arguments in resource/name form must have a single resource and name"));
-    }
-    Ok((kind.to_owned(), name.to_owned()))
-}
-
-/// Nothing at all was named.
-pub fn no_resource() -> Failure {
-    Failure::new(
-        "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
-    )
-}
-
-fn several_types() -> Failure {
-    Failure::new("you may only specify a single resource type")
 }

@@ -103,6 +103,10 @@ pub enum FileKind {
 pub trait Files: Send + Sync {
     /// What is at `path`, if anything.
     fn kind(&self, path: &Path) -> Option<FileKind>;
+    /// The whole path, links resolved.
+    fn whole(&self, path: &Path) -> PathBuf {
+        path.to_path_buf()
+    }
     /// The names in a folder, sorted.
     ///
     /// # Errors
@@ -131,6 +135,11 @@ impl Files for Disk {
     fn kind(&self, path: &Path) -> Option<FileKind> {
         let found = std::fs::metadata(self.folder.join(path)).ok()?;
         Some(if found.is_dir() { FileKind::Folder } else { FileKind::File })
+    }
+
+    fn whole(&self, path: &Path) -> PathBuf {
+        let path = self.folder.join(path);
+        std::fs::canonicalize(&path).unwrap_or(path)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {

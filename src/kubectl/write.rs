@@ -109,7 +109,15 @@ impl<'a> Writing<'a> {
     /// # Errors
     /// The server's refusal.
     pub async fn patch(&self, info: &Info, subresource: &str, kind: &str, patch: &Value) -> Result<Value> {
-        let call = Call::new(http::Method::PATCH, info.subpath(subresource)).body(kind, patch.to_string().into_bytes());
+        self.patch_text(info, subresource, kind, patch.to_string()).await
+    }
+
+    /// As [`Writing::patch`], with the patch as it was typed.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn patch_text(&self, info: &Info, subresource: &str, kind: &str, patch: String) -> Result<Value> {
+        let call = Call::new(http::Method::PATCH, info.subpath(subresource)).body(kind, patch.into_bytes());
         self.cluster().await?.api.json(self.with(call)).await
     }
 

@@ -99,8 +99,8 @@ const RULES: [(&str, &str); 33] = [
     (r"Content-Length: \d+", "Content-Length: <n>"),
     (r#"User-Agent: \S+ [^\n'"]*"#, "User-Agent: <agent>"),
     // What the Go libraries of the real one say of themselves, and of their connections.
-    (r"^<log> (.Feature gate default state|Unable to decode server response into a Table|.HTTP Trace).*\n", ""),
-    (r" (dnsLookup|getConnection)Milliseconds=.*$", ""),
+    (r"^<log> (.Feature gate default state|Unable to decode server response into a Table).*\n", ""),
+    (r"Milliseconds=\d+", "Milliseconds=<n>"),
     // It keeps what the cluster serves on disk, so not every command asks.
     (r#"^<log> .*url="\S*/(apis?\?|openapi/)\S*".*\n"#, ""),
     (r"^<log> Running apply post-processor function\n", ""),
@@ -201,8 +201,16 @@ impl Pair<'_> {
             text = pattern.replace_all(&text, *shown).into_owned();
         }
         let spaces = Regex::new(" {2,}").unwrap();
+        let header = Regex::new(r#" -H "[^"]*""#).unwrap();
         let line = |line: &str| {
-            let varies = ["<", "--", "CLUSTER-IP"].iter().any(|mark| line.contains(mark));
+            if line.trim_start().starts_with("curl -v ") {
+                // The real one's headers come in the order of a Go map, which is none.
+                let mut headers: Vec<&str> = header.find_iter(line).map(|found| found.as_str()).collect();
+                headers.sort_unstable();
+                return header.replace_all(line, "").into_owned() + &headers.concat();
+            }
+            let varies =
+                ["<", "--", "CLUSTER-IP", "  Reason  ", "LAST SEEN", "AGE "].iter().any(|mark| line.contains(mark));
             if varies { spaces.replace_all(line, "  ").trim_end().to_owned() } else { line.to_owned() }
         };
         text.split('\n').map(line).collect::<Vec<_>>().join("\n")

@@ -8,8 +8,8 @@ use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result, quote};
 use super::super::flags::{Flag, Kind, long, short};
 use super::super::mapping::Mapping;
-use super::super::print::json_text;
 use super::super::print::tabwriter::Tabs;
+use super::super::print::typed_json;
 use crate::api::yaml;
 
 const FLAGS: &[Flag] = &[
@@ -79,7 +79,7 @@ fn text(call: &Invocation, shown: &[&Arc<Mapping>]) -> Result<String> {
     Ok(match output {
         "" | "wide" => table(shown, output == "wide", !call.flags.is("no-headers")),
         "name" => shown.iter().map(|mapping| mapping.group_resource() + "\n").collect(),
-        "json" => json_text(&list(shown)),
+        "json" => typed_json(&list(shown)),
         "yaml" => yaml::to_string(&list(shown)),
         other => {
             let words = "unable to match a printer suitable for the output format";
@@ -113,11 +113,13 @@ fn list(shown: &[&Arc<Mapping>]) -> Value {
     let resource = |mapping: &&Arc<Mapping>| {
         let mut resource = json!({
             "name": mapping.plural, "singularName": mapping.singular, "namespaced": mapping.namespaced,
-            "version": mapping.version, "kind": mapping.kind, "verbs": mapping.verbs,
         });
         if !mapping.group.is_empty() {
             resource["group"] = mapping.group.clone().into();
         }
+        resource["version"] = mapping.version.clone().into();
+        resource["kind"] = mapping.kind.clone().into();
+        resource["verbs"] = mapping.verbs.clone().into();
         if !mapping.short_names.is_empty() {
             resource["shortNames"] = mapping.short_names.clone().into();
         }

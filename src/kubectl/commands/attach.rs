@@ -26,10 +26,10 @@ pub const COMMAND: Command = Command {
 async fn attach(call: &Invocation) -> Result {
     let place = match call.arguments() {
         [] => return Err(Failure::new("at least 1 argument is required for attach")),
-        [word] => exec::place(call, word).await?,
+        [word] => exec::place(call, word).await.map_err(no_container)?,
         [kind, name] => {
             call.cluster().await?.mapper().await?.named(kind).map_err(Failure::bare)?;
-            exec::place(call, &format!("{kind}/{name}")).await?
+            exec::place(call, &format!("{kind}/{name}")).await.map_err(no_container)?
         }
         words => {
             return Err(Failure::new(format!(
@@ -40,6 +40,16 @@ async fn attach(call: &Invocation) -> Result {
         }
     };
     to(call, &place).await
+}
+
+/// A container that is not there is told in attach's own words.
+fn no_container(failure: Failure) -> Failure {
+    match failure {
+        Failure::Message(words) if words.starts_with("container ") => {
+            Failure::Message(format!("cannot attach to the container: {words}"))
+        }
+        other => other,
+    }
 }
 
 /// Carries the streams of a container.

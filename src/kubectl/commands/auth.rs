@@ -133,8 +133,15 @@ async fn resource(call: &Invocation, verb: &str, what: &str, namespace: &str) ->
         None => (word.to_owned(), String::new()),
     };
     if word != "*" {
-        match call.cluster().await?.mapper().await?.named(word) {
+        let cluster = call.cluster().await?;
+        match cluster.mapper().await?.named(word) {
             Ok(mapping) => {
+                if !flags.is("all-namespaces") {
+                    // The real one asks once more, for this question alone; whoever reads `-v` sees it.
+                    let root = if mapping.group.is_empty() { "/api" } else { "/apis" };
+                    let asked = Call::get(format!("{root}/{}", mapping.api_version()));
+                    let _ = cluster.api.bytes(asked.accept("application/json, */*")).await;
+                }
                 (plural, group) = (mapping.plural.clone(), mapping.group.clone());
                 if !mapping.namespaced && !flags.is("all-namespaces") {
                     let place = if group.is_empty() { String::new() } else { format!(" in group '{group}'") };
@@ -142,6 +149,7 @@ async fn resource(call: &Invocation, verb: &str, what: &str, namespace: &str) ->
                 }
             }
             Err(_) => {
+                cluster.api.log_forgotten();
                 let place = if group.is_empty() { String::new() } else { format!(" in group '{group}'") };
                 call.err(format!("Warning: the server doesn't have a resource type '{plural}'{place}\n\n"));
             }

@@ -84,10 +84,20 @@ async fn autoscale(call: &Invocation) -> Result {
         let done = if writing.dry_run == DryRun::Client { "created" } else { "autoscaled" };
         match make(call, &writing, object).await {
             Ok(made) => writing.say(&mut printer, &made, done)?,
-            Err(failure) => failures.push(failure),
+            Err(failure) => failures.push(without_the_older_way(call, failure)),
         }
     }
     Failure::of(failures)
+}
+
+/// The real one tries again with autoscaling/v1, which knows a percentage of CPU and nothing else.
+fn without_the_older_way(call: &Invocation, failure: Failure) -> Failure {
+    let words = "failed to create autoscaling/v2 HPA and the configuration is incompatible with autoscaling/v1";
+    match (call.flags.text("cpu"), call.flags.text("memory")) {
+        ("", _) => Failure::new(format!("{words}: empty input")),
+        (cpu, "") if cpu.ends_with('%') => failure,
+        _ => Failure::new(format!("{words}: %!w(<nil>)")),
+    }
 }
 
 fn metrics(call: &Invocation) -> Result<Vec<Value>> {

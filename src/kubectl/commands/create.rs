@@ -95,6 +95,9 @@ async fn create(call: &Invocation) -> Result {
         return Err(call.usage(format!("Unexpected args: [{}]", call.arguments().join(" "))));
     }
     let selection = Selection::of(call);
+    if selection.files().is_empty() && flags.is("edit") {
+        return Err(selection::no_resource());
+    }
     if selection.files().is_empty() {
         return Err(Failure::new("must specify one of -f and -k"));
     }

@@ -93,7 +93,7 @@ async fn describe(call: &Invocation) -> Result {
             call.err(format!("No resources found in {} namespace.\n", call.namespace()?));
         }
     }
-    Failure::of(failures)
+    Failure::listed(&failures)
 }
 
 /// `describe pod web` when no Pod has that name: every one whose name begins so.

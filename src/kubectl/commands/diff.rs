@@ -10,8 +10,8 @@ use super::super::flags::{Flag, Kind, long};
 use super::super::http::Call;
 use super::super::mapping::Mapping;
 use super::super::selection::{self, Info, Selection};
-use super::super::write::{APPLY, MANAGER};
-use super::apply::{LAST_APPLIED, with_last_applied};
+use super::super::write::{self, APPLY, MANAGER};
+use super::apply::LAST_APPLIED;
 use crate::api::{meta, yaml};
 
 const FLAGS: &[Flag] = &[
@@ -165,12 +165,19 @@ async fn both(call: &Invocation, info: &Info) -> Result<(Value, Value)> {
             .query("dryRun", "All");
         api.json(patch).await?
     } else if live.is_null() {
-        let object = with_last_applied(&info.object);
-        let post = Call::new(http::Method::POST, info.mapping.path(&info.namespace, None, "")).json(&object);
+        let post = Call::new(http::Method::POST, info.mapping.path(&info.namespace, None, "")).json(&info.object);
         api.json(post.query("dryRun", "All").query("fieldManager", manager)).await?
     } else {
-        let modified = with_last_applied(&info.object);
+        // What an apply notes of itself is no difference that anybody made.
+        let mut modified = info.object.clone();
+        meta::remove_annotation(&mut modified, LAST_APPLIED);
+        if meta::map(&modified, &["metadata", "annotations"]).is_none() {
+            meta::set(&mut modified, &["metadata", "annotations"], serde_json::json!({}));
+        }
         let (kind, patch) = super::apply::three_way_patch(info, &modified, &live);
+        if write::is_empty(&patch) {
+            return Ok((live.clone(), live));
+        }
         let patch = Call::new(http::Method::PATCH, info.path()).body(kind, patch.to_string().into_bytes());
         api.json(patch.query("dryRun", "All").query("fieldManager", manager)).await?
     };

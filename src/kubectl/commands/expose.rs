@@ -41,7 +41,7 @@ async fn expose(call: &Invocation) -> Result {
     let mut printer = writing.printer()?;
     printer.typed = true;
     let mut selection = Selection::of(call);
-    (selection.labels, selection.latest) = (None, false);
+    (selection.labels, selection.latest, selection.typed) = (None, false, true);
     let found = selection.read().await?;
     let mut failures = found.failures;
     for info in found.infos {

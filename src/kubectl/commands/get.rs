@@ -171,24 +171,18 @@ impl<'a> Get<'a> {
             }
         }
         let kinds = infos.windows(2).any(|pair| pair[0].mapping != pair[1].mapping);
-        let mut printer: Option<(TablePrinter, &Mapping)> = None;
-        let (mut written, mut separate) = (false, false);
-        for info in &infos {
-            let same = printer.as_ref().is_some_and(|(_, last)| *last == info.mapping.as_ref());
-            if !same {
-                separate = printer.is_some() && written && !call.flags.is("no-headers");
-                printer = Some((TablePrinter::new(self.options(&info.mapping, kinds)), &info.mapping));
-            }
-            let Some((printer, _)) = &mut printer else { continue };
-            let text = printer.print(&info.object, "");
-            if text.is_empty() {
+        let mut written = false;
+        // Objects of one kind that follow one another stand in the same columns.
+        for same in infos.chunk_by(|one, next| one.mapping == next.mapping) {
+            let mut printer = TablePrinter::new(self.options(&same[0].mapping, kinds));
+            let cells: String = same.iter().map(|info| printer.cells(&info.object, "")).collect();
+            if cells.is_empty() {
                 continue;
             }
-            if std::mem::take(&mut separate) {
+            if std::mem::replace(&mut written, true) && !call.flags.is("no-headers") {
                 call.out("\n");
             }
-            written = true;
-            call.out(text);
+            call.out(printer.layout(&cells));
         }
         if !written && !ignore_missing && found.failures.is_empty() {
             let namespaced = !self.all_namespaces && infos.iter().all(|info| info.mapping.namespaced);
@@ -198,7 +192,7 @@ impl<'a> Get<'a> {
                 call.err("No resources found\n");
             }
         }
-        Failure::of(found.failures)
+        Failure::listed(&found.failures)
     }
 
     async fn in_a_form(&self, selection: Selection<'_>) -> Result {
@@ -225,7 +219,10 @@ impl<'a> Get<'a> {
         };
         match printer.print(&shown) {
             Ok(text) => call.out(text),
-            Err(failure) => found.failures.push(failure),
+            Err(failure) => {
+                call.out(printer.begun());
+                found.failures.push(failure);
+            }
         }
         Failure::of(found.failures)
     }

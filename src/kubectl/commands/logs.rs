@@ -87,6 +87,9 @@ async fn logs(call: &Invocation) -> Result {
 
 fn check(call: &Invocation, container: &str) -> Result {
     let flags = &call.flags;
+    if let Some(why) = no_time(flags.text("since-time")) {
+        return Err(Failure::new(why));
+    }
     let wrong = match () {
         () if !flags.text("since-time").is_empty() && flags.seconds("since") != 0.0 => {
             "at most one of `sinceTime` or `sinceSeconds` may be specified"
@@ -180,8 +183,8 @@ pub async fn pods_of(call: &Invocation, info: &Info) -> Result<Vec<Value>> {
         _ => meta::get(&info.object, &["spec", "selector"]).and_then(|value| LabelSelector::from_value(value).ok()),
     };
     let Some(selector) = selector else {
-        let kind = &info.mapping.kind;
-        return Err(Failure::new(format!("cannot get the logs from {kind}: selector not available")));
+        let kind = format!("*{}.{}", info.mapping.version, info.mapping.kind);
+        return Err(Failure::new(format!("cannot get the logs from {kind}: selector for {kind} not implemented")));
     };
     let cluster = call.cluster().await?;
     let mapping = cluster.mapper().await?.named("pods")?;
@@ -282,4 +285,27 @@ async fn one(call: &Invocation, source: &Source) -> Result {
         call.console().flush().await?;
     }
     Ok(())
+}
+
+/// Why a text is no time, in the words of Go: the part of the form that it does not fit.
+fn no_time(text: &str) -> Option<String> {
+    if text.is_empty() || text.parse::<jiff::Timestamp>().is_ok() {
+        return None;
+    }
+    let mut rest = text;
+    let form = ["2006", "-", "01", "-", "02", "T", "15", ":", "04", ":", "05", "Z07:00"];
+    let missed = form.into_iter().find(|part| {
+        let fits = match *part {
+            "Z07:00" => return true,
+            "-" | "T" | ":" => rest.starts_with(part),
+            digits => rest.len() >= digits.len() && rest.bytes().take(digits.len()).all(|byte| byte.is_ascii_digit()),
+        };
+        if fits {
+            rest = &rest[part.len()..];
+        }
+        !fits
+    });
+    let (text, rest) = (quote(text), quote(rest));
+    let form = "\"2006-01-02T15:04:05Z07:00\"";
+    Some(format!("parsing time {text} as {form}: cannot parse {rest} as \"{}\"", missed.unwrap_or("Z07:00")))
 }

@@ -9,6 +9,7 @@ use super::super::selection::{self, Selection};
 use super::super::write::{self, JSON, MERGE, STRATEGIC, Writing};
 use super::super::{manifests, print};
 use super::apply::patched_here;
+use crate::api::yaml;
 
 const FLAGS: &[Flag] = &[
     short("patch", 'p', Kind::Text(""), "The patch, as JSON or YAML"),
@@ -34,7 +35,7 @@ async fn patch(call: &Invocation) -> Result {
         return Err(Failure::new("cannot specify --local and server resources"));
     }
     let writing = Writing::of(call, "kubectl-patch")?;
-    let patch = wanted(call)?;
+    let sent = wanted(call)?;
     let kind = match flags.text("type").to_lowercase().as_str() {
         "strategic" => STRATEGIC,
         "merge" => MERGE,
@@ -62,12 +63,13 @@ async fn patch(call: &Invocation) -> Result {
                 _ => call.cluster().await?.api.json(super::super::http::Call::get(info.subpath(&subresource))).await?,
             };
             let patched = if local {
+                let patch = manifests::parse(&sent).map_err(Failure::new)?;
                 match kind {
                     JSON => json_patched(current.clone(), &patch)?,
                     kind => patched_here(&info, current.clone(), kind, &patch)?,
                 }
             } else {
-                writing.patch(&info, &subresource, kind, &patch).await?
+                writing.patch_text(&info, &subresource, kind, sent.clone()).await?
             };
             let stored = !local && writing.dry_run == DryRun::None;
             let same = current == patched || stored && version(&current) == version(&patched);
@@ -86,7 +88,8 @@ fn version(object: &Value) -> &str {
     crate::api::meta::resource_version(object)
 }
 
-fn wanted(call: &Invocation) -> Result<Value> {
+/// The patch as JSON. What begins like JSON goes to the server as it is, right or wrong.
+fn wanted(call: &Invocation) -> Result<String> {
     let (text, file) = (call.flags.text("patch"), call.flags.text("patch-file"));
     let text = match (text.is_empty(), file.is_empty()) {
         (true, true) => {
@@ -100,11 +103,12 @@ fn wanted(call: &Invocation) -> Result<Value> {
             String::from_utf8_lossy(&bytes).into_owned()
         }
     };
-    let parsed = manifests::parse(&text).map_err(|why| {
-        let why = why.strip_prefix("error converting YAML to JSON: ").unwrap_or(&why).to_owned();
-        Failure::new(format!("unable to parse {}: {why}", quote(&text)))
-    })?;
-    Ok(parsed)
+    if manifests::is_json(&text) {
+        return Ok(text);
+    }
+    let parsed = yaml::parse(text.as_bytes());
+    let parsed = parsed.map_err(|why| Failure::new(format!("unable to parse {}: {why}", quote(&text))))?;
+    Ok(parsed.to_string())
 }
 
 fn json_patched(mut object: Value, patch: &Value) -> Result<Value> {

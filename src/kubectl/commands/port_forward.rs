@@ -127,9 +127,16 @@ fn pair(text: &str, info: &Info, pod: &Value) -> Result<(u16, u16)> {
             _ => meta::integer(found, &["port"]).and_then(|port| u16::try_from(port).ok()).ok_or_else(wrong)?,
         }
     } else {
-        match remote.parse() {
-            Ok(port) => port,
-            Err(_) => named_port(pod, remote).ok_or_else(wrong)?,
+        match remote.parse::<i64>() {
+            Ok(number) => u16::try_from(number).map_err(|_| {
+                let why = if number < 0 { "invalid syntax" } else { "value out of range" };
+                Failure::new(format!(
+                    "error parsing remote port '{remote}': strconv.ParseUint: parsing {remote:?}: {why}"
+                ))
+            })?,
+            Err(_) => named_port(pod, remote).ok_or_else(|| {
+                Failure::new(format!("Pod '{}' does not have a named port '{remote}'", meta::name(pod)))
+            })?,
         }
     };
     let local = match local {

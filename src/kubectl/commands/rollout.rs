@@ -57,6 +57,7 @@ async fn selected(call: &Invocation) -> Result<Found> {
     }
     selection.latest = true;
     selection.type_means_all = true;
+    selection.typed = true;
     selection.read().await
 }
 

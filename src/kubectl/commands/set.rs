@@ -153,6 +153,7 @@ async fn change(
     }
     let local = call.flags.is("local") || writing.dry_run == DryRun::Client;
     selection.latest = !call.flags.is("local");
+    selection.typed = true;
     // `--all` is about a type that stands alone.
     selection.type_means_all = std::mem::take(&mut selection.all);
     let mut printer = writing.printer()?;
@@ -186,6 +187,7 @@ async fn change(
 async fn once_found(call: &Invocation, resources: &[String], why: Failure) -> Failure {
     let mut selection = Selection::with(call, resources);
     selection.latest = !call.flags.is("local");
+    selection.typed = true;
     selection.type_means_all = std::mem::take(&mut selection.all);
     match selection.read().await.and_then(|found| found.all()) {
         Ok(_) => why,

@@ -49,7 +49,7 @@ async fn version(call: &Invocation) -> Result {
         versions["serverVersion"] = found.clone();
     }
     call.out(match output {
-        "yaml" => yaml::to_string(&versions),
+        "yaml" => yaml::to_string(&versions) + "\n",
         "json" => serde_json::to_string_pretty(&versions).unwrap_or_default() + "\n",
         _ => lines(&versions),
     });

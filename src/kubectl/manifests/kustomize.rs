@@ -91,8 +91,10 @@ fn accumulate(files: &dyn Files, folder: &Path) -> Result<Vec<Value>> {
                 "must build at directory: not a valid directory: evalsymlink failure on '{shown}' : lstat {shown}: no such file or directory"
             )));
         }
+        let whole = files.whole(folder);
         return Err(Failure::new(format!(
-            "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{shown}'"
+            "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{}'",
+            whole.display()
         )));
     };
     let mut plan = read(files, &path)?.into_iter().next().unwrap_or_default();

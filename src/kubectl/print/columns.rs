@@ -6,10 +6,14 @@ use super::super::failure::{Failure, Result};
 use super::tabwriter::Tabs;
 use crate::api::jsonpath::JsonPath;
 
+/// How a file of columns is written.
+const SHAPE: &str = "Expected format is one line of space separated headers, one line of space separated column specs.";
+
 /// Headers, and the path behind each.
 #[derive(Clone, Debug)]
 pub struct Columns {
-    columns: Vec<(String, JsonPath)>,
+    /// A path that cannot be read is told when the first object comes.
+    columns: Vec<(String, std::result::Result<JsonPath, String>)>,
     no_headers: bool,
 }
 
@@ -25,7 +29,7 @@ impl Columns {
                 let words = "unexpected custom-columns spec:";
                 return Err(Failure::new(format!("{words} {part}, expected <header>:<json-path-expr>")));
             };
-            columns.push((header.to_owned(), relaxed(path)?));
+            columns.push((header.to_owned(), read(path)?));
         }
         Ok(Columns { columns, no_headers })
     }
@@ -36,8 +40,12 @@ impl Columns {
     /// When the lines do not fit each other.
     pub fn parse_file(text: &str, no_headers: bool) -> Result<Columns> {
         let mut lines = text.lines();
-        let headers: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
-        let paths: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+        let (Some(headers), Some(paths)) = (lines.next(), lines.next()) else {
+            let missing = if text.is_empty() { "header" } else { "spec" };
+            return Err(Failure::new(format!("invalid template, missing {missing} line. {SHAPE}")));
+        };
+        let headers: Vec<&str> = headers.split_whitespace().collect();
+        let paths: Vec<&str> = paths.split_whitespace().collect();
         if headers.len() != paths.len() {
             return Err(Failure::new(format!(
                 "number of headers ({}) and field specifications ({}) don't match",
@@ -46,33 +54,49 @@ impl Columns {
             )));
         }
         let pairs = headers.iter().zip(paths);
-        let columns = pairs.map(|(header, path)| Ok(((*header).to_owned(), relaxed(path)?))).collect::<Result<_>>()?;
+        let columns = pairs.map(|(header, path)| Ok(((*header).to_owned(), read(path)?))).collect::<Result<_>>()?;
         Ok(Columns { columns, no_headers })
     }
 
     /// The lines for an object or a list.
-    pub fn print(&self, object: &Value, first: bool) -> String {
+    ///
+    /// # Errors
+    /// When a path cannot be read, or does not fit an object: the lines until then, and why.
+    pub fn print(&self, object: &Value, first: bool) -> std::result::Result<String, (String, Failure)> {
         let mut text = String::new();
         if first && !self.no_headers {
             let headers: Vec<&str> = self.columns.iter().map(|(header, _)| header.as_str()).collect();
             text.push_str(&(headers.join("\t") + "\n"));
         }
-        match object.get("items").and_then(Value::as_array) {
-            Some(items) => items.iter().for_each(|item| text.push_str(&self.line(item))),
-            None => text.push_str(&self.line(object)),
+        let items = object.get("items").and_then(Value::as_array).map_or(std::slice::from_ref(object), Vec::as_slice);
+        let mut done = Ok(());
+        for item in items {
+            match self.line(item) {
+                Ok(line) => text.push_str(&line),
+                Err(why) => {
+                    done = Err(why);
+                    break;
+                }
+            }
         }
-        Tabs::table().layout(&text)
+        let text = Tabs::table().layout(&text);
+        match done {
+            Ok(()) => Ok(text),
+            Err(why) => Err((text, Failure::new(why))),
+        }
     }
 
-    fn line(&self, object: &Value) -> String {
-        let cell = |(_, path): &(String, JsonPath)| {
+    fn line(&self, object: &Value) -> std::result::Result<String, String> {
+        let cell = |(_, path): &(String, std::result::Result<JsonPath, String>)| {
+            let path = path.as_ref().map_err(Clone::clone)?;
             if *path == JsonPath::default() {
-                return "<none>".to_owned();
+                return Ok("<none>".to_owned());
             }
-            let found: Vec<String> = path.find(object).into_iter().map(shown).collect();
-            if found.is_empty() { "<none>".to_owned() } else { found.join(",") }
+            let found: Vec<String> = path.try_find(object)?.into_iter().map(shown).collect();
+            Ok(if found.is_empty() { "<none>".to_owned() } else { found.join(",") })
         };
-        self.columns.iter().map(cell).collect::<Vec<_>>().join("\t") + "\n"
+        let cells = self.columns.iter().map(cell).collect::<std::result::Result<Vec<_>, String>>()?;
+        Ok(cells.join("\t") + "\n")
     }
 }
 
@@ -88,11 +112,16 @@ fn shown(value: &Value) -> String {
 /// # Errors
 /// When it is no path at all.
 pub fn relaxed(text: &str) -> Result<JsonPath> {
+    read(text)?.map_err(Failure::new)
+}
+
+/// As [`relaxed`]; what is wrong inside of the path is for later.
+fn read(text: &str) -> Result<std::result::Result<JsonPath, String>> {
     let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
     if inner.contains(['{', '}']) || (text.starts_with('{') != text.ends_with('}')) {
         let words =
             "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or '{.name1.name2}'";
         return Err(Failure::new(words));
     }
-    JsonPath::parse(inner).map_err(|why| Failure::new(why.0))
+    Ok(JsonPath::parse(inner).map_err(|why| why.0))
 }

@@ -19,8 +19,18 @@ pub struct Template {
 #[derive(Clone, Debug)]
 enum Part {
     Text(String),
-    Path { path: JsonPath, text: String, from_root: bool },
-    Range { path: JsonPath, from_root: bool, body: Vec<Part> },
+    /// A word that begins no path. It stands for nothing.
+    Word(String),
+    Path {
+        path: JsonPath,
+        text: String,
+        from_root: bool,
+    },
+    Range {
+        path: JsonPath,
+        from_root: bool,
+        body: Vec<Part>,
+    },
 }
 
 impl Template {
@@ -38,40 +48,41 @@ impl Template {
     /// The text for an object; `as_json`: what was found, as a JSON list.
     ///
     /// # Errors
-    /// When a path finds nothing and that is an error.
+    /// When a path does not fit the object, or finds nothing and that is an error. Nothing is written then.
     pub fn print(&self, object: &Value, as_json: bool) -> Result<String> {
-        if as_json {
-            let mut found = Vec::new();
-            collect(&self.parts, object, object, &mut found);
-            let list = Value::Array(found.into_iter().cloned().collect());
-            return Ok(super::json_text(&list));
-        }
         let mut out = String::new();
-        self.write(&self.parts, object, object, &mut out).map_err(|why| {
+        let mut found = Vec::new();
+        let done = match as_json {
+            true => collect(&self.parts, object, object, &mut found),
+            false => self.write(&self.parts, object, object, &mut out),
+        };
+        if let Err(why) = done {
             let words = "Printing more information for debugging the template:";
             let shown = super::go_syntax(object);
-            Failure::new(format!(
+            return Err(Failure::new(format!(
                 "error executing jsonpath {}: Error executing template: {why}. {words}\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{shown}\n\n\n",
-                super::super::failure::quote(&self.text), self.text,
-            ))
-        })?;
-        Ok(out)
+                super::super::failure::quote(&self.text),
+                self.text,
+            )));
+        }
+        Ok(if as_json { super::json_text(&Value::Array(found.into_iter().cloned().collect())) } else { out })
     }
 
     fn write(&self, parts: &[Part], root: &Value, here: &Value, out: &mut String) -> std::result::Result<(), String> {
         for part in parts {
             match part {
                 Part::Text(text) => out.push_str(text),
+                Part::Word(word) => return Err(format!("unrecognized identifier {word}")),
                 Part::Path { path, text, from_root } => {
                     let start = if *from_root { root } else { here };
-                    let found = path.find(start);
+                    let found = path.try_find(start)?;
                     if found.is_empty() && self.missing_is_error {
                         return Err(format!("{} is not found", path.missing(start).unwrap_or(text)));
                     }
                     out.push_str(&found.into_iter().map(shown).collect::<Vec<_>>().join(" "));
                 }
                 Part::Range { path, from_root, body } => {
-                    for item in path.find(if *from_root { root } else { here }) {
+                    for item in path.try_find(if *from_root { root } else { here })? {
                         self.write(body, root, item, out)?;
                     }
                 }
@@ -81,18 +92,25 @@ impl Template {
     }
 }
 
-fn collect<'a>(parts: &[Part], root: &'a Value, here: &'a Value, found: &mut Vec<&'a Value>) {
+fn collect<'a>(
+    parts: &[Part],
+    root: &'a Value,
+    here: &'a Value,
+    found: &mut Vec<&'a Value>,
+) -> std::result::Result<(), String> {
     for part in parts {
         match part {
             Part::Text(_) => {}
-            Part::Path { path, from_root, .. } => found.extend(path.find(if *from_root { root } else { here })),
+            Part::Word(word) => return Err(format!("unrecognized identifier {word}")),
+            Part::Path { path, from_root, .. } => found.extend(path.try_find(if *from_root { root } else { here })?),
             Part::Range { path, from_root, body } => {
-                for item in path.find(if *from_root { root } else { here }) {
-                    collect(body, root, item, found);
+                for item in path.try_find(if *from_root { root } else { here })? {
+                    collect(body, root, item, found)?;
                 }
             }
         }
     }
+    Ok(())
 }
 
 fn shown(value: &Value) -> String {
@@ -197,6 +215,13 @@ fn parts(actions: &mut impl Iterator<Item = Action>, inside: bool) -> std::resul
             "end" => return Err(PathError("not in range, nothing to end".to_owned())),
             literal if literal.starts_with(['"', '\'']) => found.push(Part::Text(unquote(literal)?)),
             number if number.parse::<f64>().is_ok() => found.push(Part::Text(number.to_owned())),
+            text if text.starts_with(char::is_alphabetic) => {
+                let end = text.find(|letter: char| !letter.is_alphanumeric()).unwrap_or(text.len());
+                found.push(match &text[..end] {
+                    word @ ("true" | "false") => Part::Text(word.to_owned()),
+                    word => Part::Word(word.to_owned()),
+                });
+            }
             text => {
                 let path = JsonPath::parse(text)?;
                 let from_root = text.starts_with('$');

@@ -72,6 +72,8 @@ pub struct Printer {
     pub typed: bool,
     keep_managed_fields: bool,
     printed: usize,
+    /// What was written of an object before it turned out not to fit.
+    begun: String,
 }
 
 impl Printer {
@@ -81,12 +83,18 @@ impl Printer {
     /// When there is no such form, or its template cannot be read.
     pub fn of(flags: &Flags, files: &dyn Files, tables: bool) -> Result<Printer> {
         let form = form(flags, files, tables)?;
-        Ok(Printer { form, typed: false, keep_managed_fields: flags.is("show-managed-fields"), printed: 0 })
+        Ok(Printer {
+            form,
+            typed: false,
+            keep_managed_fields: flags.is("show-managed-fields"),
+            printed: 0,
+            begun: String::new(),
+        })
     }
 
     /// A printer of this form.
     pub fn new(form: Form) -> Printer {
-        Printer { form, typed: false, keep_managed_fields: false, printed: 0 }
+        Printer { form, typed: false, keep_managed_fields: false, printed: 0, begun: String::new() }
     }
 
     /// Whether objects are printed as sentences or tables.
@@ -103,6 +111,17 @@ impl Printer {
         let first = self.printed == 1;
         let ordered = self.ordered(object);
         let object = ordered.as_ref().unwrap_or(object);
+        let printed = match &self.form {
+            Form::Columns(columns) => columns.print(object, first),
+            _ => self.print_whole(object, first).map_err(|failure| (String::new(), failure)),
+        };
+        printed.map_err(|(begun, failure)| {
+            self.begun = begun;
+            failure
+        })
+    }
+
+    fn print_whole(&self, object: &Value, first: bool) -> Result<String> {
         Ok(match &self.form {
             Form::Human | Form::Wide | Form::Name => names(object, ""),
             Form::Json => json_in_order(&self.cleaned(object), !self.typed),
@@ -114,8 +133,13 @@ impl Printer {
             Form::Kyaml => kyaml::to_string(&self.cleaned(object)),
             Form::JsonPath(template, as_json) => template.print(object, *as_json)?,
             Form::GoTemplate(template) => template.print(object)?,
-            Form::Columns(columns) => columns.print(object, first),
+            Form::Columns(_) => String::new(),
         })
+    }
+
+    /// What was written before the last object turned out not to fit.
+    pub fn begun(&mut self) -> String {
+        std::mem::take(&mut self.begun)
     }
 
     /// A command's answer about an object: the sentence, or the object in another form.
@@ -157,7 +181,7 @@ impl Printer {
 fn form(flags: &Flags, files: &dyn Files, tables: bool) -> Result<Form> {
     let output = flags.text("output");
     let template = flags.text("template");
-    let (name, argument) = match output.split_once('=') {
+    let (name, argument) = match output.split_once('=').filter(|(name, _)| !name.is_empty()) {
         Some((name, argument)) => (name, argument),
         None if output.is_empty() && !template.is_empty() => ("go-template", template),
         None => (output, template),

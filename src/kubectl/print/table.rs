@@ -43,6 +43,17 @@ impl TablePrinter {
 
     /// One table's lines; `event` is the type of the watch event that brought it.
     pub fn print(&mut self, table: &Value, event: &str) -> String {
+        let text = self.cells(table, event);
+        self.tabs.layout(&text)
+    }
+
+    /// Lines of one or more tables, their columns in line.
+    pub fn layout(&mut self, cells: &str) -> String {
+        self.tabs.layout(cells)
+    }
+
+    /// One table's lines, with a tab between cells.
+    pub fn cells(&mut self, table: &Value, event: &str) -> String {
         let columns =
             table.get("columnDefinitions").filter(|columns| columns.as_array().is_some_and(|c| !c.is_empty()));
         let rows = table.get("rows").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -58,7 +69,7 @@ impl TablePrinter {
         self.printed_header = true;
         let mut text = if header { line(self.header()) } else { String::new() };
         rows.iter().for_each(|row| text.push_str(&line(self.row(row, event))));
-        self.tabs.layout(&text)
+        text
     }
 
     fn shown(&self) -> impl Iterator<Item = (usize, &Value)> {

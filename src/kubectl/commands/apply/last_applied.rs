@@ -74,7 +74,7 @@ async fn edit(call: &Invocation) -> Result {
     let json = call.flags.text("output") == "json";
     let mut selection = Selection::of(call);
     if call.arguments().is_empty() && selection.files().is_empty() {
-        return Err(Failure::new("must specify one of -f and -k, or a resource"));
+        return Err(selection::no_resource());
     }
     selection.latest = true;
     let mut printer = writing.printer()?;
@@ -125,8 +125,13 @@ async fn set(call: &Invocation) -> Result {
             let hint = "to create the annotation, run the command with --create-annotation";
             return Err(Failure::new(format!("{words} {}, {hint}", quote(&info.name))));
         }
-        let applied = with_last_applied(&info.object);
-        let text = meta::annotation(&applied, LAST_APPLIED).unwrap_or_default();
+        let mut plain = info.object.clone();
+        meta::remove_annotation(&mut plain, LAST_APPLIED);
+        let text = print::json_line(&plain) + "\n";
+        if meta::annotation(&current, LAST_APPLIED) == Some(&text) {
+            call.out(format!("set-last-applied {}: no changes required.\n", info.name));
+            continue;
+        }
         let patch = json!({"metadata": {"annotations": {LAST_APPLIED: text}}});
         let done = match writing.dry_run {
             DryRun::Client => current,
