@@ -76,6 +76,18 @@ impl<'a> Target<'a> {
     }
 }
 
+impl Target<'_> {
+    /// Whether a body says that it is of this kind, or does not say.
+    pub fn is_kind_of(&self, bytes: &[u8], media: MediaType) -> bool {
+        let value = match media {
+            MediaType::Json => reader::read_type(bytes).ok(),
+            MediaType::Yaml => yaml::parse_document(bytes).ok().map(|document| document.value),
+            MediaType::Protobuf => None,
+        };
+        value.is_none_or(|value| check_kind(&value, self).is_ok())
+    }
+}
+
 /// A body that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {

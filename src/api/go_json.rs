@@ -130,19 +130,20 @@ pub fn base64_error(text: &str) -> Option<String> {
 
 /// Go's message for text that is no RFC 3339 time; `None` if it is one.
 pub fn time_error(text: &str, kind: Type) -> Option<String> {
-    if text.parse::<jiff::Timestamp>().is_ok() {
+    let exact = kind != Type::MicroTime || first_mismatch(text, kind).0.starts_with(['Z', '+', '-']);
+    if exact && text.parse::<jiff::Timestamp>().is_ok() {
         return None;
     }
     let layout = match kind {
         Type::MicroTime => "2006-01-02T15:04:05.000000Z07:00",
         _ => "2006-01-02T15:04:05Z07:00",
     };
-    let (rest, element) = first_mismatch(text);
+    let (rest, element) = first_mismatch(text, kind);
     Some(format!("parsing time {text:?} as \"{layout}\": cannot parse {rest:?} as {element:?}"))
 }
 
 /// What is left of `text` where it stops being a time, and the layout's element there.
-fn first_mismatch(text: &str) -> (&str, &'static str) {
+fn first_mismatch(text: &str, kind: Type) -> (&str, &'static str) {
     let elements = [
         ("2006", 4),
         ("-", 0),
@@ -166,6 +167,13 @@ fn first_mismatch(text: &str) -> (&str, &'static str) {
             Some(left) => rest = left,
             None => return (rest, element),
         }
+    }
+    if kind == Type::MicroTime {
+        let digits = rest.strip_prefix(['.', ',']).and_then(|digits| digits.get(..6));
+        if !digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit())) {
+            return (rest, ".000000");
+        }
+        rest = &rest[7..];
     }
     (rest, "Z07:00")
 }

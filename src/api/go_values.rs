@@ -7,8 +7,11 @@
 //! In: two values of one definition. Out: a unified diff of their JSON, indented by one. Or one value, which an
 //! error shows.
 
-use serde_json::Value;
+use std::cell::RefCell;
 
+use serde_json::{Map, Value};
+
+use super::field_error::FieldError;
 use super::line_diff;
 use super::resource::parse_api_version;
 use super::schema::{Field, Schema, Type};
@@ -96,10 +99,80 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("wwids", "WWIDs", ""),
 ];
 
+thread_local! {
+    /// Of the object that is being judged, where lists and maps came empty.
+    static EMPTY: RefCell<Value> = const { RefCell::new(Value::Null) };
+}
+
+/// Judges an object. It is kept without its empty lists and maps, which mean what none means; but where the one that
+/// came had them, Go shows them, also in the errors that `judge` finds.
+pub fn with_empties(came: Option<&Value>, judge: impl FnOnce() -> Vec<FieldError>) -> Vec<FieldError> {
+    let Some(empty) = came else { return judge() };
+    EMPTY.with(|place| *place.borrow_mut() = empty.clone());
+    let mut errors = judge();
+    EMPTY.with(|place| place.take());
+    for error in errors.iter_mut().filter(|error| error.value == "null") {
+        if let found @ (Value::Array(_) | Value::Object(_)) = at(empty, &error.field)
+            && is_empty(found)
+        {
+            error.value = found.to_string();
+        }
+    }
+    errors
+}
+
+/// The value without what is not empty and leads to nothing empty.
+pub fn empties(value: &Value) -> Option<Value> {
+    match value {
+        value if is_empty(value) => Some(value.clone()),
+        Value::Array(items) => {
+            let inner: Vec<Option<Value>> = items.iter().map(empties).collect();
+            let any = inner.iter().any(Option::is_some);
+            any.then(|| Value::Array(inner.into_iter().map(Option::unwrap_or_default).collect()))
+        }
+        Value::Object(map) => {
+            let inner: Map<String, Value> =
+                map.iter().filter_map(|(key, value)| Some((key.clone(), empties(value)?))).collect();
+            (!inner.is_empty()).then_some(Value::Object(inner))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a list or a map of this schema came empty, where now is none. Go tells it from none where it compares by reflection.
+pub fn came_empty(schema: &Schema, came: &Value, now: &Value) -> bool {
+    match (schema.kind(), came) {
+        (Type::List | Type::Map, came) if is_empty(came) => now.is_null(),
+        (Type::List, Value::Array(items)) => schema
+            .items()
+            .is_some_and(|schema| items.iter().enumerate().any(|(index, item)| came_empty(schema, item, &now[index]))),
+        (Type::Map, Value::Object(map)) => schema
+            .values()
+            .is_some_and(|schema| map.iter().any(|(key, value)| came_empty(schema, value, &now[key.as_str()]))),
+        (Type::Object, Value::Object(map)) => map.iter().any(|(key, value)| {
+            schema.field(key).is_some_and(|field| came_empty(field.schema(), value, &now[key.as_str()]))
+        }),
+        _ => false,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
+}
+
+fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(value, |here, key| &here[key])
+}
+
 /// What changes from `old` to `new`, both of the definition with this OpenAPI name.
 pub fn difference(definition: &str, part: &Part, old: &Value, new: &Value) -> String {
     let Some(schema) = Schema::builtin(definition) else { return String::new() };
-    line_diff::unified(&print(&schema, part, old), &print(&schema, part, new))
+    // What is compared in this way is all in the spec.
+    let came = match definition.ends_with("Spec") {
+        true => EMPTY.with(|place| place.borrow()["spec"].clone()),
+        false => Value::Null,
+    };
+    line_diff::unified(&print(&schema, part, old, &Value::Null), &print(&schema, part, new, &came))
 }
 
 /// The value at `path` of an object, as an error shows it that comes from rules over the server's own types:
@@ -115,7 +188,8 @@ pub fn shown(object: &Value, path: &str) -> Option<String> {
         value = value.get(key).unwrap_or(&Value::Null);
     }
     let mut printer = Printer { text: String::new(), depth: None };
-    printer.value(schema, value, pointer);
+    let came = EMPTY.with(|place| at(&place.borrow(), path).clone());
+    printer.value(schema, value, pointer, &came);
     Some(printer.text)
 }
 
@@ -123,15 +197,15 @@ pub fn shown(object: &Value, path: &str) -> Option<String> {
 pub fn value_of(definition: &str, value: &Value) -> Option<String> {
     let schema = Schema::builtin(definition)?;
     let mut printer = Printer { text: String::new(), depth: None };
-    printer.value(&schema, value, false);
+    printer.value(&schema, value, false, &Value::Null);
     Some(printer.text)
 }
 
-fn print(schema: &Schema, part: &Part, value: &Value) -> String {
+fn print(schema: &Schema, part: &Part, value: &Value, came: &Value) -> String {
     let mut printer = Printer { text: String::new(), depth: Some(0) };
     match part {
-        Part::Whole => printer.structure(schema, value, &|_| true),
-        Part::Fields(keep) => printer.structure(schema, value, keep),
+        Part::Whole => printer.structure(schema, value, &|_| true, came),
+        Part::Fields(keep) => printer.structure(schema, value, keep, came),
     }
     printer.text
 }
@@ -143,31 +217,41 @@ struct Printer {
 }
 
 impl Printer {
-    fn value(&mut self, schema: &Schema, value: &Value, pointer: bool) {
+    /// `came` says where it came empty.
+    fn value(&mut self, schema: &Schema, value: &Value, pointer: bool, came: &Value) {
         let zero = if pointer { "null" } else { zero(schema.kind()) };
         match (schema.kind(), value) {
             (Type::Object, Value::Null) if pointer => self.text += "null",
-            (Type::Object, _) => self.structure(schema, value, &|_| true),
+            (Type::Object, _) => self.structure(schema, value, &|_| true, came),
+            (Type::List, Value::Null) if came.is_array() => self.text += "[]",
+            (Type::Map, Value::Null) if came.is_object() => self.text += "{}",
             (_, Value::Null) => self.text += zero,
-            (Type::List, _) => self.list(schema, value),
-            (Type::Map, _) => self.map(schema, value),
+            (Type::List, _) => self.list(schema, value, came),
+            (Type::Map, _) => self.map(schema, value, came),
             _ => self.scalar(value),
         }
     }
 
-    fn structure(&mut self, schema: &Schema, value: &Value, keep: &dyn Fn(&str) -> bool) {
+    fn structure(&mut self, schema: &Schema, value: &Value, keep: &dyn Fn(&str) -> bool, came: &Value) {
         let mut empty = true;
         self.open('{');
-        self.fields(schema, value, keep, &mut empty);
+        self.fields(schema, (value, came), keep, &mut empty);
         self.close('}', empty);
     }
 
-    fn fields(&mut self, schema: &Schema, value: &Value, keep: &dyn Fn(&str) -> bool, empty: &mut bool) {
+    fn fields(
+        &mut self,
+        schema: &Schema,
+        (value, came): (&Value, &Value),
+        keep: &dyn Fn(&str) -> bool,
+        empty: &mut bool,
+    ) {
         for field in schema.fields().iter().filter(|field| keep(&field.name)) {
             let inner = value.get(&*field.name).unwrap_or(&Value::Null);
+            let came = &came[&*field.name];
             let tagged = schema.name().is_some_and(|name| name.contains("meta.v1."));
             if field.schema().name().is_some_and(|name| name.ends_with(".ObjectMeta")) {
-                self.fields(field.schema(), inner, &|_| true, empty);
+                self.fields(field.schema(), (inner, came), &|_| true, empty);
                 continue;
             }
             if tagged && left_out(field, inner) {
@@ -177,24 +261,24 @@ impl Printer {
             let name = if tagged { field.name.to_string() } else { go_name(schema, &field.name) };
             self.text += &format!("\"{name}\":");
             self.space();
-            self.value(field.schema(), inner, field.pointer);
+            self.value(field.schema(), inner, field.pointer, came);
         }
     }
 
-    fn list(&mut self, schema: &Schema, value: &Value) {
+    fn list(&mut self, schema: &Schema, value: &Value, came: &Value) {
         let mut empty = true;
         self.open('[');
-        for item in value.as_array().into_iter().flatten() {
+        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             self.next(&mut empty);
             match schema.items() {
-                Some(items) => self.value(items, item, false),
+                Some(items) => self.value(items, item, false, &came[index]),
                 None => self.scalar(item),
             }
         }
         self.close(']', empty);
     }
 
-    fn map(&mut self, schema: &Schema, value: &Value) {
+    fn map(&mut self, schema: &Schema, value: &Value, came: &Value) {
         let mut entries: Vec<(&String, &Value)> = value.as_object().into_iter().flatten().collect();
         entries.sort_by_key(|(key, _)| *key);
         let mut empty = true;
@@ -205,7 +289,7 @@ impl Printer {
             self.text.push(':');
             self.space();
             match schema.values() {
-                Some(values) => self.value(values, inner, false),
+                Some(values) => self.value(values, inner, false, &came[key.as_str()]),
                 None => self.scalar(inner),
             }
         }

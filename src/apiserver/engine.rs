@@ -61,6 +61,8 @@ pub struct Engine {
     pub admission: Chain,
     /// Addresses and ports for Services.
     pub addresses: Addresses,
+    /// Bytes that are kept as they came.
+    pub raw: super::raw::Sent,
     /// Who wrote what.
     pub journal: Journal,
     /// The way to the nodes.

@@ -33,6 +33,7 @@ mod parts;
 mod paths;
 pub mod pki;
 mod priority;
+mod raw;
 mod request;
 mod respond;
 mod routes;
@@ -153,6 +154,7 @@ impl ApiServer {
             storage: storage::Storage::new(config.store),
             horizon: Arc::default(),
             auth,
+            raw: raw::Sent::default(),
             addresses: kinds::core::service_addresses::Addresses::new(config.service_cidr),
             journal: journal::Journal::default(),
             kubelets: config.kubelets,

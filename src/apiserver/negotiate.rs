@@ -78,12 +78,6 @@ pub struct Clause<'a> {
 }
 
 impl Clause<'_> {
-    /// The clause without its quality.
-    pub fn text(&self) -> String {
-        let params = self.params.iter().map(|(key, value)| format!(";{key}={value}"));
-        std::iter::once(self.media.to_string()).chain(params).collect()
-    }
-
     /// Whether another object than the native one is wanted.
     fn is_of_another_kind(&self) -> bool {
         self.params.iter().any(|(key, _)| matches!(*key, "as" | "g" | "v"))

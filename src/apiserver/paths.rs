@@ -356,19 +356,21 @@ fn media_type(media: MediaType) -> &'static str {
     if media == MediaType::Yaml { "application/yaml" } else { "application/json" }
 }
 
-/// The form of the aggregated document, if the best clause that can be met asks for it.
+/// The form of the aggregated document, if any clause asks for it: whatever else is asked for comes after it.
 fn form(accept: Option<&str>) -> Result<Option<MediaType>, Status> {
-    for clause in negotiate::clauses(accept.unwrap_or("")) {
-        let has = |key: &str, value: &str| clause.params.contains(&(key, value));
-        if has("as", "APIGroupDiscoveryList") {
-            if has("g", "apidiscovery.k8s.io") && has("v", "v2") {
-                return Ok(Some(negotiate::parse_media(clause.media).unwrap_or(MediaType::Json)));
-            }
-        } else if negotiate::negotiate(Some(&clause.text()), Route::Document, false).is_ok() {
-            return Ok(None);
-        }
+    let clauses = negotiate::clauses(accept.unwrap_or(""));
+    let asks = |clause: &&negotiate::Clause<'_>| {
+        let wanted = [("as", "APIGroupDiscoveryList"), ("g", "apidiscovery.k8s.io"), ("v", "v2")];
+        wanted.iter().all(|pair| clause.params.contains(pair))
+    };
+    let found = clauses.iter().filter(asks).find_map(|clause| match clause.media {
+        "*/*" | "application/*" => Some(MediaType::Json),
+        media => negotiate::parse_media(media),
+    });
+    match found {
+        Some(media) => Ok(Some(media)),
+        None => negotiate::negotiate(accept, Route::Document, false).map(|_| None),
     }
-    negotiate::negotiate(accept, Route::Document, false).map(|_| None)
 }
 
 /// A large document: made once for each list of resources, and named by an ETag.

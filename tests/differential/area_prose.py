@@ -99,6 +99,6 @@ def many(name, steps, **rest):
 
 
 def cases(random, rounds):
-    import area_prose_admission, area_prose_crd, area_prose_more  # noqa: F401  they register their own
+    import area_prose_admission, area_prose_crd, area_prose_kinds, area_prose_more  # noqa: F401  they register their own
     for name, make in CASES.items():
         yield dict(make(), id=name)

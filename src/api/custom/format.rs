@@ -46,6 +46,19 @@ const FORMATS: &[(&str, Check)] = &[
     ("k8slongname", |text| text.len() <= 253 && text.split('.').all(|part| LABEL.is_match(part))),
 ];
 
+/// Whether values of this type in this format are checked.
+pub fn is_recognized(kind: &str, format: &str) -> bool {
+    match kind {
+        "" | "string" => {
+            let name = format.replace('-', "");
+            FORMATS.iter().any(|(known, _)| *known == name)
+        }
+        "integer" => matches!(format, "int32" | "int64"),
+        "number" => matches!(format, "float" | "double"),
+        _ => false,
+    }
+}
+
 static SSN: LazyLock<Regex> = LazyLock::new(|| constant(r"^[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}$"));
 static RGB: LazyLock<Regex> = LazyLock::new(|| {
     const PART: &str = r"\s*([01]?[0-9]{1,2}|2[0-4][0-9]|25[0-5])\s*";

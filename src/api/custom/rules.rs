@@ -197,6 +197,14 @@ fn own_rules(place: &Place, ruled: &Node, value: &Value, old: Option<&Value>, fo
         match result {
             Ok(Cel::Bool(true)) => {}
             Ok(_) => {
+                // Also where the rule sees an optional, its message sees the value itself, or no such variable.
+                if rule.optional_old {
+                    context = language::context();
+                    context.add_variable_from_value("self", own.clone());
+                    if let Some(before) = &before {
+                        context.add_variable_from_value("oldSelf", before.clone());
+                    }
+                }
                 let told = rule.message_expression.as_ref().and_then(|expression| run(expression, &mut context).0.ok());
                 let told = match told {
                     Some(Cel::String(text)) if !text.trim().is_empty() => Some(text.trim().to_owned()),

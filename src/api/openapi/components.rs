@@ -20,6 +20,9 @@ const BY_VERB: [(&str, &[&str]); 3] = [
     ("WatchEvent", &["watch"]),
 ];
 
+/// What is told of the body of a patch, which may be anything.
+const PATCH: &str = "Patch is provided to give a concrete name and type to the Kubernetes PATCH request body.";
+
 /// The definitions that `served` reach; kinds that every group has name the groups of `all`.
 pub(super) fn schemas(served: &[Arc<Resource>], all: &[Arc<Resource>], form: Form) -> Map<String, Value> {
     let about = if form == Form::V2 { all } else { served };
@@ -34,7 +37,7 @@ pub(super) fn schemas(served: &[Arc<Resource>], all: &[Arc<Resource>], form: For
         writer.definition(Schema::builtin(&format!("{META}.APIResourceList")));
     }
     if asks(&["patch"]) {
-        writer.definitions.insert(format!("{META}.Patch"), json!({"type": "object", "description": "A patch."}));
+        writer.definitions.insert(format!("{META}.Patch"), json!({"type": "object", "description": PATCH}));
     }
     for resource in served {
         if let Some(source) = resource.schema.source() {

@@ -112,7 +112,8 @@ impl Reader<'_> {
             omitzero: flags.contains('z'),
             pointer: flags.contains('p'),
             default: serde_json::from_str(default).ok(),
-            values: values.split(',').filter(|v| !v.is_empty()).map(Arc::from).collect(),
+            // The first may be the empty text.
+            values: values.split(',').filter(|_| !values.is_empty()).map(Arc::from).collect(),
             patch_merge: strategy.contains("merge"),
             patch_retain_keys: strategy.contains("retainKeys"),
             patch_replace: strategy == "replace",

@@ -180,7 +180,8 @@ impl<'a> Parser<'a> {
         }
         let values = match self.peek() {
             (Kind::Name | Kind::Comma, _) => self.value_list()?,
-            (Kind::Close, _) => Vec::new(),
+            // Nothing between the brackets is the empty value too.
+            (Kind::Close, _) => vec![String::new()],
             (_, found) => return fail(format!("found '{found}', expected: ',', ')' or identifier")),
         };
         match self.take() {

@@ -261,15 +261,18 @@ mod tests {
             ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
             ("a,", "found '', expected: identifier after ','"),
             ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
-            (
-                "a in ()",
-                "unable to parse requirement: values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty",
-            ),
             (&long, &value),
         ];
         for (text, message) in table {
             assert_eq!(LabelSelector::parse(text).unwrap_err().0, message, "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_between_brackets_is_the_empty_value() {
+        let selector = LabelSelector::parse("a in ()").unwrap();
+        assert!(selector.matches_object(&json!({"metadata": {"labels": {"a": ""}}})));
+        assert!(!selector.matches_object(&json!({"metadata": {"labels": {"a": "b"}}})));
     }
 
     #[test]

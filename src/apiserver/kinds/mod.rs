@@ -119,6 +119,10 @@ pub struct Strategy {
     pub metadata_last: fn(&Context) -> bool,
     /// A name's beginning is not judged.
     pub any_generate_name: bool,
+    /// The field of which a new generation counts also what came empty and was not there, where there is one.
+    pub exact: &'static str,
+    /// The field whose bytes are compared, where there is one.
+    pub raw: &'static str,
 }
 
 impl Strategy {
@@ -144,6 +148,8 @@ impl Strategy {
         whole_again: false,
         metadata_last: |_| false,
         any_generate_name: false,
+        exact: "",
+        raw: "",
     };
 
     /// A kind with a `status` that only its subresource writes.

@@ -117,6 +117,14 @@ pub async fn remove(
             return Ok(plan);
         }
         let written = match &plan {
+            // A Pod is marked even where it may go at once: who watches sees both.
+            Removed::Gone(new) if is(&call.resource, ("", "pods")) && *new != old => {
+                let marked = convert::stored_bytes(&call.engine, new, &call.resource).await?;
+                match call.engine.storage.update(key.clone(), stored.revision, marked).await? {
+                    Written::Done(revision) => call.engine.storage.delete(key.clone(), revision).await?,
+                    changed => changed,
+                }
+            }
             Removed::Gone(_) => call.engine.storage.delete(key.clone(), stored.revision).await?,
             Removed::Stays(new) if *new == old => return Ok(plan),
             Removed::Stays(new) => {
@@ -181,8 +189,8 @@ fn mark(call: &Call, object: &mut Value, grace: i64) {
     }
     let at = call.now.saturating_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(call.now);
     meta::set(object, &["metadata", "deletionTimestamp"], json!(second(at)));
-    // A definition is marked by hand where Kubernetes has it, and no grace is noted.
-    if meta::kind(object) != "CustomResourceDefinition" {
+    // Definitions and namespaces are marked by hand where Kubernetes has it, and no grace is noted.
+    if !matches!(meta::kind(object), "CustomResourceDefinition" | "Namespace") {
         meta::set(object, &["metadata", "deletionGracePeriodSeconds"], json!(grace));
     }
 }

@@ -191,6 +191,10 @@ fn read(call: &Call, mut new: Value, options: &WriteOptions, patch: Patch<'_>) -
         } else if !new.is_object() {
             return Err(unprocessable());
         }
+        // What is unknown is told in the order in which the patch leaves it.
+        if patch.kind != Kind::Strategic {
+            new = patch.sorted(&new);
+        }
         decode::check(&new, &call.resource.schema).map_err(|why| refuse(&new, why))?
     };
     let problems: Vec<String> = patch.problems.iter().cloned().chain(own).collect();

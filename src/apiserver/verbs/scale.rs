@@ -71,7 +71,7 @@ pub async fn scale(call: &Call) -> Result<Response, Status> {
             let stored = call.read(&call.info.name).await?.value();
             let object = convert::read(&call.engine, stored, &call.resource).await?;
             paths.found(&object)?;
-            respond::object(200, &view(call, sub, &paths, &object), call)
+            answer(call, view(call, sub, &paths, &object))
         }
         "update" | "patch" => write(call, sub, &paths).await,
         _ => Err(not_allowed()),
@@ -111,14 +111,46 @@ async fn write(call: &Call, sub: &Subresource, paths: &Paths) -> Result<Response
         let current = view(call, sub, paths, old);
         let scale = match call.info.verb {
             "update" => sent.clone().unwrap_or_default(),
-            _ if applies => unguarded(apply::merged(call, &current, sub, &options)?, &current),
+            _ if applies => {
+                let merged = apply::merged(call, &current, sub, &options)?;
+                unguarded(applied(call, &current, merged)?, &current)
+            }
             _ => unguarded(patched(call, &current, &media, sub)?, &current),
         };
         changed(call, old, scale, sub, paths, &options, applies)
     })
     .await?;
     paths.found(&object)?;
-    respond::object(200, &view(call, sub, paths, &object), call)
+    answer(call, view(call, sub, paths, &object))
+}
+
+/// Of a custom object's scale it is not told who set it.
+fn answer(call: &Call, mut scale: Value) -> Result<Response, Status> {
+    if call.resource.custom {
+        meta::remove(&mut scale, &["metadata", "managedFields"]);
+    }
+    respond::object(200, &scale, call)
+}
+
+/// An applied scale of a custom object. Kubernetes carries out none that changes anything: on the way it
+/// asks to convert a Scale to a version of the object's own group.
+fn applied(call: &Call, current: &Value, scale: Value) -> Result<Value, Status> {
+    if !call.resource.custom || scale["spec"] == current["spec"] && is_owned(current) {
+        return Ok(scale);
+    }
+    let (what, name) = match is_owned(current) {
+        true => ("failed to convert new object", meta::name(current)),
+        false => ("failed to create manager for existing fields: failed to convert live object", ""),
+    };
+    Err(Status::unexpected(format!(
+        "{what} (/{name}; autoscaling/v1, Kind=Scale) to proper version: \
+         request to convert CR to an invalid group/version: autoscaling/v1"
+    )))
+}
+
+/// Whether somebody is known to have set the replicas.
+fn is_owned(scale: &Value) -> bool {
+    !meta::list(scale, &["metadata", "managedFields"]).is_empty()
 }
 
 /// The object as a Scale.
@@ -162,7 +194,15 @@ fn selector_text(value: &Value) -> Option<String> {
 fn body(call: &Call, sub: &Subresource, options: &WriteOptions) -> Result<Value, Status> {
     let media = negotiate::body_media(call.header("content-type"), false)?;
     let target = Target::subresource(sub, false).ok_or_else(not_served)?;
-    let decoded = decode::decode(&call.body, media, &target, options.validation)?;
+    let decoded = decode::decode(&call.body, media, &target, options.validation).map_err(|status| {
+        // The scheme of custom objects does not know a Scale, where it has to look for one.
+        let known = !call.resource.custom || target.is_kind_of(&call.body, media);
+        if known {
+            status
+        } else {
+            bad_request("no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:111\"")
+        }
+    })?;
     call.warn(decoded.warnings);
     let (own, url) = (meta::name(&decoded.value), &call.info.name);
     if own != url {

@@ -10,6 +10,7 @@ use warp::reply::Response;
 use super::create::{self, finish, place};
 use super::delete;
 use crate::api::apply::track_update;
+use crate::api::go_values::{came_empty, empties, with_empties};
 use crate::api::meta;
 use crate::api::status::{Reason, Status};
 use crate::apiserver::admission::Operation;
@@ -174,6 +175,7 @@ async fn prepare(
         let error = FieldError::invalid_raw("metadata.resourceVersion", "0", "must be specified for an update");
         return Err(FieldError::status(&call.resource.group, &call.resource.plural, name, &[error]));
     }
+    let came = if call.resource.custom { None } else { empties(&new) };
     keep_system_fields(&mut new, old);
     finish(call, &mut new, options);
     // Apply and scale have said already who owns what.
@@ -184,7 +186,15 @@ async fn prepare(
     match subresource {
         Some(sub) => (sub.prepare)(&mut new, old, &context),
         None if verb == "bind" => {}
-        None => (strategy.prepare_update)(&mut new, old, &context),
+        None => {
+            (strategy.prepare_update)(&mut new, old, &context);
+            let schema = call.resource.schema.field(strategy.exact).map(|field| field.schema());
+            let (field, now) = (strategy.exact, &new[strategy.exact]);
+            let differs = |came: &Value| schema.is_some_and(|schema| came_empty(schema, &came[field], now));
+            if came.as_ref().is_some_and(differs) && meta::generation(&new) == meta::generation(old) {
+                meta::set_generation(&mut new, meta::generation(old) + 1);
+            }
+        }
     }
     if verb == "scale" {
         // Admission is asked about the Scale: its replicas are all that may change.
@@ -208,10 +218,10 @@ async fn prepare(
     if call.resource.custom {
         call.warn(custom::strategy::ratcheted(&new, old, &context));
     }
-    let errors = match subresource {
+    let mut errors = match subresource {
         Some(sub) => {
             let mut errors = kinds::metadata::validate_update(&new, old);
-            errors.extend((sub.validate)(&new, old, &context));
+            errors.extend(with_empties(came.as_ref(), || (sub.validate)(&new, old, &context)));
             errors
         }
         // A binding is the one write that may give a Pod its node; its own checks have been made.
@@ -220,10 +230,11 @@ async fn prepare(
             // What cannot be given is said alone.
             match (strategy.allocate)(&mut new, Some(old), &context) {
                 Err(errors) => errors,
-                Ok(()) => strategy.check_update(&new, old, &context),
+                Ok(()) => with_empties(came.as_ref(), || strategy.check_update(&new, old, &context)),
             }
         }
     };
+    errors.extend(call.engine.raw.changed(call, &mut new, old));
     if !errors.is_empty() {
         return Err(call.invalid(name, &errors));
     }

@@ -118,7 +118,9 @@ impl Writer {
             Form::V3 => json!({"allOf": [reference]}),
             Form::V2 => reference,
         };
-        if let Some(text) = self.descriptions.get(ANY, Some("metadata")) {
+        if name.ends_with("ListMeta") {
+            out["description"] = json!(format!("Standard list metadata. More info: {CONVENTIONS}#types-kinds"));
+        } else if let Some(text) = self.descriptions.get(ANY, Some("metadata")) {
             out["description"] = json!(text);
         }
         out

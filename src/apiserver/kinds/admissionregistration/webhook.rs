@@ -24,6 +24,7 @@ pub const VALIDATING: Strategy = Strategy {
     validate_update: |new, _, _| validate(new),
     unconditional_update: false,
     any_finalizer: true,
+    exact: "webhooks",
     whole_again: true,
     ..Strategy::WITH_GENERATION
 };

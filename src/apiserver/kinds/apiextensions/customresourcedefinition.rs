@@ -50,6 +50,7 @@ pub const STRATEGY: Strategy = Strategy {
         }
         errors
     },
+    warnings: super::warnings::warnings,
     prepare_delete: |definition, context| {
         crate::apiserver::custom::removal::prepare(definition, &crate::apiserver::verbs::create::second(context.now));
     },

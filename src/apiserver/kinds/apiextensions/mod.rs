@@ -5,6 +5,7 @@ pub mod customresourcedefinition;
 mod openapi;
 mod rules;
 mod structural;
+mod warnings;
 
 use super::Strategy;
 

@@ -22,5 +22,6 @@ pub const STRATEGY: Strategy = Strategy {
         errors
     },
     whole_again: true,
+    raw: "data",
     ..Strategy::PLAIN
 };

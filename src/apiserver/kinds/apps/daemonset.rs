@@ -58,6 +58,10 @@ const COUNTS: Counts = Counts {
 };
 
 fn defaults(set: &mut Value, _: &Context) {
+    // Where Kubernetes keeps the number in the spec, every form of the object has it as an annotation.
+    if meta::annotation(set, TEMPLATE_GENERATION).is_none() {
+        meta::set_annotation(set, TEMPLATE_GENERATION, "0");
+    }
     fill(set, &[("spec.updateStrategy+.type", Text("RollingUpdate")), ("spec.revisionHistoryLimit", Int(10))]);
     if set.text("spec.updateStrategy.type") == "RollingUpdate" {
         fill(

@@ -8,7 +8,7 @@ use super::{job_policies, job_status};
 use crate::api::meta;
 use crate::apiserver::kinds::core::pod::{self, defaults, warnings};
 use crate::apiserver::kinds::json::Fill::{Choice, Flag, Int, Text};
-use crate::apiserver::kinds::json::{Json, at_mut, copy, drop_at, fill, object_mut, put};
+use crate::apiserver::kinds::json::{Json, at_mut, copy, drop_at, fill, items_mut, object_mut, put};
 use crate::apiserver::kinds::metadata::{immutable, non_negative, refused};
 use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, lifecycle, names, selectors};
 
@@ -280,19 +280,57 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         }
     }
     errors.extend(immutable(new, old, "spec.selector"));
-    let mut template = new.clone();
-    if old.flag("spec.suspend") && !old.has("status.startTime") {
-        for field in ["affinity", "nodeSelector", "tolerations", "schedulingGates"] {
-            copy(&mut template, old, &format!("spec.template.spec.{field}"));
-        }
-        copy(&mut template, old, "spec.template.metadata.annotations");
-        copy(&mut template, old, "spec.template.metadata.labels");
-    }
-    if template.at("spec.template") != old.at("spec.template") {
-        errors.push(refused(&template, "spec.template", "field is immutable"));
-    }
+    errors.extend(template_change(new, old));
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
         errors.extend(immutable(new, old, &format!("spec.{field}")));
     }
     errors
+}
+
+/// The template stays, but for where the Pods of a suspended Job may go and, in time, what they need.
+fn template_change(new: &Value, old: &Value) -> Option<FieldError> {
+    let suspended = old.flag("spec.suspend");
+    let is_suspended = |condition: &Value| condition.text("type") == "Suspended" && condition.text("status") == "True";
+    let stopped = !old.has("status.startTime") || old.items("status.conditions").iter().any(is_suspended);
+    let open = suspended && stopped && old.int("status.active").unwrap_or(0) == 0;
+    let mut allowed = old.clone();
+    if open {
+        node_affinity(&mut allowed, new);
+        for field in
+            ["spec.nodeSelector", "spec.tolerations", "spec.schedulingGates", "metadata.annotations", "metadata.labels"]
+        {
+            copy(&mut allowed, new, &format!("spec.template.{field}"));
+        }
+        for list in ["containers", "initContainers"] {
+            let path = format!("spec.template.spec.{list}");
+            let wanted = new.items(&path);
+            if wanted.len() == old.items(&path).len() {
+                for (kept, wanted) in items_mut(&mut allowed, &path).zip(wanted) {
+                    if kept.text("name") == wanted.text("name") {
+                        copy(kept, wanted, "resources");
+                    }
+                }
+            }
+        }
+    }
+    let path = if open { "spec.template.spec" } else { "spec.template" };
+    (new.at(path) != allowed.at(path)).then(|| refused(new, path, "field is immutable"))
+}
+
+/// Of the affinity only what it says of nodes may change.
+fn node_affinity(allowed: &mut Value, new: &Value) {
+    const AFFINITY: &str = "spec.template.spec.affinity";
+    let node = new.at(AFFINITY).get("nodeAffinity").filter(|node| !node.is_null());
+    if new.has(AFFINITY) && !allowed.has(AFFINITY) {
+        put(allowed, AFFINITY, json!({}));
+    }
+    if let Some(affinity) = at_mut(allowed, AFFINITY).and_then(Value::as_object_mut) {
+        affinity.shift_remove("nodeAffinity");
+        if let Some(node) = node {
+            affinity.insert("nodeAffinity".to_owned(), node.clone());
+        }
+        if affinity.is_empty() && !new.has(AFFINITY) {
+            drop_at(allowed, AFFINITY);
+        }
+    }
 }

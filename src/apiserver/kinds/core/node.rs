@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::resources;
 use crate::apiserver::kinds::json::{Json, copy, drop_at, put};
-use crate::apiserver::kinds::{Context, FieldError, Strategy, check, field_error, lifecycle, names};
+use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check, field_error, lifecycle, names};
 
 /// Of Nodes. Unlike most kinds, a client may create one with its status.
 pub const STRATEGY: Strategy = Strategy {
@@ -28,7 +28,7 @@ pub const STRATEGY: Strategy = Strategy {
     validate_update: |new, old, _| validate_update(new, old),
     selectable_fields: |node| vec![("spec.unschedulable", node.flag("spec.unschedulable").to_string())],
     selectable_names: &["spec.unschedulable"],
-    subresources: &[lifecycle::STATUS],
+    subresources: &[Subresource { validate: |new, old, _| validate_update(new, old), ..lifecycle::STATUS }],
     ..Strategy::PLAIN
 };
 
@@ -151,6 +151,9 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         let what = if provider.is_empty() { "cleared" } else { "modified" };
         let detail = format!("field cannot be {what} once set");
         errors.push(FieldError::invalid("spec.providerID", Value::Null, detail));
+    }
+    if new.text("spec.externalID") != old.text("spec.externalID") {
+        errors.push(FieldError::forbidden("spec.externalID", "may not be updated"));
     }
     errors
 }

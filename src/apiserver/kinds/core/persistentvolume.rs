@@ -127,6 +127,40 @@ fn validate(volume: &Value) -> Vec<FieldError> {
         errors.extend(check::faults("spec.storageClassName", class, names::dns_subdomain(class)));
     }
     errors.extend(supported(spec, "volumeMode", "spec", &["Block", "Filesystem"]));
+    errors.extend(attributes_class(spec));
+    errors
+}
+
+/// What is wrong with a volume that is part of another object, at `path`.
+pub fn validate_inline(inline: &Value, path: &str) -> Vec<FieldError> {
+    const CONTEXT: &str = "in the context of inline volumes";
+    let volume = json!({"spec": inline});
+    let spec = volume.at("spec");
+    let mut errors = Vec::new();
+    let forbid =
+        |field: &str| FieldError::forbidden(format!("spec.{field}"), format!("may not be specified {CONTEXT}"));
+    errors.extend(["claimRef", "capacity"].into_iter().filter(|field| spec.has(field)).map(forbid));
+    if !spec.has("csi") {
+        errors.push(FieldError::required("spec.csi", format!("has to be specified {CONTEXT}")));
+    }
+    errors.extend(access_modes(spec, "spec", ""));
+    let only = |field: &str, value: &str, detail: String| {
+        let other = !spec.text(field).is_empty() && spec.text(field) != value;
+        other.then(|| FieldError::forbidden(format!("spec.{field}"), detail))
+    };
+    errors.extend(only("persistentVolumeReclaimPolicy", "Retain", format!("may only be Retain {CONTEXT}")));
+    errors.extend(["nodeAffinity"].into_iter().filter(|field| spec.has(field)).map(forbid));
+    errors.extend(source(&volume));
+    errors.extend(["storageClassName"].into_iter().filter(|field| !spec.text(field).is_empty()).map(forbid));
+    let detail = format!("may not specify volumeMode other than Filesystem {CONTEXT}");
+    errors.extend(only("volumeMode", "Filesystem", detail));
+    errors.extend(attributes_class(spec));
+    let moved = |fault: FieldError| FieldError { field: fault.field.replacen("spec", path, 1), ..fault };
+    errors.into_iter().map(moved).collect()
+}
+
+fn attributes_class(spec: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
     if spec.has("volumeAttributesClassName") {
         let (name, at) = (spec.text("volumeAttributesClassName"), "spec.volumeAttributesClassName");
         if name.is_empty() {

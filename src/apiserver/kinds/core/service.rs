@@ -3,6 +3,8 @@
 //! Source: `k8s.io/kubernetes/pkg/apis/core/validation`, `ValidateService`; addresses are given
 //! out by [`super::service_addresses`].
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::service_rules;
@@ -16,12 +18,14 @@ pub const STRATEGY: Strategy = Strategy {
     prepare_create: |service, context| {
         lifecycle::drop_status(service, context);
         normalize_ips(service, None);
+        drop_internal_policy(service);
     },
     prepare_update: |new, old, _| {
         copy(new, old, "status");
         patch_allocated(new, old);
         normalize_ips(new, Some(old));
         drop_type_dependent(new, old);
+        drop_internal_policy(new);
     },
     allocate: |service, old, context| context.addresses.assign(service, old, context),
     name: NameRule::Service,
@@ -106,6 +110,14 @@ fn defaults(service: &mut Value, _: &Context) {
     }
 }
 
+/// A mere name routes nothing. Kubernetes keeps the policy and hides it from readers.
+fn drop_internal_policy(service: &mut Value) {
+    let known = matches!(service.text("spec.internalTrafficPolicy"), "Cluster" | "Local");
+    if known && service.text("spec.type") == "ExternalName" {
+        drop_at(service, "spec.internalTrafficPolicy");
+    }
+}
+
 /// A client that knows only `clusterIP` still gets `clusterIPs`, and may change or clear both.
 fn normalize_ips(service: &mut Value, old: Option<&Value>) {
     let ip = service.text("spec.clusterIP").to_string();
@@ -166,13 +178,9 @@ fn patch_allocated(new: &mut Value, old: &Value) {
     }
 }
 
-/// Whether its ports are open on every node.
+/// Whether its ports may be open on every node; a balanced Service that asks for none may keep those it had.
 fn has_node_ports(service: &Value) -> bool {
-    match service.text("spec.type") {
-        "NodePort" => true,
-        "LoadBalancer" => service.at("spec.allocateLoadBalancerNodePorts") != &Value::Bool(false),
-        _ => false,
-    }
+    matches!(service.text("spec.type"), "NodePort" | "LoadBalancer")
 }
 
 /// What the old type needed and the new one does not goes, where the client left it as it was.
@@ -192,8 +200,8 @@ fn drop_type_dependent(new: &mut Value, old: &Value) {
             }
         }
     }
-    let ports = |service: &Value| -> Vec<i64> {
-        service.items("spec.ports").iter().map(|port| port.int("nodePort").unwrap_or(0)).collect()
+    let ports = |service: &Value| -> BTreeSet<i64> {
+        service.items("spec.ports").iter().filter_map(|port| port.int("nodePort").filter(|port| *port != 0)).collect()
     };
     if has_node_ports(old)
         && !has_node_ports(new)

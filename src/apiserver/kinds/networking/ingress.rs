@@ -27,7 +27,7 @@ const CLASS: &str = "kubernetes.io/ingress.class";
 
 fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
     let has = |ingress: &Value| ingress.at("metadata.annotations").get(CLASS).is_some();
-    let annotated = has(new) && !old.is_some_and(has);
+    let annotated = old.is_none() && has(new) && !new.has("spec.ingressClassName");
     let text = "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead";
     annotated.then(|| text.to_string()).into_iter().collect()
 }

@@ -13,6 +13,7 @@ pub const STRATEGY: Strategy = Strategy {
     defaults,
     validate: |policy, _| validate(policy),
     validate_update: |new, _, _| validate(new),
+    exact: "spec",
     ..Strategy::WITH_GENERATION
 };
 

@@ -10,6 +10,8 @@ use super::json::Fill::{Empty, Text};
 use super::json::{Json, at_mut, drop_at, fill, items_mut, put};
 use super::metadata::{declared_immutable, immutable, of_template};
 use super::{Context, FieldError, Strategy, Subresource, check, conditions, lifecycle, names};
+use crate::api::meta;
+use crate::apiserver::objects::collection;
 
 /// The strategy of a kind of this group.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -32,7 +34,11 @@ const DEVICE_CLASS: Strategy = Strategy {
 
 const CLAIM: Strategy = Strategy {
     defaults: |claim, _| requests(claim, "spec"),
-    validate: |claim, _| devices(claim.at("spec"), "spec"),
+    validate: |claim, context| {
+        let mut errors = admin_access(claim.items("spec.devices.requests"), claim, context);
+        errors.extend(devices(claim.at("spec"), "spec"));
+        errors
+    },
     validate_update: |new, old, _| declared_immutable(new, old, "spec").into_iter().collect(),
     whole_again: true,
     subresources: &[Subresource { validate: |new, old, _| status::claim(new, old), ..lifecycle::STATUS }],
@@ -44,7 +50,11 @@ const TEMPLATE: Strategy = Strategy {
         fill(template, &[("spec.metadata", Empty)]);
         requests(template, "spec.spec");
     },
-    validate: |template, _| validate_template(template),
+    validate: |template, context| {
+        let mut errors = admin_access(template.items("spec.spec.devices.requests"), template, context);
+        errors.extend(validate_template(template));
+        errors
+    },
     validate_update: |new, old, _| {
         let mut errors = validate_template(new);
         errors.extend(immutable(new, old, "spec"));
@@ -53,6 +63,18 @@ const TEMPLATE: Strategy = Strategy {
     whole_again: true,
     ..Strategy::PLAIN
 };
+
+/// Only a namespace that says so may ask for devices as their administrator. A template's error has the path of a
+/// claim's.
+fn admin_access(requests: &[Value], object: &Value, context: &Context) -> Vec<FieldError> {
+    const LABEL: &str = "resource.kubernetes.io/admin-access";
+    let Some(at) = requests.iter().position(|request| request.flag("exactly.adminAccess")) else { return Vec::new() };
+    let namespace = context.objects.get(collection("", "namespaces"), "", object.text("metadata.namespace"));
+    let granted = namespace.is_some_and(|namespace| meta::label(&namespace, LABEL) == Some("true"));
+    let detail = format!("admin access to devices requires the `{LABEL}: true` label on the containing namespace");
+    let path = format!("spec.devices.requests[{at}].adminAccess");
+    (!granted).then(|| FieldError::forbidden(path, detail)).into_iter().collect()
+}
 
 const SLICE: Strategy = Strategy {
     defaults: |slice, context| {

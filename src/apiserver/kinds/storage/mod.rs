@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::core::persistentvolume;
 use super::core::pod::volume_sources::csi_driver_name;
 use super::core::resources::quantity;
 use super::json::Fill::{Choice, Flag};
@@ -187,6 +188,7 @@ fn token_requests(driver: &Value) -> Vec<FieldError> {
         let audience = request.text("audience");
         if list[..index].iter().any(|other| other.text("audience") == audience) {
             errors.push(FieldError::duplicate(format!("{path}.audience"), audience));
+            continue;
         }
         let Some(seconds) = request.int("expirationSeconds") else { continue };
         let at = format!("{path}.expirationSeconds");
@@ -335,6 +337,10 @@ fn validate_attachment(attachment: &Value) -> Vec<FieldError> {
         }
     }
     let source = attachment.at("spec.source");
+    if source.has("inlineVolumeSpec") {
+        let path = "spec.source.inlineVolumeSpec";
+        errors.extend(persistentvolume::validate_inline(source.at("inlineVolumeSpec"), path));
+    }
     match (source.has("persistentVolumeName"), source.has("inlineVolumeSpec")) {
         (false, false) => errors.push(FieldError::required(
             "spec.source",

@@ -30,9 +30,11 @@ pub const STRATEGY: Strategy = Strategy {
     },
     validate: |slice, _| validate(slice),
     validate_update: |new, old, _| {
-        let mut errors = validate(new);
-        errors.extend(declared_immutable(new, old, "addressType"));
-        errors
+        // Addresses of another type than before say nothing.
+        match declared_immutable(new, old, "addressType") {
+            Some(error) => vec![error],
+            None => validate(new),
+        }
     },
     warnings: |slice, old| match slice.text("addressType") {
         "FQDN" if old.is_none() => vec!["spec.addressType: FQDN endpoints are deprecated".to_string()],
