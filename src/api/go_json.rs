@@ -130,7 +130,7 @@ pub fn base64_error(text: &str) -> Option<String> {
 
 /// Go's message for text that is no RFC 3339 time; `None` if it is one.
 pub fn time_error(text: &str, kind: Type) -> Option<String> {
-    let exact = kind != Type::MicroTime || first_mismatch(text, kind).0.starts_with(['Z', '+', '-']);
+    let exact = kind != Type::MicroTime || first_mismatch(text, kind).1 == "Z07:00";
     if exact && text.parse::<jiff::Timestamp>().is_ok() {
         return None;
     }

@@ -66,6 +66,8 @@ pub async fn store(
     }
     let generate = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
     prepare(call, &mut object, options, verb);
+    // Admission judges by what is there: also by what was written a moment ago.
+    call.engine.caches.fresh().await;
     let admitted = admit(call, object, options).await?;
     let mut attempt = 0;
     loop {

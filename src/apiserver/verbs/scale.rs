@@ -205,6 +205,10 @@ fn body(call: &Call, sub: &Subresource, options: &WriteOptions) -> Result<Value,
     })?;
     call.warn(decoded.warnings);
     let (own, url) = (meta::name(&decoded.value), &call.info.name);
+    if own.is_empty() {
+        let message = format!("the name of the object ({url} based on URL) was undeterminable: name must be provided");
+        return Err(bad_request(message));
+    }
     if own != url {
         return Err(bad_request(format!("the name of the object ({own}) does not match the name on the URL ({url})")));
     }

@@ -38,20 +38,16 @@ pub fn rule(rule: &Value, path: &str) -> Vec<FieldError> {
         if items.is_empty() {
             errors.push(FieldError::required(&path, ""));
         }
-        for (index, _) in
-            items.iter().enumerate().filter(|(_, item)| *item == "" && matches!(field, "apiVersions" | "resources"))
-        {
+        if field == "resources" {
+            errors.extend(resources(items, &path));
+            continue;
+        }
+        for (index, _) in items.iter().enumerate().filter(|(_, item)| *item == "" && field == "apiVersions") {
             errors.push(FieldError::required(format!("{path}[{index}]"), ""));
         }
-        let all = if field == "resources" { "*/*" } else { "*" };
-        if items.len() > 1 && items.iter().any(|item| item == all) {
-            let detail = format!("if '{all}' is present, must not specify other {called}");
+        if items.len() > 1 && items.iter().any(|item| item == "*") {
+            let detail = format!("if '*' is present, must not specify other {called}");
             errors.push(FieldError::invalid(path.as_str(), Value::Array(items.to_vec()), detail));
-        }
-        let plain = items.iter().filter_map(Value::as_str).any(|item| item != "*" && !item.contains('/'));
-        if field == "resources" && plain && items.iter().any(|item| item == "*") {
-            let detail = "if '*' is present, must not specify other resources without subresources";
-            errors.push(FieldError::invalid(path, Value::Array(items.to_vec()), detail));
         }
     }
     let known = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
@@ -63,6 +59,49 @@ pub fn rule(rule: &Value, path: &str) -> Vec<FieldError> {
     let scopes = ["*", "Cluster", "Namespaced"];
     if rule.has("scope") && !scopes.contains(&rule.text("scope")) {
         errors.push(FieldError::not_supported(format!("{path}.scope"), rule.text("scope"), &scopes));
+    }
+    errors
+}
+
+/// Names of resources, each perhaps with that of a subresource. What a pattern covers is not said again after it.
+fn resources(items: &[Value], path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let (mut whole, mut everywhere): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    // Kubernetes looks at the last one only.
+    let mut ends_plain = false;
+    for (index, item) in items.iter().enumerate() {
+        let name = item.as_str().unwrap_or_default();
+        let at = format!("{path}[{index}]");
+        if name.is_empty() {
+            errors.push(FieldError::required(at, ""));
+            continue;
+        }
+        let Some((resource, sub)) = name.split_once('/') else {
+            ends_plain = name != "*";
+            continue;
+        };
+        if whole.contains(&resource) {
+            let detail = format!("if '{resource}/*' is present, must not specify {name}");
+            errors.push(FieldError::invalid(&at, name, detail));
+        }
+        if everywhere.contains(&sub) {
+            let detail = format!("if '*/{sub}' is present, must not specify {name}");
+            errors.push(FieldError::invalid(&at, name, detail));
+        }
+        if sub == "*" {
+            whole.push(resource);
+        }
+        if resource == "*" {
+            everywhere.push(sub);
+        }
+    }
+    let has = |wanted: &str| items.iter().any(|item| item == wanted);
+    let mut all = |detail: &str| errors.push(FieldError::invalid(path, Value::Array(items.to_vec()), detail));
+    if items.len() > 1 && has("*/*") {
+        all("if '*/*' is present, must not specify other resources");
+    }
+    if has("*") && ends_plain {
+        all("if '*' is present, must not specify other resources without subresources");
     }
     errors
 }

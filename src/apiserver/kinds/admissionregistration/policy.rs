@@ -133,7 +133,7 @@ fn audit_annotations(policy: &Value, defined: &Names) -> Vec<FieldError> {
             let why = why.replace("evaluate to string", "evaluate to one of [string null_type]");
             errors.push(FieldError::invalid(format!("{path}.valueExpression"), text, why));
         }
-        if !key.is_empty() && list[..index].iter().any(|other| other.text("key") == key) {
+        if list[..index].iter().any(|other| other.text("key") == key) {
             errors.push(FieldError::duplicate(format!("{path}.key"), key));
         }
     }
@@ -178,6 +178,12 @@ fn constraints(policy: &Value) -> Vec<FieldError> {
         chosen(policy.at("spec"), "failurePolicy", "spec", &["Fail", "Ignore"]).into_iter().collect();
     errors.extend(param_kind(policy));
     errors.extend(match_constraints(policy));
+    // Only what is created or updated can be changed.
+    if policy.text("kind") == "MutatingAdmissionPolicy" {
+        errors.extend(unchangeable(policy, "spec.matchConstraints.resourceRules"));
+    }
+    let has_params = policy.has("spec.paramKind");
+    errors.extend(matching::conditions(policy.items("spec.matchConditions"), "spec.matchConditions", has_params));
     errors
 }
 
@@ -189,10 +195,7 @@ fn match_constraints(policy: &Value) -> Vec<FieldError> {
     let mut errors = match_resources(matching, "spec.matchConstraints");
     if matching.items("resourceRules").is_empty() {
         errors.push(FieldError::required("spec.matchConstraints.resourceRules", ""));
-        return errors;
     }
-    let has_params = policy.has("spec.paramKind");
-    errors.extend(matching::conditions(policy.items("spec.matchConditions"), "spec.matchConditions", has_params));
     errors
 }
 
@@ -204,7 +207,6 @@ fn mutations(policy: &Value) -> Vec<FieldError> {
     let mut errors = constraints(policy);
     let (defined, faults) = variables(policy);
     errors.extend(faults);
-    errors.extend(unchangeable(policy, "spec.matchConstraints.resourceRules"));
     let list = policy.items("spec.mutations");
     if list.is_empty() {
         errors.push(FieldError::required("spec.mutations", "mutations must contain at least one item"));

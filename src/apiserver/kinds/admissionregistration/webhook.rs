@@ -161,7 +161,7 @@ pub fn client_service(service: &Value, path: &str) -> Vec<FieldError> {
         errors.push(FieldError::invalid(format!("{path}.port"), port, detail));
     }
     let url = service.text("path");
-    if !service.has("path") || url == "/" {
+    if matches!(url, "" | "/") {
         return errors;
     }
     let path = format!("{path}.path");

@@ -40,7 +40,17 @@ pub const STRATEGY: Strategy = Strategy {
         }
         warnings
     },
-    subresources: &[Subresource { validate: |new, _, _| validate_status(new), ..lifecycle::STATUS }],
+    subresources: &[Subresource {
+        prepare: |new, old, context| {
+            (lifecycle::STATUS.prepare)(new, old, context);
+            // The feature is off.
+            if !old.has("status.healthStatus") {
+                drop_at(new, "status.healthStatus");
+            }
+        },
+        validate: |new, _, _| validate_status(new),
+        ..lifecycle::STATUS
+    }],
     whole_again: true,
     ..Strategy::PLAIN
 };

@@ -337,7 +337,7 @@ fn validate_attachment(attachment: &Value) -> Vec<FieldError> {
         }
     }
     let source = attachment.at("spec.source");
-    if source.has("inlineVolumeSpec") {
+    if source.has("inlineVolumeSpec") && !source.has("persistentVolumeName") {
         let path = "spec.source.inlineVolumeSpec";
         errors.extend(persistentvolume::validate_inline(source.at("inlineVolumeSpec"), path));
     }

@@ -32,7 +32,10 @@ pub const STRATEGY: Strategy = Strategy {
     validate_update: |new, old, _| {
         // Addresses of another type than before say nothing.
         match declared_immutable(new, old, "addressType") {
-            Some(error) => vec![error],
+            Some(error) => {
+                let judged = validate(new).into_iter().filter(|error| error.field == "addressType");
+                judged.chain([error]).collect()
+            }
             None => validate(new),
         }
     },
