@@ -11,8 +11,8 @@ use crate::shown;
 use crate::webdriver::Browser;
 
 pub const ENTER: &str = "\u{e007}";
-const CONTROL: &str = "\u{e009}";
-const NONE: &str = "\u{e000}";
+pub const CONTROL: &str = "\u{e009}";
+pub const NONE: &str = "\u{e000}";
 pub const INPUT: &str = "#tutor-terminal .panel:not([hidden]) textarea";
 /// The line of a terminal that waits for a command.
 pub const READY: &str = "#tutor-terminal .panel:not([hidden]) .line[data-ready=true]:not(.running)";
