@@ -20,6 +20,8 @@ pub const OUTPUT: &str = "#tutor-terminal .panel:not([hidden]) .output";
 
 /// How often a block that only looks is run, until it shows what the page shows.
 const LOOKS: usize = 40;
+/// How many times a script's own time, which is a minute, is waited for.
+const PATIENCE: usize = 4;
 
 /// A `tutor serve` on a machine whose PATH leads nowhere.
 pub struct Bare {
@@ -202,9 +204,23 @@ impl<'a> Reader<'a> {
         let look = "const [selector, done] = arguments; (function look() {
             if (document.querySelector(selector)) done(true); else setTimeout(look, 20);
         })()";
-        let ended = self.browser.script_async(look, READY);
+        let ended = self.patiently(look, READY);
         let shown = self.browser.script("return document.querySelector(arguments[0]).innerText.slice(-600)", OUTPUT);
         assert_eq!(ended, true, "{what} does not end; it shows {shown}");
+    }
+
+    /// What a script says in the end; an image that is built for the first time, or a check, may take longer than
+    /// a browser lets a script take.
+    fn patiently(&self, script: &str, argument: &str) -> Value {
+        let timed_out = |said: &Value| said["error"] == "script timeout";
+        let mut said = Value::Null;
+        for _ in 0..PATIENCE {
+            said = self.browser.script_async(script, argument);
+            if !timed_out(&said) {
+                break;
+            }
+        }
+        said
     }
 
     /// Answers every question of the page with its first choice; each is explained.
@@ -240,7 +256,7 @@ impl<'a> Reader<'a> {
             const busy = [...section.querySelectorAll('.buttons button')].some((button) => button.disabled);
             if (busy) setTimeout(look, 20); else done(section.querySelector('.results').innerText);
         })()";
-        self.browser.script_async(said, exercise).as_str().unwrap_or_default().to_owned()
+        self.patiently(said, exercise).as_str().unwrap_or_default().to_owned()
     }
 
     /// Starts an exercise on its page, and reads a hint.
