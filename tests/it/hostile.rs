@@ -46,9 +46,11 @@ fn site(page: &str) -> String {
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut asked = [0; 4096];
-            // A browser that has gone needs no answer.
-            let _ = stream.read(&mut asked);
+            if stream.read(&mut asked).unwrap_or(0) == 0 {
+                continue;
+            }
             let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n";
+            // A browser that has gone needs no answer.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(page.as_bytes()));
         }
     });
