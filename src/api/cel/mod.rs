@@ -187,8 +187,8 @@ pub fn in_words(error: &ExecutionError) -> String {
             format!("{function}: {message}")
         }
         ExecutionError::FunctionError { function, message } => match conversion(function) {
-            Some(to) => format!("type conversion error from 'string' to '{to}'"),
-            None => message.clone(),
+            Some(to) if !message.ends_with("overflow") => format!("type conversion error from 'string' to '{to}'"),
+            _ => message.clone(),
         },
         ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("index out of bounds: {index}"),
         ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),

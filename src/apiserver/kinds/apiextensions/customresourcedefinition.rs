@@ -310,7 +310,11 @@ fn selectable_fields(version: &Value, path: &str) -> Vec<FieldError> {
             continue;
         }
         let Some(found) = rules::field_at(schema, own) else {
-            errors.push(FieldError::invalid(at, own, format!("is an invalid path: {}", rules::why_no_path(own))));
+            errors.push(FieldError::invalid(
+                at,
+                own,
+                format!("is an invalid path: {}", rules::why_no_path(schema, own)),
+            ));
             continue;
         };
         if own.starts_with(".metadata") {

@@ -77,11 +77,16 @@ pub fn field_at<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// Why a path leads nowhere.
-pub fn why_no_path(path: &str) -> String {
+pub fn why_no_path(schema: &Value, path: &str) -> String {
     if !path.starts_with(['.', '[']) {
         return format!("expected [ or . but got: {}", path.split(['.', '[']).next().unwrap_or(""));
     }
-    "does not refer to a valid field".to_string()
+    // The way is gone step by step: a bracket is refused where it is reached, a name where it is not there.
+    let plain = path.split('[').next().unwrap_or_default();
+    match path.contains('[') && field_at(schema, plain).is_some() {
+        true => "array notation is not allowed".to_string(),
+        false => "does not refer to a valid field".to_string(),
+    }
 }
 
 /// Faults of the rules of a whole schema that can only be told by compiling them; those of a node with
