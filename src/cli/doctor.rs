@@ -60,7 +60,7 @@ async fn packets() -> Finding {
 fn docker() -> Finding {
     let obstacle = cluster::docker_obstacle();
     let note = match &obstacle {
-        None => "tutor serve --runtime docker can use it (Pods have no Services there)".to_owned(),
+        None => "tutor serve --runtime docker can use it".to_owned(),
         Some(error) => format!("{error}. Mend it: {}", error.hints.first().map_or("", String::as_str)),
     };
     Finding { what: "docker", well: obstacle.is_none(), note }

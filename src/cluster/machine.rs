@@ -20,7 +20,7 @@ use crate::kubelet::runtime::docker;
 use crate::kubelet::runtime::native::{self, Host};
 use crate::kubelet::{self, NodeConfig};
 use crate::network::proxy::{self, Outlook};
-use crate::network::server;
+use crate::network::{Wire, server};
 use crate::tasks::TaskGroup;
 
 /// The computer behind all nodes: one kernel, one disk.
@@ -32,8 +32,8 @@ pub(super) enum Machine {
         packets: OnceLock<Outlook>,
         cut: watch::Sender<BTreeSet<String>>,
     },
-    /// As the machine's docker makes them.
-    Docker(Arc<docker::Host>),
+    /// As the machine's docker makes them. `packets`: how Services are reached there, or why they are not.
+    Docker { host: Arc<docker::Host>, packets: Arc<OnceLock<std::result::Result<Outlook, String>>> },
 }
 
 impl Machine {
@@ -45,7 +45,7 @@ impl Machine {
                     native::host::Place { node: &config.name, pod_cidr: &config.pod_cidr, address: &config.address };
                 host.node(&place, images.clone())
             }
-            Machine::Docker(host) => host.node(&config.name, &config.pod_cidr),
+            Machine::Docker { host, .. } => host.node(&config.name, &config.pod_cidr),
         }
     }
 
@@ -53,7 +53,7 @@ impl Machine {
     pub fn power_off(&self, node: &str) {
         match self {
             Machine::Native { host, .. } => host.power_off(node),
-            Machine::Docker(host) => host.power_off(node),
+            Machine::Docker { host, .. } => host.power_off(node),
         }
     }
 
@@ -71,7 +71,13 @@ impl Machine {
                 let packets = packets.get().map(|packets| format!("; {}", packets.said())).unwrap_or_default();
                 format!("{}{packets}", host.limits_said())
             }
-            Machine::Docker(host) => host.said(),
+            Machine::Docker { host, packets } => match packets.get() {
+                Some(Ok(packets)) => format!("{}; {}", host.said(), packets.said()),
+                Some(Err(why)) => {
+                    format!("{}; Services have no addresses and no names in these Pods ({why})", host.said())
+                }
+                None => host.said(),
+            },
         }
     }
 
@@ -79,7 +85,7 @@ impl Machine {
     pub async fn stop(&self) {
         match self {
             Machine::Native { host, .. } => host.stop().await,
-            Machine::Docker(host) => host.stop().await,
+            Machine::Docker { host, .. } => host.stop().await,
         }
     }
 }
@@ -90,10 +96,43 @@ const DNS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10), 53);
 /// Makes Services and names work between the Pods of a machine, and NetworkPolicies hold: kube-proxy and the
 /// name server.
 pub(super) async fn connect(machine: &Machine, client: kube::Client, clock: Clock, tasks: &TaskGroup) -> Result<()> {
-    // Docker's network is not ours to give addresses in: Services have none there.
-    let Machine::Native { host, packets, cut, .. } = machine else { return Ok(()) };
-    let wire = host.wire(SERVICE_CIDR).await?;
-    let setup = proxy::Setup {
+    match machine {
+        Machine::Native { host, packets, cut, .. } => {
+            let setup = setup(host.wire(SERVICE_CIDR).await?, cut.subscribe(), &client, clock, tasks);
+            packets.get_or_init(|| begin(setup));
+        }
+        Machine::Docker { host, packets } => {
+            let (host, packets, own) = (host.clone(), packets.clone(), tasks.clone());
+            // Docker first has to be given an image, which takes a while: nobody but a Pod waits for that.
+            tasks.spawn("docker services", async move {
+                let wired = host.wire().await.map(|wire| {
+                    // No plug of docker's nodes can be pulled.
+                    begin(setup(wire, watch::Sender::default().subscribe(), &client, clock, &own))
+                });
+                if let Err(why) = &wired {
+                    tracing::warn!(why, "Services have no addresses and no names in docker's Pods");
+                }
+                packets.get_or_init(|| wired);
+            });
+        }
+    }
+    Ok(())
+}
+
+fn begin(setup: proxy::Setup) -> Outlook {
+    server::start(setup.clone());
+    proxy::start(setup)
+}
+
+fn setup(
+    wire: Arc<dyn Wire>,
+    cut: watch::Receiver<BTreeSet<String>>,
+    client: &kube::Client,
+    clock: Clock,
+    tasks: &TaskGroup,
+) -> proxy::Setup {
+    let client = client.clone();
+    proxy::Setup {
         services: Informer::start(&client, clock, tasks),
         slices: Informer::start(&client, clock, tasks),
         policies: Informer::start(&client, clock, tasks),
@@ -101,14 +140,11 @@ pub(super) async fn connect(machine: &Machine, client: kube::Client, clock: Cloc
         namespaces: Informer::start(&client, clock, tasks),
         nodes: Informer::start(&client, clock, tasks),
         names: DNS,
-        cut: cut.subscribe(),
+        cut,
         wire,
         clock,
         tasks: tasks.clone(),
-    };
-    server::start(setup.clone());
-    packets.get_or_init(|| proxy::start(setup));
-    Ok(())
+    }
 }
 
 /// Why the kernel takes no rules for the packets of native containers, if it takes none; it tries.
@@ -187,10 +223,12 @@ async fn docker(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Result<Machin
         socket: None,
         pods: kubelet::POD_NETWORK,
         services: SERVICE_CIDR,
+        nodes: kubelet::NODE_NETWORK,
         registries: registries(folder, clock, tasks)?,
         clock,
     };
-    Ok(Machine::Docker(Arc::new(docker::Host::start(options, tasks).await?)))
+    let host = Arc::new(docker::Host::start(options, tasks).await?);
+    Ok(Machine::Docker { host, packets: Arc::default() })
 }
 
 /// The images of containers; what none needs any more goes now, before a container runs.

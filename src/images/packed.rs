@@ -5,10 +5,14 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read, Seek};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 
 use ruzstd::decoding::StreamingDecoder;
 
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Pieces that wait to be taken.
+const AHEAD: usize = 8;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Frames that a zstd reader skips begin with one of sixteen numbers.
@@ -18,7 +22,7 @@ const SKIPPED: std::ops::RangeInclusive<u32> = 0x184d_2a50..=0x184d_2a5f;
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn plain(packed: File) -> io::Result<Box<dyn Read>> {
+pub fn plain(packed: File) -> io::Result<Box<dyn Read + Send>> {
     let mut packed = BufReader::with_capacity(BUFFER_BYTES, packed);
     let start = packed.fill_buf()?;
     let (gzip, zstd) = (start.starts_with(&GZIP), start.starts_with(&ZSTD));
@@ -30,6 +34,44 @@ pub fn plain(packed: File) -> io::Result<Box<dyn Read>> {
     } else {
         Box::new(packed)
     })
+}
+
+/// Reads what another thread of `scope` has read before: to unpack takes as long as to do something with what comes out.
+pub fn ahead<'scope>(scope: &'scope Scope<'scope, '_>, mut from: Box<dyn Read + Send>) -> Ahead {
+    let (give, pieces) = sync_channel(AHEAD);
+    scope.spawn(move || {
+        loop {
+            let mut piece = Vec::with_capacity(BUFFER_BYTES);
+            let read = from.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut piece);
+            let ends = read.as_ref().map_or(true, |read| *read == 0);
+            // Who takes it may have had enough. An empty piece is the end.
+            if give.send(read.map(|_| piece)).is_err() || ends {
+                return;
+            }
+        }
+    });
+    Ahead { pieces, now: Vec::new(), at: 0, ended: false }
+}
+
+/// What was read ahead.
+pub struct Ahead {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    now: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl Read for Ahead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.now.len() && !self.ended {
+            let broken = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+            (self.now, self.at) = (self.pieces.recv().map_err(broken)??, 0);
+            self.ended = self.now.is_empty();
+        }
+        let read = (&self.now[self.at..]).read(buffer)?;
+        self.at += read;
+        Ok(read)
+    }
 }
 
 type Source = Chain<Cursor<[u8; 4]>, BufReader<File>>;
@@ -102,6 +144,32 @@ mod tests {
         let mut text = Vec::new();
         plain(file)?.read_to_end(&mut text)?;
         Ok(text)
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_what_there_is() {
+        let bytes: Vec<u8> =
+            (0..3 * BUFFER_BYTES as u32 + 7).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let read = |from: Box<dyn Read + Send>| {
+            std::thread::scope(|scope| {
+                let (mut all, mut from) = (Vec::new(), ahead(scope, from));
+                from.read_to_end(&mut all)?;
+                assert_eq!(from.read(&mut [0; 9])?, 0, "the end stays the end");
+                Ok::<_, io::Error>(all)
+            })
+        };
+        assert!(read(Box::new(Cursor::new(bytes.clone()))).unwrap() == bytes);
+        assert_eq!(read(Box::new(io::empty())).unwrap(), b"");
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(damaged("torn"))
+            }
+        }
+        let torn = Cursor::new(bytes.clone()).chain(Broken);
+        assert_eq!(read(Box::new(torn)).unwrap_err().to_string(), "torn");
+        // Nobody takes the rest: the thread ends all the same, or this would never return.
+        std::thread::scope(|scope| ahead(scope, Box::new(io::repeat(1))).read_exact(&mut [0; 5])).unwrap();
     }
 
     /// Frames of one raw block each: what any zstd writer may write. Source: RFC 8878, section 3.1.1.

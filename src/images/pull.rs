@@ -19,7 +19,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tokio_util::io::{ReaderStream, StreamReader, SyncIoBridge};
 
 use super::course;
 use super::login::Logins;
@@ -28,7 +27,7 @@ use super::name::ImageName;
 use super::store::{Store, Stored};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::registry::Digest;
+use crate::registry::{Digest, drain, read_ahead};
 use crate::tasks::TaskGroup;
 
 /// How long a registry may take to begin an answer.
@@ -248,12 +247,11 @@ impl Session<'_> {
     ) -> Result<Digest> {
         let stream = answer.into_body().into_data_stream().map_err(io::Error::other);
         let content = self.registries.store.content.clone();
-        let reader = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
-        let written = self
-            .registries
-            .tasks
-            .blocking(move || content.write(AtMost { inner: reader, left: most, most }, expected.as_ref()));
-        written.await.map(|written| written.digest).map_err(|error| self.failed(&error.to_string()))
+        let work = move |incoming| content.receive(incoming, expected.as_ref(), most);
+        drain(&self.registries.tasks, stream, work)
+            .await
+            .map(|written| written.digest)
+            .map_err(|error| self.failed(&error.to_string()))
     }
 
     async fn send_blob(&mut self, digest: &Digest) -> Result<()> {
@@ -271,7 +269,8 @@ impl Session<'_> {
         let path = self.registries.store.content.path(digest);
         let file = tokio::fs::File::open(path).await.map_err(|error| self.failed(&error.to_string()))?;
         let size = file.metadata().await.map_err(|error| self.failed(&error.to_string()))?.len();
-        let body = StreamBody::new(ReaderStream::with_capacity(file, 256 * 1024).map(|bytes| bytes.map(Frame::data)));
+        let pieces = read_ahead(&self.registries.tasks, file.into_std().await, 0, size);
+        let body = StreamBody::new(pieces.map(|bytes| bytes.map(Frame::data)));
         let mut request = Request::builder()
             .method(Method::PUT)
             .uri(format!("{url}{joint}digest={digest}"))
@@ -413,24 +412,4 @@ fn sign_in_first(error: Error, registry: &str) -> Error {
 
 fn unsent(name: &ImageName, why: &str) -> Error {
     Error::new(format!("failed to push image \"{name}\""), why)
-}
-
-/// A reader that says no after so many bytes.
-struct AtMost<R> {
-    inner: R,
-    left: u64,
-    most: u64,
-}
-
-impl<R: io::Read> io::Read for AtMost<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("it is longer than the {} bytes that were promised", self.most),
-            )
-        })?;
-        Ok(read)
-    }
 }

@@ -13,6 +13,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 use super::manifest::{CONFIG_MAX, ImageConfig, ImageFile, MANIFEST_MAX, Manifest, architecture};
 use super::name::ImageName;
-use super::packed::plain;
+use super::packed::{ahead, plain};
 use super::unpack::{self, Limits, Removals};
 use crate::error::{Error, Result};
 use crate::registry::{Content, Digest};
@@ -238,11 +239,14 @@ impl Store {
             let unfinished = Scratch::new(&self.folder("layers"))?;
             let root = unfinished.0.join("root");
             fs::create_dir(&root)?;
-            let mut plain = Hashing { inner: plain(packed)?, hash: Sha256::new() };
-            let removals = unpack::unpack(&mut plain, &root, limits)?;
-            // What follows the archive's end belongs to the layer's identity too.
-            io::copy(&mut plain.by_ref().take(limits.bytes), &mut io::sink())?;
-            let found = Digest::finish(plain.hash).to_string();
+            let packed = plain(packed)?;
+            let (removals, found) = thread::scope(|scope| {
+                let mut plain = Hashing { inner: ahead(scope, packed), hash: Sha256::new() };
+                let removals = unpack::unpack(&mut plain, &root, limits)?;
+                // What follows the archive's end belongs to the layer's identity too.
+                io::copy(&mut plain.by_ref().take(limits.bytes), &mut io::sink())?;
+                Ok::<_, io::Error>((removals, Digest::finish(plain.hash).to_string()))
+            })?;
             if found != diff_id {
                 let why = format!("the layer {digest} is {found} when unpacked, but should be {diff_id}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));

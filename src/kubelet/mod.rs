@@ -25,6 +25,6 @@ pub mod sync;
 pub mod volumes;
 pub mod worker;
 
-pub use node::{NodeConfig, POD_NETWORK};
+pub use node::{NODE_NETWORK, NodeConfig, POD_NETWORK};
 pub use pod::PodView;
 pub use run::Kubelet;

@@ -58,6 +58,8 @@ pub struct NodeConfig {
 
 /// The range that the addresses of the first 256 nodes' Pods are from.
 pub const POD_NETWORK: (std::net::Ipv4Addr, u8) = (std::net::Ipv4Addr::new(10, 244, 0, 0), 16);
+/// The range that nodes' own addresses are from.
+pub const NODE_NETWORK: (std::net::Ipv4Addr, u8) = (std::net::Ipv4Addr::new(172, 18, 0, 0), 16);
 
 impl NodeConfig {
     /// Node number `index` (from 0) of a playground: `node-1` in `zone-a`, and so on round three zones.

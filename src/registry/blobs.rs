@@ -1,15 +1,12 @@
 //! Blobs: fetched whole or in part, deleted.
 
-use std::io::SeekFrom;
-
 use http::header::RANGE;
 use http::{Method, StatusCode};
 use tokio::fs;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
 use warp::Reply;
 use warp::reply::Response;
 
+use super::arriving::read_ahead;
 use super::error::{Code, Refusal};
 use super::name::{Digest, Repository};
 use super::storage::Held;
@@ -25,7 +22,7 @@ pub(super) async fn get(
     if !holds(inside, name, digest).await? {
         return Err(unknown(name, digest));
     }
-    let mut file = fs::File::open(inside.storage.content(digest)).await?;
+    let file = fs::File::open(inside.storage.content(digest)).await?;
     let length = file.metadata().await?.len();
     let headers = [
         ("docker-content-digest", digest.to_string()),
@@ -47,8 +44,7 @@ pub(super) async fn get(
             return Ok(with_headers(refusal.response(), [("content-range", format!("bytes */{length}"))]));
         }
     };
-    file.seek(SeekFrom::Start(first)).await?;
-    let content = ReaderStream::with_capacity(file.take(end - first), 64 << 10);
+    let content = read_ahead(&inside.tasks, file.into_std().await, first, end - first);
     let response = with_headers(warp::reply::stream(content).into_response(), headers);
     if part == Part::Whole {
         return Ok(response);

@@ -5,15 +5,15 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::arriving::{self, Incoming};
 use super::name::{Digest, Hashing};
 
-const COPY_BYTES: usize = 256 * 1024;
 /// How long content may be without an owner: a large image's upload.
 const SPARED: Duration = Duration::from_secs(600);
 
@@ -111,20 +111,34 @@ impl Content {
     ///
     /// # Errors
     /// When it cannot be read or written, or is not what was expected; nothing is stored then.
-    pub fn write(&self, mut from: impl Read, expected: Option<&Digest>) -> io::Result<Written> {
+    pub fn write(&self, from: impl Read, expected: Option<&Digest>) -> io::Result<Written> {
+        self.keep(expected, |file, hash| arriving::pour(file, hash, arriving::pieces(from)))
+    }
+
+    /// As [`Content::write`], of what comes by and by: never more than `most` bytes of it.
+    ///
+    /// # Errors
+    /// As there; and when there is more.
+    pub fn receive(&self, mut from: Incoming, expected: Option<&Digest>, most: u64) -> io::Result<Written> {
+        let mut left = most;
+        let next = |_| {
+            let piece = from.next()?;
+            let length = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+            let longer = || invalid(format!("it is longer than the {most} bytes that were promised"));
+            left = left.checked_sub(length).ok_or_else(longer)?;
+            Ok(piece)
+        };
+        self.keep(expected, |file, hash| arriving::pour(file, hash, next))
+    }
+
+    fn keep(
+        &self,
+        expected: Option<&Digest>,
+        pour: impl FnOnce(&File, Hashing) -> io::Result<(Hashing, u64)>,
+    ) -> io::Result<Written> {
         let unfinished = Unfinished(self.dir.join("uploads").join(Uuid::new_v4().to_string()));
-        let mut file = File::create(&unfinished.0)?;
-        let hash = expected.map_or_else(Hashing::default, Digest::hashing);
-        let (mut hash, mut size, mut buffer) = (hash, 0, vec![0; COPY_BYTES]);
-        loop {
-            let read = from.read(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            hash.update(&buffer[..read]);
-            file.write_all(&buffer[..read])?;
-            size += read as u64;
-        }
+        let file = File::create(&unfinished.0)?;
+        let (hash, size) = pour(&file, expected.map_or_else(Hashing::default, Digest::hashing))?;
         let digest = hash.finish();
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
             return Err(invalid(format!("expected {expected}, but what came is {digest}")));

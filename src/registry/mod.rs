@@ -9,6 +9,7 @@
 //! Architecture invariant: nothing here knows about Kubernetes or about running containers.
 //! Source: OCI distribution specification v1.1.
 
+mod arriving;
 mod blobs;
 mod content;
 mod error;
@@ -23,7 +24,7 @@ mod uploads;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::path::Path;
 use std::pin::Pin;
@@ -40,6 +41,7 @@ use warp::Filter;
 use warp::path::FullPath;
 use warp::reply::Response;
 
+pub use self::arriving::{Incoming, drain, read_ahead};
 pub use self::content::{Content, Written};
 pub use self::name::{Digest, Hashing, is_repository, is_tag};
 pub use self::through::{Elsewhere, Lack, Upstream};
@@ -70,7 +72,9 @@ struct Inside {
     /// Held shared while content gains a holder, alone while content without one is deleted.
     holders: RwLock<()>,
     /// Uploads that a request is writing to.
-    busy: Mutex<HashSet<Uuid>>,
+    busy: Arc<Mutex<HashSet<Uuid>>>,
+    /// How far uploads are hashed that come in many requests.
+    hashed: Mutex<HashMap<Uuid, (u64, Hashing)>>,
     /// The `Authorization` that every request must bring, as its digest; none for an open registry.
     password: Option<Digest>,
     /// The registries that it stands for, if it does.
@@ -121,8 +125,8 @@ impl Registry {
             Error::new(format!("the registry's folder {} cannot be used", dir.display()), error.to_string())
                 .hint("make it writable for you, or use another: tutor serve --state-dir DIR")
         })?;
-        let (holders, busy) = (RwLock::new(()), Mutex::default());
-        Ok(Registry(Arc::new(Inside { storage, tasks: tasks.clone(), holders, busy, password, through })))
+        let (holders, busy, hashed) = (RwLock::new(()), Arc::default(), Mutex::default());
+        Ok(Registry(Arc::new(Inside { storage, tasks: tasks.clone(), holders, busy, hashed, password, through })))
     }
 
     /// The whole API as one filter.

@@ -121,6 +121,11 @@ impl Hashing {
         }
     }
 
+    /// Whether it is made with the same hash function.
+    pub fn is_like(&self, other: &Hashing) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
     /// The digest of all of them.
     pub fn finish(self) -> Digest {
         match self {

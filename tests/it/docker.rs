@@ -23,6 +23,8 @@ use tutor::tasks::TaskGroup;
 mod cluster;
 mod daemon;
 mod registry;
+mod services;
+mod terminal;
 
 use daemon::{Daemon, daemon};
 
@@ -46,6 +48,7 @@ async fn host(folder: &Path, daemon: &Daemon, subnet: u8) -> Arc<Host> {
         socket: Some(daemon.socket()),
         pods: ([10, subnet, 0, 0].into(), 16),
         services: ([10, 96, 0, 0].into(), 12),
+        nodes: ([172, 18, 0, 0].into(), 16),
         registries: Registries::new(store, clock, &tasks).unwrap().made_of(crate::native::program()),
         clock,
     };

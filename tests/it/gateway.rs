@@ -1,9 +1,11 @@
-//! Gateway API's finer rules at the door: mirrors, time limits, references to other namespaces.
+//! Gateway API's finer rules at the door: mirrors, time limits, retries, filters of one backend, references to other
+//! namespaces.
 //!
 //! Behind the Services are servers of the test itself, so that it sees what arrives and says when to answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -36,13 +38,32 @@ impl Dialer for Here {
 
 /// A server that tells the test each request, and answers `here` unless it is to keep silent.
 async fn server(tasks: &TaskGroup, answers: bool) -> (u16, mpsc::UnboundedReceiver<String>) {
+    saying(tasks, move |_| if answers { Says::Status(200) } else { Says::Nothing }).await
+}
+
+/// What a server does with a request.
+enum Says {
+    /// Answers so.
+    Status(u16),
+    /// Lets the client wait.
+    Nothing,
+    /// Hangs up.
+    Goodbye,
+}
+
+/// A server that tells the test each request, and does what is said of the first, the second and so on.
+async fn saying(
+    tasks: &TaskGroup,
+    says: impl Fn(usize) -> Says + Send + Sync + 'static,
+) -> (u16, mpsc::UnboundedReceiver<String>) {
+    let (says, count) = (Arc::new(says), Arc::new(AtomicUsize::new(0)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (tell, told) = mpsc::unbounded_channel();
     let inside = tasks.clone();
     tasks.spawn("server", async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let tell = tell.clone();
+            let (tell, says, count) = (tell.clone(), says.clone(), count.clone());
             inside.spawn("request", async move {
                 let (mut seen, mut buffer) = (String::new(), [0; 4096]);
                 // Until the body, which the tests end with a full stop, or the headers of a request without one.
@@ -53,8 +74,13 @@ async fn server(tasks: &TaskGroup, answers: bool) -> (u16, mpsc::UnboundedReceiv
                     }
                 }
                 let _ = tell.send(seen);
-                if answers {
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere").await;
+                match says(count.fetch_add(1, Ordering::SeqCst)) {
+                    Says::Status(code) => {
+                        let answer = format!("HTTP/1.1 {code} So\r\ncontent-length: 4\r\n\r\nhere");
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                    Says::Nothing => {}
+                    Says::Goodbye => return,
                 }
                 // Stays open until the other end closes.
                 while let Ok(1..) = stream.read(&mut buffer).await {}
@@ -136,6 +162,84 @@ async fn a_mirror_sees_each_request_and_answers_none() {
         let seen = next(told).await;
         assert!(seen.starts_with("POST /second ") && seen.ends_with(&text), "all of it arrives");
     }
+    tasks.cancel();
+    house.play.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_good_answer_is_sent_once_more() {
+    let tasks = TaskGroup::new();
+    let house = house(&tasks).await;
+    // Twice bad, then good; again and again.
+    let (busy, mut at_busy) = saying(&tasks, |n| Says::Status(if n % 3 < 2 { 503 } else { 200 })).await;
+    let (rude, mut at_rude) = saying(&tasks, |n| if n % 2 == 0 { Says::Goodbye } else { Says::Status(200) }).await;
+    let (slow, _at_slow) = saying(&tasks, |n| if n % 2 == 0 { Says::Nothing } else { Says::Status(200) }).await;
+    let (web, _at_web) = server(&tasks, true).await;
+    for (name, port) in [("busy", busy), ("rude", rude), ("slow", slow), ("web", web)] {
+        service(&house, "default", name, port).await;
+    }
+    let to = |name: &str, retry: Value, more: Value| {
+        let mut rule = json!({"matches": [{"path": {"value": format!("/{name}")}}],
+            "backendRefs": [{"name": name, "port": 80}], "retry": retry});
+        json_patch::merge(&mut rule, &more);
+        rule
+    };
+    let rules = json!([
+        to("busy", json!({"codes": [500, 503], "attempts": 2, "backoff": "1ms"}), json!({})),
+        to("rude", json!({}), json!({})),
+        to("slow", json!({"attempts": 1}), json!({"timeouts": {"backendRequest": "100ms"}})),
+        {"backendRefs": [{"name": "web", "port": 80}]},
+    ]);
+    route(&house, rules).await;
+    // The last rule is read with the others, and asks none of them.
+    house.until("shop.example/", |came| came.status == 200).await;
+    let came = ask(house.door, "shop.example/busy", &[]).await;
+    assert_eq!((came.status, came.body.as_str()), (200, "here"), "the third answer is a good one");
+    for _ in 0..3 {
+        assert!(next(&mut at_busy).await.starts_with("GET /busy "));
+    }
+    assert_eq!(post(house.door, "/busy", "words.").await, 200, "a small body is sent each time");
+    for _ in 0..3 {
+        assert!(next(&mut at_busy).await.ends_with("\r\n\r\nwords."));
+    }
+    assert_eq!(post(house.door, "/busy", &format!("{}.", "word ".repeat(20_000))).await, 503, "a large one once");
+    assert_eq!(ask(house.door, "shop.example/rude", &[]).await.status, 200, "no answer counts without being named");
+    assert!(next(&mut at_rude).await == next(&mut at_rude).await, "and the second try is the same request");
+    assert_eq!(ask(house.door, "shop.example/slow", &[]).await.status, 200, "nor does one that is late");
+    tasks.cancel();
+    house.play.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_has_filters_of_its_own() {
+    let tasks = TaskGroup::new();
+    let house = house(&tasks).await;
+    let (web, mut at_web) = server(&tasks, true).await;
+    service(&house, "default", "web", web).await;
+    let set = |kind: &str, key: &str, name: &str, value: &str| {
+        let mut filter = json!({"type": kind});
+        filter[key] = json!({"set": [{"name": name, "value": value}]});
+        filter
+    };
+    let request = |name, value| set("RequestHeaderModifier", "requestHeaderModifier", name, value);
+    let whole = json!({"type": "URLRewrite",
+        "urlRewrite": {"hostname": "inside.example", "path": {"type": "ReplaceFullPath", "replaceFullPath": "/there"}}});
+    let answer = set("ResponseHeaderModifier", "responseHeaderModifier", "x-from", "web");
+    let odd = json!([{"type": "RequestRedirect", "requestRedirect": {"statusCode": 301}}]);
+    let rules = json!([
+        {"matches": [{"path": {"value": "/own"}}], "filters": [request("x-all", "all"), ],
+            "backendRefs": [{"name": "web", "port": 80, "filters": [request("x-own", "own"), whole, answer]}]},
+        {"matches": [{"path": {"value": "/odd"}}], "backendRefs": [{"name": "web", "port": 80, "filters": odd}]},
+    ]);
+    route(&house, rules).await;
+    house.until("shop.example/own", |came| came.status == 200 && came.headers["x-from"] == "web").await;
+    let seen = next(&mut at_web).await.to_lowercase();
+    assert!(seen.starts_with("get /there http/1.1\r\n"), "{seen}");
+    for header in ["x-all: all", "x-own: own", "host: inside.example"] {
+        assert!(seen.contains(&format!("\r\n{header}\r\n")), "{header}: {seen}");
+    }
+    let came = ask(house.door, "shop.example/odd", &[]).await;
+    assert_eq!((came.status, came.body.trim()), (500, "the backend has a filter that is not carried out here"));
     tasks.cancel();
     house.play.stop().await;
 }

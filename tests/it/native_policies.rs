@@ -47,9 +47,13 @@ impl Stage {
 
     /// Makes a Pod of these containers on a node and waits until it is ready; its address.
     async fn pod(&self, place: &str, labels: Value, node: &str, containers: Value) -> String {
+        self.pod_of(place, labels, node, json!({"containers": containers})).await
+    }
+
+    async fn pod_of(&self, place: &str, labels: Value, node: &str, mut spec: Value) -> String {
         let (namespace, name) = place.split_once('/').unwrap();
-        let spec = json!({"containers": containers, "nodeSelector": {"kubernetes.io/hostname": node},
-            "terminationGracePeriodSeconds": 0});
+        spec["nodeSelector"] = json!({"kubernetes.io/hostname": node});
+        spec["terminationGracePeriodSeconds"] = json!(0);
         let pod: Pod = into(json!({"metadata": {"name": name, "labels": labels}, "spec": spec}));
         let pods = self.api::<Pod>(namespace);
         let account = Api::namespaced(self.client.clone(), namespace);
@@ -222,6 +226,34 @@ async fn a_policy_says_where_a_pod_may_go() {
         stage.succeeds(place, &fetch(at)).await;
     }
     stage.fails(place, &fetch(&format!("{web}:8081"))).await;
+    stage.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_on_its_nodes_network_is_the_node_to_policies() {
+    let Some(stage) = Stage::open().await else { return };
+    let web = stage.pod("default/web", json!({"app": "web"}), "node-1", servers()).await;
+    stage.client_pod("default/guest", json!({"app": "guest"}), "node-2").await;
+    let sleeper = json!([{"name": "c", "image": "tutor/shell:1", "command": ["sleep", "3600"]}]);
+    let spec = json!({"hostNetwork": true, "containers": sleeper});
+    let at = stage.pod_of("default/host", json!({"app": "host"}), "node-2", spec).await;
+    let nodes: Api<Node> = Api::all(stage.client.clone());
+    let addresses = nodes.get("node-2").await.unwrap().status.unwrap().addresses.unwrap();
+    assert!(addresses.iter().any(|address| address.address == at), "its address is the node's: {at}");
+    stage.succeeds("default/guest/c", &fetch(&web)).await;
+
+    // One closes the door to all; one means the Pod itself, by its label, on both sides.
+    stage.policy("closed", json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]})).await;
+    let both = json!({"podSelector": {"matchLabels": {"app": "host"}}, "policyTypes": ["Ingress", "Egress"]});
+    stage.policy("mute", both).await;
+    stage.fails("default/guest/c", &fetch(&web)).await;
+    stage.succeeds("default/host/c", &fetch(&web)).await;
+
+    // Nor is it meant where a policy lets a label in: an ordinary Pod of that label is.
+    let named = json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "guest"}}}]}]});
+    stage.policy("closed", named).await;
+    stage.succeeds("default/guest/c", &fetch(&web)).await;
     stage.close();
 }
 

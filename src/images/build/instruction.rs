@@ -4,6 +4,7 @@
 //! their values are known), or the mistake in it. Pure. Source: the Dockerfile reference.
 
 use super::fault::Fault;
+use super::mounts::{self, Options};
 use super::reader::{Document, Line};
 use super::words::split;
 
@@ -18,7 +19,7 @@ pub enum Instruction {
     Workdir(String),
     User(String),
     Copy(Copy),
-    Run(Words),
+    Run(Run),
     Cmd(Words),
     Entrypoint(Words),
     Expose(Vec<String>),
@@ -34,6 +35,17 @@ pub enum Instruction {
 pub enum Words {
     Exec(Vec<String>),
     Shell(String),
+}
+
+/// RUN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// What runs.
+    pub words: Words,
+    /// What it sees beside the image's files.
+    pub mounts: Vec<Options>,
+    /// `none`, `default` or `host`.
+    pub network: Option<String>,
 }
 
 /// COPY or ADD.
@@ -186,7 +198,12 @@ fn flags<'a>(mut rest: &'a str, known: &[&str]) -> Result<(Flags, &'a str), Stri
     let mut found = Vec::new();
     while let Some(flag) = rest.strip_prefix("--") {
         let (flag, after) = flag.split_once(char::is_whitespace).unwrap_or((flag, ""));
-        let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
+        let (name, value) = match flag.split_once('=') {
+            Some(pair) => pair,
+            // Says how BuildKit may share the layer, not what is in it.
+            None if flag == "link" => (flag, "true"),
+            None => (flag, ""),
+        };
         if !known.contains(&name) {
             let known: Vec<String> = known.iter().map(|known| format!("--{known}")).collect();
             let known = if known.is_empty() { "no flag".to_owned() } else { known.join(", ") };
@@ -206,7 +223,7 @@ fn value(flags: &Flags, name: &str) -> Option<String> {
 }
 
 fn copy(name: &str, rest: &str, line: &Line, escape: char) -> Result<Copy, String> {
-    let known: &[&str] = if name == "COPY" { &["from", "chown", "chmod"] } else { &["chown", "chmod"] };
+    let known: &[&str] = if name == "COPY" { &["from", "chown", "chmod", "link"] } else { &["chown", "chmod", "link"] };
     let (flags, rest) = flags(rest, known)?;
     let mut words = array(rest).unwrap_or_else(|| split(rest, escape));
     words.retain(|word| !word.starts_with("<<") || line.documents.is_empty());
@@ -229,8 +246,16 @@ fn copy(name: &str, rest: &str, line: &Line, escape: char) -> Result<Copy, Strin
 }
 
 /// A here-document alone is the script; beside a command it goes to the command.
-fn run(rest: &str, line: &Line) -> Result<Words, String> {
-    let (_, rest) = flags(rest, &[])?;
+fn run(rest: &str, line: &Line) -> Result<Run, String> {
+    let (flags, rest) = flags(rest, &["mount", "network"])?;
+    if rest.is_empty() {
+        return Err("RUN needs a command".to_owned());
+    }
+    let mounts = flags.iter().filter(|(name, _)| name == "mount").map(|(_, value)| mounts::split(value)).collect();
+    Ok(Run { words: to_run(rest, line)?, mounts, network: value(&flags, "network") })
+}
+
+fn to_run(rest: &str, line: &Line) -> Result<Words, String> {
     if line.documents.is_empty() {
         return Ok(command(rest));
     }
@@ -279,6 +304,8 @@ mod tests {
     #[test]
     fn instructions_are_read() {
         let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let runs =
+            |line: &str| Instruction::Run(Run { words: Words::Shell(line.into()), mounts: Vec::new(), network: None });
         for (text, expected) in [
             ("from a as Build", Instruction::From { image: "a".into(), name: Some("build".into()), platform: None }),
             ("ARG A B=1", Instruction::Arg(vec![("A".into(), None), ("B".into(), Some("1".into()))])),
@@ -286,8 +313,20 @@ mod tests {
             ("ENV A 1 2", Instruction::Env(vec![("A".into(), "1 2".into())])),
             ("CMD [\"a\", \"b\"]", Instruction::Cmd(Words::Exec(words(&["a", "b"])))),
             ("CMD ['a']", Instruction::Cmd(Words::Shell("['a']".into()))),
-            ("RUN <<E\na\nb\nE", Instruction::Run(Words::Shell("a\nb\n".into()))),
-            ("RUN cat <<E\na\nE", Instruction::Run(Words::Shell("cat <<E\na\nE\n".into()))),
+            ("RUN <<E\na\nb\nE", runs("a\nb\n")),
+            ("RUN cat <<E\na\nE", runs("cat <<E\na\nE\n")),
+            (
+                "RUN --mount=type=cache,target=/c --network=none make",
+                Instruction::Run(Run {
+                    words: Words::Shell("make".into()),
+                    mounts: vec![mounts::split("type=cache,target=/c")],
+                    network: Some("none".into()),
+                }),
+            ),
+            (
+                "COPY --link a /b",
+                Instruction::Copy(Copy { sources: words(&["a"]), to: "/b".into(), ..Copy::default() }),
+            ),
             ("VOLUME [\"/a\", \"/b\"]", Instruction::Volume(words(&["/a", "/b"]))),
             ("HEALTHCHECK NONE", Instruction::Healthcheck(None)),
             (
@@ -311,12 +350,13 @@ mod tests {
             ("COPPY a b", "did you mean COPY?"),
             ("install curl", "end the line before it"),
             ("COPY a", "COPY SOURCE… TO"),
-            ("COPY --link a b", "--link is not known here"),
+            ("COPY --parents a b", "--parents is not known here"),
             ("ADD https://x/y /y", "not on this machine"),
             ("ENV A", "has no value"),
             ("ENV A=1 B", "not NAME=value"),
             ("FROM a b", "FROM IMAGE AS NAME"),
-            ("RUN --mount=type=cache,target=/x y", "--mount is not known here"),
+            ("RUN --security=insecure y", "tutor knows --mount, --network"),
+            ("RUN --mount=type=cache,target=/x", "needs a command"),
             ("MAINTAINER me", "authors=\"me\""),
             ("ONBUILD RUN x", "into the Dockerfile that uses"),
             ("SHELL sh", "list of words"),

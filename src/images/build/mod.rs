@@ -3,7 +3,7 @@
 //! In: a folder (the context), its Dockerfile, a name. Out: an image in the store, layer by layer, each step
 //! taken from the cache where nothing it depends on has changed; or an error with the file and the line.
 //! `reader` makes lines of the text, `instruction` reads a line, `words` puts variables in, `stages` sorts
-//! out who needs whom, `stage` carries out, `copy` and `changes` say what a layer holds, `layer` writes it. RUN needs
+//! out who needs whom, `stage` carries out, `copy` and `changes` say what a layer holds, `mounts` what it does not, `layer` writes it. RUN needs
 //! containers, which this room knows nothing of: a [`Runner`] is handed in. Blocks between its awaits: for a
 //! command line, not for a server. Chapter: `book/src/servers/images.md`.
 
@@ -15,6 +15,7 @@ mod ignore;
 mod instruction;
 mod layer;
 mod meaning;
+mod mounts;
 mod reader;
 mod stage;
 mod stages;
@@ -108,8 +109,19 @@ pub struct Command {
     pub working_dir: String,
     pub user: String,
     pub network: Network,
+    /// What it sees besides.
+    pub mounts: Vec<Mounted>,
     /// Where the folder with all that it wrote is moved to.
     pub changes: PathBuf,
+}
+
+/// A file or folder that a RUN sees, and the image does not keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Mounted {
+    pub source: PathBuf,
+    pub target: PathBuf,
+    pub read_only: bool,
 }
 
 /// How a RUN ended.

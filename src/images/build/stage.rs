@@ -20,7 +20,7 @@ use super::reader::Line;
 use super::stages::{self, Base, Stages};
 use super::view::View;
 use super::words::Expander;
-use super::{Cached, Command, Kept, Network, Progress, Ran, Report, Request, Runner, changes, meaning};
+use super::{Cached, Progress, Report, Request, Runner, meaning};
 use crate::images::manifest::{
     Descriptor, History, ImageFile, MANIFEST_MAX, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, architecture,
 };
@@ -28,6 +28,8 @@ use crate::images::name::ImageName;
 use crate::images::pull::Registries;
 use crate::images::store::{Scratch, Store, Stored};
 use crate::registry::{Digest, Written};
+
+mod run;
 
 /// Where programs are looked for when an image does not say. Source: Docker's default.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -175,7 +177,7 @@ impl<'a> Builder<'a> {
     ) -> Result<(), Fault> {
         let number = line.number;
         match instruction {
-            Instruction::Run(words) => return self.run_step(state, line, words).await,
+            Instruction::Run(run) => return self.run_step(state, at, line, run).await,
             Instruction::Copy(copy) => return self.copy_step(state, at, line, copy).await,
             Instruction::Workdir(to) => {
                 let to = self.expand(state, number, to)?;
@@ -362,60 +364,6 @@ impl<'a> Builder<'a> {
             if hint.is_empty() { fault } else { fault.hint(hint) }
         })?;
         self.add_layer(state, line, &entries)
-    }
-
-    async fn run_step(&mut self, state: &mut State, line: &Line, words: &Words) -> Result<(), Fault> {
-        let failed = |error: io::Error| Fault::new(line.number, "the layer cannot be written", error.to_string());
-        let args = state.words(words);
-        let env = state.environment();
-        let said: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let config = state.file.config.clone();
-        let parts = [args.join("\0"), said.join("\0"), config.user.clone(), config.working_dir.clone()];
-        let key = key(&[&state.key.to_string(), "run", &parts[0], &parts[1], &parts[2], &parts[3]]);
-        let known = self.known(&key);
-        self.begin(&line.text, known.is_some());
-        let layer = match known {
-            Some(outcome) => outcome.layer,
-            None => {
-                let view = self.view(state, line.number)?;
-                let digests: Vec<String> = state.layers.iter().map(|layer| layer.digest.clone()).collect();
-                let layers = self.store.lay_out(&digests, &state.file.rootfs.diff_ids).map_err(failed)?;
-                if layers.is_empty() {
-                    return Err(Fault::new(line.number, "nothing can run", "FROM scratch has no programs")
-                        .hint("begin with an image that has a shell: FROM tutor/shell:1"));
-                }
-                let scratch = Scratch::new(&self.store.folder("uploads")).map_err(failed)?;
-                let (working_dir, user) = (config.working_dir, config.user);
-                let (network, changes) = (self.request.network, scratch.path().join("changes"));
-                let to = changes.clone();
-                let command = Command { layers, args: args.clone(), env, working_dir, user, network, changes: to };
-                let report = self.report;
-                let ran = self.runner.run(command, &move |text| report(Progress::Said(text))).await;
-                let Ran { code, kept } = ran.map_err(|error| Fault::from_error(line.number, error))?;
-                if code != 0 {
-                    return Err(Fault::new(
-                        line.number,
-                        format!("the command ended with exit code {code}"),
-                        args.join(" "),
-                    )
-                    .hint(match self.request.network {
-                        Network::None => "what it printed is above; with --network none a RUN reaches nobody",
-                        _ => "what it printed is above; a RUN reaches others by the proxy that http_proxy names, and no name server",
-                    }));
-                }
-                let entries = match kept {
-                    Kept::Changes => changes::entries(&changes, &view),
-                    Kept::Whole => changes::between(&changes, &view),
-                };
-                let entries = entries.map_err(failed)?;
-                let written = if entries.is_empty() { None } else { Some(entries.write(self.store).map_err(failed)?) };
-                Cache::of(self.store).put(&key, written.as_ref()).map_err(failed)?;
-                written
-            }
-        };
-        state.key = key;
-        state.add_history(&line.text, layer.as_ref());
-        Ok(())
     }
 }
 

@@ -16,6 +16,18 @@ use crate::tasks::TaskGroup;
 struct Fake {
     ran: AtomicU32,
     told: Mutex<Vec<Command>>,
+    /// What was in what was mounted.
+    saw: Mutex<Vec<Vec<String>>>,
+}
+
+/// A file's text; or a folder's files with theirs.
+fn shown(path: &Path) -> String {
+    if path.is_file() {
+        return fs::read_to_string(path).unwrap();
+    }
+    let inside = fs::read_dir(path).unwrap().flatten();
+    let files = inside.map(|it| format!("{}: {}", it.file_name().to_string_lossy(), shown(&it.path())));
+    files.collect::<Vec<_>>().join(" ")
 }
 
 impl Runner for Fake {
@@ -25,6 +37,18 @@ impl Runner for Fake {
         fs::create_dir_all(command.changes.join("etc")).unwrap();
         fs::write(command.changes.join("etc/resolv.conf"), "the runtime's").unwrap();
         fs::write(command.changes.join("made"), command.args.join(" ")).unwrap();
+        // As the runtime does: what is mounted needs something to be mounted on.
+        for mount in &command.mounts {
+            let place = command.changes.join(mount.target.strip_prefix("/").unwrap());
+            match mount.source.is_dir() {
+                true => fs::create_dir_all(place).unwrap(),
+                false => {
+                    fs::create_dir_all(place.parent().unwrap()).unwrap();
+                    fs::write(place, "").unwrap();
+                }
+            }
+        }
+        self.saw.lock().push(command.mounts.iter().map(|mount| shown(&mount.source)).collect());
         let code = i32::from(command.args.last().is_some_and(|word| word.contains("fail")));
         self.told.lock().push(command);
         async move { Ok(Ran { code, kept: Kept::Changes }) }.boxed()
@@ -181,6 +205,40 @@ async fn a_run_sees_its_arguments_and_leaves_what_it_wrote() {
 }
 
 #[tokio::test]
+async fn a_run_sees_what_is_mounted_and_the_image_does_not_keep_it() {
+    let dockerfile = "FROM scratch AS other\nCOPY notes/a.txt /deep/a.txt\nFROM scratch\nCOPY main.sh /\nWORKDIR /w\n\
+        RUN --mount=type=cache,target=/root/.cache --mount=source=list.txt,target=list.txt \\\n\
+        --mount=type=bind,from=other,source=deep,target=/other --mount=type=tmpfs,target=/made-only make\n";
+    let shop = Shop::of(&[
+        ("Dockerfile", dockerfile),
+        ("main.sh", ""),
+        ("list.txt", "one"),
+        ("notes/a.txt", "two"),
+        (".dockerignore", "hidden"),
+    ]);
+    let (image, _) = shop.build().await.unwrap();
+    let mounts = shop.runner.told.lock()[0].mounts.clone();
+    let targets: Vec<_> = mounts.iter().map(|it| (it.target.to_str().unwrap(), it.read_only)).collect();
+    assert_eq!(targets, [("/root/.cache", false), ("/w/list.txt", true), ("/other", true), ("/made-only", false)]);
+    assert_eq!(shop.runner.saw.lock()[0], ["", "one", "a.txt: two", ""]);
+    assert!(shop.file(&image, "made").is_some());
+    for path in ["w/list.txt", "other", "made-only", "root"] {
+        assert!(shop.file(&image, path).is_none(), "{path} was only made to mount something on");
+    }
+    assert_eq!(shop.build().await.unwrap().1.last(), Some(&6), "the same again is known");
+    shop.write("main.sh", "");
+    shop.write("list.txt", "changed");
+    let cache = &mounts[0].source;
+    fs::write(cache.join("kept"), "").unwrap();
+    shop.build().await.unwrap();
+    assert_eq!(
+        shop.runner.saw.lock()[1],
+        ["kept: ", "changed", "a.txt: two", ""],
+        "a change is seen; the cache is kept"
+    );
+}
+
+#[tokio::test]
 async fn mistakes_are_told_with_their_line_and_what_to_do() {
     for (dockerfile, expected) in [
         (
@@ -205,6 +263,15 @@ async fn mistakes_are_told_with_their_line_and_what_to_do() {
         ("FROM scratch\nEXPOSE web", "web is no port"),
         ("FROM scratch\nRUN x", "Dockerfile:2: nothing can run"),
         ("FROM scratch\nCOPY main.sh /\nRUN fail", "Dockerfile:3: the command ended with exit code 1: /bin/sh -c fail"),
+        (
+            "FROM scratch\nRUN --mount=source=mein.sh,target=/x y",
+            "the RUN sees no such files: mein.sh is not in the context | did you mean main.sh?",
+        ),
+        (
+            "FROM scratch\nRUN --mount=type=cache y",
+            "Dockerfile:2: RUN cannot be read: --mount=type=cache needs a target",
+        ),
+        ("FROM scratch\nRUN --network=host y", "Dockerfile:2: the RUN would reach this computer"),
         ("FROM $NONE", "FROM names no image"),
         ("FROM tutor/none:1", "tutor/none:1: not found"),
         ("FROM --platform=linux/s390x scratch", "an image for linux/s390x cannot be built here"),

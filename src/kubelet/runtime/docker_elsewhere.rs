@@ -37,6 +37,7 @@ pub mod host {
         pub socket: Option<PathBuf>,
         pub pods: (Ipv4Addr, u8),
         pub services: (Ipv4Addr, u8),
+        pub nodes: (Ipv4Addr, u8),
         pub registries: crate::images::Registries,
         pub clock: crate::clock::Clock,
     }
@@ -62,6 +63,14 @@ impl Host {
     /// Pulls a node's plug.
     pub fn power_off(self: &Arc<Self>, _: &str) {
         match **self {}
+    }
+
+    /// The way to Services.
+    ///
+    /// # Errors
+    /// There is no host to ask.
+    pub async fn wire(&self) -> std::result::Result<Arc<dyn crate::network::Wire>, String> {
+        match *self {}
     }
 
     /// What docker it is.

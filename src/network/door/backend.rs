@@ -10,19 +10,19 @@ use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
 use super::Target;
-use super::route::{Backend, Port};
+use super::route::{Backend, Changes, Port};
 use crate::client::ObjectKey;
 use crate::network::services::{self, is_ready};
 
-/// Picks who is to answer.
+/// Picks who is to answer, and says what is changed for it.
 ///
 /// # Errors
 /// The status and the words to answer with: nobody is named, or nobody is ready.
-pub fn pick(
-    backends: &[Backend],
+pub fn pick<'a>(
+    backends: &'a [Backend],
     service: impl Fn(&ObjectKey) -> Option<Arc<Service>>,
     slices: &[Arc<EndpointSlice>],
-) -> Result<Target, (StatusCode, String)> {
+) -> Result<(Target, &'a Changes), (StatusCode, String)> {
     let failed = |status, words: &str| Err((status, words.to_owned()));
     let total: u32 = backends.iter().map(|backend| backend.weight).sum();
     if total == 0 {
@@ -35,7 +35,11 @@ pub fn pick(
         drawn = drawn.saturating_sub(backend.weight);
         own
     });
-    let Some((key, port)) = chosen.and_then(|backend| backend.service.as_ref()) else {
+    if let Some(words) = chosen.and_then(|backend| backend.fault) {
+        return failed(StatusCode::INTERNAL_SERVER_ERROR, words);
+    }
+    let usable = chosen.and_then(|backend| Some((backend.service.as_ref()?, &backend.changes)));
+    let Some(((key, port), changes)) = usable else {
         return failed(StatusCode::INTERNAL_SERVER_ERROR, "the rule names a backend that cannot be used");
     };
     let Some(found) = service(key) else {
@@ -48,7 +52,7 @@ pub fn pick(
     let targets = targets(key, port, slices);
     match targets.len() {
         0 => failed(StatusCode::SERVICE_UNAVAILABLE, &format!("no Pod of the Service {key} is ready")),
-        count => Ok(targets[rand::random_range(0..count)].clone()),
+        count => Ok((targets[rand::random_range(0..count)].clone(), changes)),
     }
 }
 
@@ -111,7 +115,7 @@ mod tests {
     }
 
     fn to(name: &str, port: Port, weight: u32) -> Backend {
-        Backend { service: Some((ObjectKey::new("shop", name), port)), weight }
+        Backend { service: Some((ObjectKey::new("shop", name), port)), weight, ..Backend::default() }
     }
 
     fn status(backends: &[Backend], endpoints: Value) -> u16 {
@@ -122,7 +126,8 @@ mod tests {
     fn a_ready_pod_answers_and_without_one_503() {
         let ready =
             || json!([{"addresses": ["10.244.0.2"], "nodeName": "n", "targetRef": {"kind": "Pod", "name": "web-a"}}]);
-        let found = pick(&[to("web", Port::Number(80), 1)], web, &slice(ready())).unwrap();
+        let backends = [to("web", Port::Number(80), 1)];
+        let (found, _) = pick(&backends, web, &slice(ready())).unwrap();
         assert_eq!((found.pod.as_deref(), found.port), (Some("web-a"), 8080));
         assert_eq!(status(&[to("web", Port::Name("http".into()), 1)], ready()), 200);
         assert_eq!(status(&[to("web", Port::Number(81), 1)], ready()), 503);
@@ -135,7 +140,7 @@ mod tests {
     #[test]
     fn weights_are_shares() {
         let ready = json!([{"addresses": ["10.244.0.2"]}]);
-        let none = Backend { service: None, weight: 1 };
+        let none = Backend { weight: 1, ..Backend::default() };
         let share = [to("web", Port::Number(80), 3), none.clone()];
         let failed = (0..1000).filter(|_| status(&share, ready.clone()) == 500).count();
         assert!((150..350).contains(&failed), "one in four: {failed}");

@@ -12,17 +12,20 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tower::BoxError;
 
-use super::route::{Asked, Headers, NewPath, Path, Redirect, Route, Then, find, rest};
+use super::route::{Asked, Changes, Headers, NewPath, Path, Redirect, Retry, Route, find, rest};
 use super::{Door, Target, backend, mirror};
 
 type Body = BoxBody<Bytes, hyper::Error>;
 /// The body of a request on its way to a Pod.
 pub type Sent = BoxBody<Bytes, BoxError>;
+
+/// A request's body up to this size is kept, where the rule wants the request sent once more.
+const KEPT_BYTES: u64 = 64 << 10;
 
 /// Headers that are about one connection, not about the request. Source: RFC 9110, 7.6.1.
 const OF_CONNECTION: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
@@ -94,19 +97,29 @@ async fn ask(
     host: &str,
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, (StatusCode, String)> {
-    let target = backend::pick(&route.then.backends, |key| door.services.get(key), &door.slices.all())?;
-    let unreachable = |why: String| (StatusCode::BAD_GATEWAY, format!("the Pod does not answer: {why}"));
     let client = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
-    prepare(&mut request, route, host);
-    let mut request = request.map(|body| body.map_err(BoxError::from).boxed());
-    if client.is_none() {
-        request = mirror::copy(door, route, request);
-    }
-    let asking = async {
-        let mut sender = connect(door, &target).await.map_err(unreachable)?;
-        sender.send_request(request).await.map_err(|fault| unreachable(fault.to_string()))
+    let retry = route.then.retry.as_ref().filter(|_| client.is_none());
+    let (parts, body) = request.into_parts();
+    let (mut body, kept) = keep(body, retry).await?;
+    let mut left = retry.filter(|_| kept.is_some()).map_or(0, |retry| retry.attempts);
+    let mut mirrored = client.is_some();
+    let (mut response, changes) = loop {
+        let (target, changes) = backend::pick(&route.then.backends, |key| door.services.get(key), &door.slices.all())?;
+        let mut request = Request::from_parts(parts.clone(), body);
+        prepare(&mut request, route, changes, host);
+        if !std::mem::replace(&mut mirrored, true) {
+            request = mirror::copy(door, route, request);
+        }
+        let came = within(door, route.then.backend_limit, send(door, &target, request)).await;
+        let wanted = |retry: &&Retry| came.as_ref().map_or(true, |it| retry.codes.contains(&it.status().as_u16()));
+        match (retry.filter(|_| left > 0).filter(wanted), &kept) {
+            (Some(retry), Some(kept)) => {
+                (left, body) = (left - 1, full(kept.clone()));
+                door.setup.clock.sleep(retry.backoff).await;
+            }
+            _ => break (came?, changes),
+        }
     };
-    let mut response = within(door, route.then.backend_limit, asking).await?;
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     match client.filter(|_| upgraded) {
         Some(client) => {
@@ -119,8 +132,34 @@ async fn ask(
         }
         None => strip(response.headers_mut()),
     }
-    change(response.headers_mut(), &route.then.response);
+    for changes in [&route.then.changes, changes] {
+        change(response.headers_mut(), &changes.response);
+    }
     Ok(response.map(BodyExt::boxed))
+}
+
+/// A body to be sent; and all of it, if it may have to be sent once more and is small.
+async fn keep(body: Incoming, retry: Option<&Retry>) -> Result<(Sent, Option<Bytes>), (StatusCode, String)> {
+    if retry.is_none() || body.size_hint().upper().is_none_or(|size| size > KEPT_BYTES) {
+        return Ok((body.map_err(BoxError::from).boxed(), None));
+    }
+    let broken = |fault: hyper::Error| (StatusCode::BAD_REQUEST, format!("the request broke off: {fault}"));
+    let kept = body.collect().await.map_err(broken)?.to_bytes();
+    Ok((full(kept.clone()), Some(kept)))
+}
+
+fn full(bytes: Bytes) -> Sent {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}
+
+async fn send(
+    door: &Door,
+    target: &Target,
+    request: Request<Sent>,
+) -> Result<Response<Incoming>, (StatusCode, String)> {
+    let unreachable = |why: String| (StatusCode::BAD_GATEWAY, format!("the Pod does not answer: {why}"));
+    let mut sender = connect(door, target).await.map_err(unreachable)?;
+    sender.send_request(request).await.map_err(|fault| unreachable(fault.to_string()))
 }
 
 /// A connection to a Pod that takes one request.
@@ -139,8 +178,9 @@ pub async fn connect(door: &Door, target: &Target) -> Result<SendRequest<Sent>, 
 }
 
 /// Makes of the client's request the one that the Pod gets.
-fn prepare(request: &mut Request<Incoming>, route: &Route, host: &str) {
-    let Then { request: changes, host: new_host, path, .. } = &route.then;
+fn prepare(request: &mut Request<Sent>, route: &Route, own: &Changes, host: &str) {
+    let all = &route.then.changes;
+    let (new_host, path) = (own.host.as_ref().or(all.host.as_ref()), own.path.as_ref().or(all.path.as_ref()));
     if !request.headers().contains_key(header::UPGRADE) {
         strip(request.headers_mut());
     }
@@ -149,12 +189,14 @@ fn prepare(request: &mut Request<Incoming>, route: &Route, host: &str) {
     if let Ok(value) = HeaderValue::from_str(host) {
         headers.insert("x-forwarded-host", asked.unwrap_or(value));
     }
-    change(headers, changes);
-    if let Some(Ok(value)) = new_host.as_deref().map(HeaderValue::from_str) {
+    for changes in [all, own] {
+        change(headers, &changes.request);
+    }
+    if let Some(Ok(value)) = new_host.map(|host| HeaderValue::from_str(host)) {
         headers.insert(header::HOST, value);
     }
     let uri = request.uri();
-    let path = path.as_ref().map_or_else(|| uri.path().to_owned(), |path| new_path(path, route, uri.path()));
+    let path = path.map_or_else(|| uri.path().to_owned(), |path| new_path(path, route, uri.path()));
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     if let Ok(uri) = format!("{path}{query}").parse::<Uri>() {
         *request.uri_mut() = uri;
@@ -211,7 +253,7 @@ fn redirected(redirect: &Redirect, route: &Route, asked: (&str, &str), uri: &Uri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::door::route::When;
+    use crate::network::door::route::{Then, When};
 
     fn route(prefix: &str) -> Route {
         let when = When { path: Path::Prefix(prefix.to_owned()), ..When::any() };

@@ -231,7 +231,8 @@ impl Objects {
         let found = self.services.iter().any(|service| ObjectKey::of(&service.metadata) == key);
         match backend.port.filter(|_| found) {
             Some(port) => {
-                Ok(Backend { service: Some((key, Port::Number(port.into()))), weight: backend.weight.unwrap_or(1) })
+                let weight = backend.weight.unwrap_or(1);
+                Ok(Backend { service: Some((key, Port::Number(port.into()))), weight, ..Backend::default() })
             }
             None if found => Err(("BackendNotFound", format!("no port of the Service {} is named", backend.name))),
             None => Err(("BackendNotFound", format!("there is no Service {}", backend.name))),
@@ -295,7 +296,8 @@ impl Objects {
 }
 
 /// What is said of rules that are not carried out.
-const UNSUPPORTED: &str = "a filter of this type is not carried out; its rule's requests are answered with 500";
+const UNSUPPORTED: &str =
+    "a filter of this type is not carried out here; requests that it is for are answered with 500";
 
 /// How many rules are not carried out.
 fn invalid_rules(rules: &[Rule]) -> usize {

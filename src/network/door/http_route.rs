@@ -9,14 +9,22 @@ use std::time::Duration;
 use http::StatusCode;
 use regex::Regex;
 
-use super::objects::{BackendRef, Elsewhere, Match, Mirror, Modifier, OtherPath, Rule, Wanted};
-use super::route::{Backend, Headers, Host, NewPath, Path, Redirect, Share, Text, Then, When};
+use super::objects::{self, BackendRef, Elsewhere, Filter, Match, Mirror, Modifier, OtherPath, Rule, Wanted};
+use super::route::{Backend, Changes, Headers, Host, NewPath, Path, Redirect, Retry, Share, Text, Then, When};
 
 /// The filters that are carried out.
 const FILTERS: [&str; 5] =
     ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "RequestMirror"];
+/// Those of them that are carried out for a single backend.
+const OF_BACKEND: [&str; 3] = ["RequestHeaderModifier", "ResponseHeaderModifier", "URLRewrite"];
 /// What a rule is answered with that has another one: it must not be left out in silence.
 const NO_SUCH_FILTER: &str = "the rule has a filter that is not carried out here";
+/// And one of whose backends has another one.
+const NO_SUCH_BACKEND_FILTER: &str = "the backend has a filter that is not carried out here";
+/// How often a request is sent once more where the rule does not say. Source: Envoy, `num_retries`.
+const RETRIES: u32 = 1;
+/// How long after the last time. Source: Envoy, `base_interval`.
+const BACKOFF: Duration = Duration::from_millis(25);
 
 /// All of them. `usable` says which Service a backend is; one that is none fails its share of the requests.
 pub fn of(rules: &[Rule], hosts: &[Host], usable: &dyn Fn(&BackendRef) -> Option<Backend>) -> Vec<(When, Then)> {
@@ -70,17 +78,8 @@ fn texts(wanted: &[Wanted]) -> Option<Vec<(String, Text)>> {
 
 fn then(rule: &Rule, usable: &dyn Fn(&BackendRef) -> Option<Backend>) -> Then {
     let mut then = Then::default();
+    then.changes = changes(&rule.filters);
     for filter in &rule.filters {
-        if let Some(modifier) = &filter.request_header_modifier {
-            then.request = headers(modifier);
-        }
-        if let Some(modifier) = &filter.response_header_modifier {
-            then.response = headers(modifier);
-        }
-        if let Some(rewrite) = &filter.url_rewrite {
-            then.host.clone_from(&rewrite.hostname);
-            then.path = rewrite.path.as_ref().and_then(new_path);
-        }
         if let Some(elsewhere) = &filter.request_redirect {
             then.redirect = Some(redirect(elsewhere));
         }
@@ -88,20 +87,51 @@ fn then(rule: &Rule, usable: &dyn Fn(&BackendRef) -> Option<Backend>) -> Then {
             then.mirrors.extend(usable(&mirror.backend_ref).map(|backend| (backend, share(mirror))));
         }
     }
-    then.fault = is_unsupported(rule).then_some(NO_SUCH_FILTER);
+    then.fault = has_other(&rule.filters, &FILTERS).then_some(NO_SUCH_FILTER);
     then.request_limit = rule.timeouts.request.as_deref().and_then(limit);
     then.backend_limit = rule.timeouts.backend_request.as_deref().and_then(limit);
+    then.retry = rule.retry.as_ref().map(retry);
     let backend = |backend: &BackendRef| {
-        usable(backend).unwrap_or(Backend { service: None, weight: backend.weight.unwrap_or(1) })
+        let nobody = || Backend { weight: backend.weight.unwrap_or(1), ..Backend::default() };
+        let fault = has_other(&backend.filters, &OF_BACKEND).then_some(NO_SUCH_BACKEND_FILTER);
+        Backend { changes: changes(&backend.filters), fault, ..usable(backend).unwrap_or_else(nobody) }
     };
     then.backends = rule.backend_refs.iter().map(backend).collect();
     then
 }
 
-/// Whether a rule has a filter that is not carried out: one of another type, or one of a single backend.
+fn changes(filters: &[Filter]) -> Changes {
+    let mut changes = Changes::default();
+    for filter in filters {
+        if let Some(modifier) = &filter.request_header_modifier {
+            changes.request = headers(modifier);
+        }
+        if let Some(modifier) = &filter.response_header_modifier {
+            changes.response = headers(modifier);
+        }
+        if let Some(rewrite) = &filter.url_rewrite {
+            changes.host.clone_from(&rewrite.hostname);
+            changes.path = rewrite.path.as_ref().and_then(new_path);
+        }
+    }
+    changes
+}
+
+fn retry(wanted: &objects::Retry) -> Retry {
+    Retry {
+        codes: wanted.codes.clone(),
+        attempts: wanted.attempts.unwrap_or(RETRIES),
+        backoff: wanted.backoff.as_deref().and_then(duration).unwrap_or(BACKOFF),
+    }
+}
+
+fn has_other(filters: &[Filter], known: &[&str]) -> bool {
+    filters.iter().any(|filter| !known.contains(&&*filter.kind))
+}
+
+/// Whether a rule, or one of its backends, has a filter that is not carried out there.
 pub fn is_unsupported(rule: &Rule) -> bool {
-    rule.filters.iter().any(|filter| !FILTERS.contains(&&*filter.kind))
-        || rule.backend_refs.iter().any(|backend| !backend.filters.is_empty())
+    has_other(&rule.filters, &FILTERS) || rule.backend_refs.iter().any(|it| has_other(&it.filters, &OF_BACKEND))
 }
 
 fn share(mirror: &Mirror) -> Share {

@@ -49,7 +49,7 @@ fn of(ingress: &Ingress) -> Vec<Route> {
     let age = (ingress.metadata.creation_timestamp.as_ref().map(|time| time.0), key.to_string());
     let route = |when: When, backend: Option<&IngressBackend>| {
         let service = backend.and_then(|backend| service(&key.namespace, backend));
-        let then = Then { backends: vec![Backend { service, weight: 1 }], ..Then::default() };
+        let then = Then { backends: vec![Backend { service, weight: 1, ..Backend::default() }], ..Then::default() };
         Route { when, then, age: age.clone() }
     };
     let mut routes: Vec<Route> = Vec::new();

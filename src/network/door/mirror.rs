@@ -36,7 +36,7 @@ pub fn copy(door: &Arc<Door>, route: &Route, request: Request<Sent>) -> Request<
     for (backend, _) in chosen {
         let found = backend::pick(std::slice::from_ref(backend), |key| door.services.get(key), &door.slices.all());
         // Nobody there to look is no fault of the request's.
-        let Ok(target) = found else { continue };
+        let Ok((target, _)) = found else { continue };
         let body = match request.body().is_end_stream() {
             true => BodyExt::boxed(Empty::new().map_err(|never| match never {})),
             false => {

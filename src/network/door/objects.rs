@@ -135,6 +135,17 @@ pub struct Rule {
     pub filters: Vec<Filter>,
     pub backend_refs: Vec<BackendRef>,
     pub timeouts: Timeouts,
+    pub retry: Option<Retry>,
+}
+
+/// When a request is sent once more. Source: GEP-1731.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "as the API has them")]
+pub struct Retry {
+    pub codes: Vec<u16>,
+    pub attempts: Option<u32>,
+    pub backoff: Option<String>,
 }
 
 /// How long it may take, as durations: `1m30s`. Source: GEP-2257.
@@ -252,7 +263,7 @@ pub struct BackendRef {
     pub name: String,
     pub port: Option<u16>,
     pub weight: Option<u32>,
-    pub filters: Vec<Value>,
+    pub filters: Vec<Filter>,
 }
 
 /// Lets objects of other namespaces refer to objects of its own.

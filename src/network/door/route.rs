@@ -140,12 +140,40 @@ pub enum Port {
 }
 
 /// Who may answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backend {
     /// The Service; `None`: what was named cannot be used, and its share of the requests fails.
     pub service: Option<(ObjectKey, Port)>,
     /// Its share.
     pub weight: u32,
+    /// What is changed for it alone, after what is changed for all.
+    pub changes: Changes,
+    /// It cannot be carried out for this one: what is answered instead.
+    pub fault: Option<&'static str>,
+}
+
+/// What becomes of a request on its way, and of its answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Headers on the way there.
+    pub request: Headers,
+    /// Headers on the way back.
+    pub response: Headers,
+    /// Another host for whoever answers.
+    pub host: Option<String>,
+    /// Another path for whoever answers.
+    pub path: Option<NewPath>,
+}
+
+/// How often a request is sent once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// After answers with these; it always is when none came.
+    pub codes: Vec<u16>,
+    /// At most so often.
+    pub attempts: u32,
+    /// So long after the last one.
+    pub backoff: Duration,
 }
 
 /// Changes of headers.
@@ -186,14 +214,8 @@ pub struct Redirect {
 /// What happens to a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Then {
-    /// Changes on the way there.
-    pub request: Headers,
-    /// Changes on the way back.
-    pub response: Headers,
-    /// Another host for whoever answers.
-    pub host: Option<String>,
-    /// Another path for whoever answers.
-    pub path: Option<NewPath>,
+    /// What is changed, whoever answers.
+    pub changes: Changes,
     /// It is answered at once.
     pub redirect: Option<Redirect>,
     /// Who may answer.
@@ -206,6 +228,8 @@ pub struct Then {
     pub request_limit: Option<Duration>,
     /// How long one that answers may take to begin.
     pub backend_limit: Option<Duration>,
+    /// Whether it is sent once more.
+    pub retry: Option<Retry>,
 }
 
 /// So many of so many.

@@ -47,7 +47,7 @@ spec:
 "#;
 
 /// What kubectl prints, on both streams.
-fn kubectl(state: &Path, input: &str, words: &[&str]) -> (bool, String) {
+pub(super) fn kubectl(state: &Path, input: &str, words: &[&str]) -> (bool, String) {
     let mut child = Command::new(crate::served::program(crate::served::KUBECTL).unwrap())
         .args(words)
         .env("KUBECONFIG", state.join("kubeconfig"))

@@ -65,7 +65,8 @@ impl Container {
         marks.insert(labels::CONTAINER.to_owned(), config.name.clone());
         marks.insert(labels::ATTEMPT.to_owned(), config.attempt.to_string());
         let own = message_file(&folder, &config).map_err(refused(reason))?;
-        let body = create::container(&config, &image, &pod, own.into_iter().collect(), marks);
+        let own = own.into_iter().chain(pod.names()).collect();
+        let body = create::container(&config, &image, &pod, own, marks);
         let body = body.map_err(|why| RuntimeError::new(reason, why))?;
         let words = [pod.config.namespace.as_str(), &pod.config.name, &config.name];
         let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();

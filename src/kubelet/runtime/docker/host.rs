@@ -14,16 +14,18 @@ use bollard::models::{ContainerCreateBody, HostConfig, Ipam, IpamConfig, Mount, 
 use bollard::query_parameters::WaitContainerOptions;
 use futures::StreamExt;
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
 use super::connect::{self, Connected};
 use super::images::Images;
 use super::words::said;
-use super::{Node, labels};
+use super::{Node, labels, wire};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::images::Registries;
 use crate::kubelet::runtime::Runtime;
 use crate::kubelet::runtime::native::volumes;
+use crate::network::Wire;
 use crate::tasks::TaskGroup;
 
 /// The image of sandboxes and helpers.
@@ -38,8 +40,10 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// The range of all Pods' addresses.
     pub pods: (Ipv4Addr, u8),
-    /// The range of Services' addresses, where nobody answers: no name server is looked for there.
+    /// The range of Services' addresses.
     pub services: (Ipv4Addr, u8),
+    /// The range of nodes' addresses: only Services' ports are there.
+    pub nodes: (Ipv4Addr, u8),
     /// tutor's own images.
     pub registries: Registries,
     /// The source of time.
@@ -54,10 +58,12 @@ pub struct Host {
     pub(super) network: String,
     pub(super) pods: (Ipv4Addr, u8),
     pub(super) services: (Ipv4Addr, u8),
+    pub(super) nodes: (Ipv4Addr, u8),
+    wire: OnceCell<std::result::Result<Arc<dyn Wire>, String>>,
     pub(super) clock: Clock,
     pub(super) tasks: TaskGroup,
     folder: PathBuf,
-    nodes: Mutex<HashMap<String, Arc<Node>>>,
+    known: Mutex<HashMap<String, Arc<Node>>>,
 }
 
 fn unable(error: &bollard::errors::Error) -> Error {
@@ -89,10 +95,12 @@ impl Host {
             network: String::new(),
             pods: options.pods,
             services: options.services,
+            nodes: options.nodes,
+            wire: OnceCell::new(),
             clock: options.clock,
             tasks,
             folder,
-            nodes: Mutex::default(),
+            known: Mutex::default(),
         };
         host.clean().await?;
         fs::create_dir_all(host.folder.join("pods")).map_err(unusable)?;
@@ -131,13 +139,13 @@ impl Host {
             return Err(Error::new(format!("the node {name} has no place"), why).hint("take fewer nodes: --nodes 3"));
         }
         let node = Arc::new(Node::new(self.clone(), name.to_owned()));
-        self.nodes.lock().insert(name.to_owned(), node.clone());
+        self.known.lock().insert(name.to_owned(), node.clone());
         Ok(node)
     }
 
     /// Pulls a node's plug: its Pods are gone at once, without a word.
     pub fn power_off(self: &Arc<Self>, node: &str) {
-        self.nodes.lock().remove(node);
+        self.known.lock().remove(node);
         let (host, node) = (self.clone(), node.to_owned());
         self.tasks.spawn("docker power off", async move {
             if let Err(error) = labels::remove_containers(&host.connected.docker, &host.cluster, Some(&node)).await {
@@ -146,10 +154,18 @@ impl Host {
         });
     }
 
-    /// What docker this is, and what it does not do here, for a reader.
+    /// The way to Services and nodes, made when it is first asked for; or why there is none.
+    ///
+    /// # Errors
+    /// Docker's words, or the kernel's.
+    pub async fn wire(&self) -> std::result::Result<Arc<dyn Wire>, String> {
+        self.wire.get_or_init(|| wire::start(self)).await.clone()
+    }
+
+    /// What docker this is, for a reader.
     pub fn said(&self) -> String {
         let Connected { version, socket, .. } = &self.connected;
-        format!("docker {version} at {}; Services have no addresses and no names in these Pods", socket.display())
+        format!("docker {version} at {}", socket.display())
     }
 
     pub(super) fn pod_folder(&self, id: &str) -> PathBuf {
@@ -214,7 +230,7 @@ impl Host {
 
     /// Ends everything and removes what it used.
     pub async fn stop(&self) {
-        self.nodes.lock().clear();
+        self.known.lock().clear();
         if let Err(error) = self.clean().await {
             tracing::warn!(%error, "what the docker runtime used could not all be removed");
         }

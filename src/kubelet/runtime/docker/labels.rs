@@ -24,7 +24,7 @@ use crate::kubelet::runtime::SandboxConfig;
 pub const CLUSTER: &str = "dev.tutor.cluster";
 /// On which node.
 pub const NODE: &str = "dev.tutor.node";
-/// What for: `sandbox`, `container`, `memory`, `helper`.
+/// What for: `sandbox`, `container`, `memory`, `wire`, `helper`.
 pub const KIND: &str = "dev.tutor.kind";
 /// How often a container was started before.
 pub const ATTEMPT: &str = "dev.tutor.attempt";
@@ -134,6 +134,17 @@ pub async fn remove_rest(docker: &Docker, cluster: &str) -> Result<(), Error> {
     let networks = docker.list_networks(Some(ListNetworksOptions { filters: filter(cluster, None) })).await?;
     for id in networks.into_iter().filter_map(|network| network.id) {
         ignore_missing(docker.remove_network(&id).await)?;
+    }
+    Ok(())
+}
+
+/// Ends and removes the cluster's containers that are for `kind`.
+pub async fn remove_kind(docker: &Docker, cluster: &str, kind: &str) -> Result<(), Error> {
+    let mut filters = filter(cluster, None).unwrap_or_default();
+    filters.entry("label".to_owned()).or_default().push(format!("{KIND}={kind}"));
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+    for id in docker.list_containers(Some(options)).await?.into_iter().filter_map(|it| it.id) {
+        remove_container(docker, &id).await?;
     }
     Ok(())
 }

@@ -5,12 +5,12 @@
 //!
 //! ```text
 //! tutor ── docker.sock ── dockerd ─┬─ pause       one a Pod: its address, its host name, the door for port-forward
-//!                                  └─ container   one a container, in the pause container's namespaces
+//!                                  ├─ container   one a container, in the pause container's namespaces
+//!                                  └─ wire        one: whoever sends to a Service sends to it
 //! ```
 //!
 //! Everything is labelled with the state folder's id, and is found and removed by that label alone
-//! (`labels.rs`). Addresses are the kubelet's, in a network of the cluster's own; Services have none here. It
-//! never asks the API server anything. Chapter: `book/src/inside/runtime.md`.
+//! (`labels.rs`). Addresses are the kubelet's, in a network of the cluster's own. It never asks the API server anything. Chapter: `book/src/inside/runtime.md`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,9 @@ mod labels;
 mod logs;
 mod measure;
 mod pod;
+mod raw;
 mod session;
+mod wire;
 mod words;
 
 pub use connect::{available, obstacle};

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use super::host::{Host, PAUSE, bind, is_in};
 use super::words::{failed, refused};
-use super::{door, labels};
+use super::{door, labels, wire};
 use crate::kubelet::runtime::config::{self, Ipc, Network, Processes, SandboxConfig, Volume, VolumeSource};
 use crate::kubelet::runtime::native::volumes;
 use crate::kubelet::runtime::{Result, RuntimeError};
@@ -31,6 +31,8 @@ const DOOR_LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(10);
 /// Where the door is in the pause container.
 const DOOR: &str = "/door";
+/// The file in its folder that says where names are looked up.
+const NAMES: &str = "resolv.conf";
 /// Source: the kubelet's and Docker's size of a Pod's `/dev/shm`.
 const SHARED_MEMORY_BYTES: i64 = 64 * 1024 * 1024;
 
@@ -74,7 +76,12 @@ impl Pod {
         made.map_err(refused("RunPodSandboxError"))?;
         let image = host.images.pull(PAUSE, None).await?;
         let docker = &host.connected.docker;
-        let body = sandbox(host, node, &config, image.docker_id, bind(&door, DOOR));
+        let wired = config.namespaces.network == Network::Pod && host.wire().await.is_ok();
+        if wired && !config.dns.servers.is_empty() {
+            let write = fs::write(folder.join(NAMES), config.dns.resolv_conf());
+            write.map_err(refused("RunPodSandboxError"))?;
+        }
+        let body = sandbox(host, node, &config, image.docker_id, wired, bind(&door, DOOR));
         let wanted = name(&host.cluster, &["pod", &config.namespace, &config.name]);
         let made = docker.create_container(Some(wanted), body).await.map_err(failed("RunPodSandboxError"))?;
         let pod = Pod { id: made.id, node: node.to_owned(), config, folder, volumes: Mutex::default() };
@@ -102,6 +109,12 @@ impl Pod {
     /// The folder of the door into its network.
     pub fn door(&self) -> PathBuf {
         self.folder.join("door")
+    }
+
+    /// Where its containers look names up, if not where docker says.
+    pub fn names(&self) -> Option<Mount> {
+        let file = self.folder.join(NAMES);
+        file.exists().then(|| bind(&file, "/etc/resolv.conf"))
     }
 
     /// Its address, as it sees itself: a node has none of its own here.
@@ -224,8 +237,15 @@ impl Pod {
     }
 }
 
-/// The pause container to be.
-fn sandbox(host: &Host, node: &str, config: &SandboxConfig, image: String, door: Mount) -> ContainerCreateBody {
+/// The pause container to be; `wired`: Services are to be reached from it.
+fn sandbox(
+    host: &Host,
+    node: &str,
+    config: &SandboxConfig,
+    image: String,
+    wired: bool,
+    door: Mount,
+) -> ContainerCreateBody {
     let own_network = config.namespaces.network == Network::Pod;
     let endpoint = EndpointSettings {
         ipam_config: Some(EndpointIpamConfig {
@@ -235,11 +255,12 @@ fn sandbox(host: &Host, node: &str, config: &SandboxConfig, image: String, door:
         ..EndpointSettings::default()
     };
     let some = |list: &[String]| Some(list.to_vec()).filter(|list| !list.is_empty());
+    let program = ["/bin/pause", "--door", &format!("{DOOR}/{}", door::SOCKET)].map(str::to_owned);
     let reachable = |server: &&String| server.parse().is_ok_and(|server| !is_in(server, host.services));
     let servers: Vec<String> = config.dns.servers.iter().filter(reachable).cloned().collect();
     ContainerCreateBody {
         image: Some(image),
-        entrypoint: Some(["/bin/pause", "--door", &format!("{DOOR}/{}", door::SOCKET)].map(str::to_owned).into()),
+        entrypoint: Some(if wired { wire::plug(host, &program) } else { program.into() }),
         hostname: Some(config.hostname.clone()).filter(|name| !name.is_empty()),
         user: Some("0:0".to_owned()),
         labels: Some(labels::of_pod(&host.cluster, node, "sandbox", config)),
@@ -251,6 +272,8 @@ fn sandbox(host: &Host, node: &str, config: &SandboxConfig, image: String, door:
             sysctls: Some(config.sysctls.clone().into_iter().collect()),
             mounts: Some(vec![door]),
             cap_drop: Some(vec!["ALL".to_owned()]),
+            // Given up again before it holds anything (`native/inside/docker.rs`).
+            cap_add: wired.then(|| vec!["NET_ADMIN".to_owned()]),
             security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
             readonly_rootfs: Some(true),
             dns: some(&servers),

@@ -16,12 +16,14 @@ use futures::stream::Stream as Pieces;
 use futures::{FutureExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
+use tokio_util::io::ReaderStream;
 
 use super::container::Container;
 use super::host::Host;
+use super::raw;
 use super::words::{NOT_RUN, failed, not_run, said};
 use crate::kubelet::runtime::session::TerminalSize;
-use crate::kubelet::runtime::{Exec, Executed, MAX_EXEC_OUTPUT_BYTES, Result, Session, Streams};
+use crate::kubelet::runtime::{Exec, Executed, MAX_EXEC_OUTPUT_BYTES, Result, RuntimeError, Session, Streams};
 
 /// What a pipe in memory holds.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -32,6 +34,18 @@ const LOOK: Duration = Duration::from_millis(20);
 
 type Output = Pin<Box<dyn Pieces<Item = std::result::Result<LogOutput, bollard::errors::Error>> + Send>>;
 type Input = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// A terminal's two directions: every byte of it.
+async fn terminal(
+    host: &Host,
+    path: &str,
+    body: Option<&serde_json::Value>,
+) -> std::result::Result<(Output, Input), String> {
+    let (read, write) = raw::open(host, path, body).await?;
+    let pieces = ReaderStream::with_capacity(read, PIPE_BYTES);
+    let output = pieces.map(|piece| piece.map(|message| LogOutput::Console { message }).map_err(Into::into));
+    Ok((Box::pin(output), Box::pin(write)))
+}
 
 /// A command that runs. Killed when it is dropped before its end.
 struct Running {
@@ -87,6 +101,12 @@ async fn start(host: &Arc<Host>, container: &Container, exec: &Exec) -> Result<(
     };
     let docker = &host.connected.docker;
     let id = docker.create_exec(&container.id, options).await.map_err(failed("ExecError"))?.id;
+    if tty {
+        let wanted = serde_json::json!({"Detach": false, "Tty": true});
+        let streams = terminal(host, &format!("/exec/{id}/start"), Some(&wanted)).await;
+        let (output, input) = streams.map_err(|why| not_run(&why))?;
+        return Ok((Running { host: host.clone(), id, ended: false }, output, input));
+    }
     let options = StartExecOptions { detach: false, tty, output_capacity: None };
     match docker.start_exec(&id, Some(options)).await.map_err(|error| not_run(&said(&error)))? {
         StartExecResults::Attached { output, input } => {
@@ -181,7 +201,14 @@ pub async fn attach(host: &Arc<Host>, container: Arc<Container>, streams: Stream
         ..AttachContainerOptions::default()
     };
     let docker = host.connected.docker.clone();
-    let attached = docker.attach_container(&container.id, Some(options)).await.map_err(failed("AttachError"))?;
+    let (output, input) = if tty {
+        let path = format!("/containers/{}/attach?stream=1&stdin={types}&stdout={}", container.id, streams.stdout);
+        let attached = terminal(host, &path, None).await;
+        attached.map_err(|why| RuntimeError::new("AttachError", why))?
+    } else {
+        let attached = docker.attach_container(&container.id, Some(options)).await.map_err(failed("AttachError"))?;
+        (attached.output, attached.input)
+    };
     let pair = |wanted: bool| wanted.then(|| duplex(PIPE_BYTES)).unzip();
     let (stdin, typed) = pair(types);
     let (stdout, printed) = pair(streams.stdout);
@@ -195,8 +222,8 @@ pub async fn attach(host: &Arc<Host>, container: Arc<Container>, streams: Stream
         });
         let ends = container.config.stdin_once && !tty;
         tokio::select! {
-            _ = show(attached.output, printed, complained, false) => {}
-            never = type_in(typed, attached.input, ends) => match never {},
+            _ = show(output, printed, complained, false) => {}
+            never = type_in(typed, input, ends) => match never {},
             never = sized => match never {},
         }
         container.wait().await.map(|exit| exit.code).ok_or_else(|| container.not_running())

@@ -17,11 +17,12 @@ use tokio::sync::OnceCell;
 
 use super::host::{Options, Place};
 use super::images::{Images, Unpacked};
+use super::messages::Mount;
 use super::wired::Wired;
 use super::{Host, outside, refused};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::images::build::{Command, Kept, Network, Ran, Runner};
+use crate::images::build::{Command, Kept, Mounted, Network, Ran, Runner};
 use crate::kubelet::runtime::config::{ContainerConfig, SandboxConfig};
 use crate::kubelet::runtime::{Credentials, Image, LogOptions, Runtime, RuntimeError};
 use crate::network::Wire;
@@ -184,13 +185,17 @@ fn unpacked(command: &Command) -> Unpacked {
     Unpacked {
         image: Image { name: STEP.into(), id: STEP.into(), size_bytes: 0, user: command.user.clone() },
         layers: command.layers.clone(),
-        mounts: Vec::new(),
+        mounts: command.mounts.iter().map(mount).collect(),
         entrypoint: Vec::new(),
         cmd: Vec::new(),
         env: Vec::new(),
         working_dir: String::new(),
         stop_signal: String::new(),
     }
+}
+
+fn mount(it: &Mounted) -> Mount {
+    Mount { source: it.source.clone(), target: it.target.clone(), read_only: it.read_only }
 }
 
 impl Runner for Workshop {

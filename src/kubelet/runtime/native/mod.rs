@@ -36,7 +36,7 @@ use super::{
 
 pub mod borrowed;
 pub mod build;
-mod connection;
+pub(super) mod connection;
 mod container;
 pub(super) mod dial;
 pub mod doctor;
@@ -49,7 +49,7 @@ mod limits;
 mod logs;
 mod machine;
 mod measure;
-mod messages;
+pub(super) mod messages;
 mod outside;
 mod plan;
 mod pod;
@@ -64,7 +64,7 @@ pub(super) mod volumes;
 pub mod walls;
 mod watchdog;
 mod wire;
-mod wired;
+pub(super) mod wired;
 
 use container::Container;
 pub use host::Host;

@@ -1,7 +1,8 @@
 //! The nodes' network, for the loops that make Services and names work in it.
 //!
-//! In: addresses. Out: sockets that the machine process opened in its own network. An endpoint on loopback
-//! is this computer's own: only the API server publishes one, for itself. Chapter: `book/src/inside/runtime.md`.
+//! In: addresses. Out: sockets that somebody in that network opened there: the machine process of native containers, a
+//! container of the cluster's own on docker. An endpoint on loopback is this computer's own: only the API server
+//! publishes one, for itself. Chapter: `book/src/inside/runtime.md`.
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -17,17 +18,35 @@ use super::{Host, process};
 use crate::network::Wire;
 use crate::network::rules::Ruleset;
 
-/// A wire to a host's network.
-pub struct Wired(pub(super) Arc<Host>);
+/// Somebody in the nodes' network who does what is asked.
+pub trait Opener: Send + Sync {
+    /// Asks; a socket may come with the answer.
+    fn call(&self, request: ToMachine, files: Vec<OwnedFd>) -> BoxFuture<'_, io::Result<Option<OwnedFd>>>;
+    /// Why no rules for packets can be given there, if it is known beforehand.
+    fn takes_no_rules(&self) -> Option<&'static str>;
+}
 
-impl Wired {
+impl Opener for Arc<Host> {
+    fn call(&self, request: ToMachine, files: Vec<OwnedFd>) -> BoxFuture<'_, io::Result<Option<OwnedFd>>> {
+        self.machine.call(request, files).boxed()
+    }
+
+    fn takes_no_rules(&self) -> Option<&'static str> {
+        self.lacks.nf_tables.then_some("TUTOR_KERNEL_LACKS says so")
+    }
+}
+
+/// A wire to the network that somebody is in.
+pub struct Wired<By>(pub By);
+
+impl<By: Opener> Wired<By> {
     async fn ask(&self, request: ToMachine) -> io::Result<OwnedFd> {
-        let socket = self.0.machine.call(request, Vec::new()).await?;
+        let socket = self.0.call(request, Vec::new()).await?;
         socket.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no socket came with the answer"))
     }
 }
 
-impl Wire for Wired {
+impl<By: Opener> Wire for Wired<By> {
     fn listen(&self, at: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpListener>> {
         async move {
             let socket = self.ask(ToMachine::Listen(at)).await?;
@@ -57,11 +76,11 @@ impl Wire for Wired {
 
     fn filter<'a>(&'a self, rules: &'a Ruleset) -> BoxFuture<'a, io::Result<()>> {
         async move {
-            if self.0.lacks.nf_tables {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "TUTOR_KERNEL_LACKS says so"));
+            if let Some(why) = self.0.takes_no_rules() {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, why));
             }
             let file = process::written(rules)?;
-            self.0.machine.call(ToMachine::Filter, vec![file]).await.map(drop)
+            self.0.call(ToMachine::Filter, vec![file]).await.map(drop)
         }
         .boxed()
     }

@@ -173,6 +173,10 @@ fn a_filter_that_is_not_carried_out_is_never_left_out_in_silence() {
     let outcome = objects(open(), &[json!({"rules": [odd.clone()]})]).outcome("127.0.0.1");
     assert_eq!(reasons(&outcome), ["False UnsupportedValue", "True ResolvedRefs"]);
     assert!(outcome.routes[0].then.fault.is_some(), "its requests are answered with 500");
+    let of_backend = json!({"backendRefs": [{"name": "web", "port": 80, "filters": [{"type": "RequestMirror"}]}]});
+    let outcome = objects(open(), &[json!({"rules": [of_backend]})]).outcome("127.0.0.1");
+    assert_eq!(reasons(&outcome), ["False UnsupportedValue", "True ResolvedRefs"]);
+    assert!(outcome.routes[0].then.backends[0].fault.is_some(), "and that of a single backend, too");
     let good = json!({"matches": [{"path": {"value": "/good"}}], "backendRefs": [{"name": "web", "port": 80}]});
     let outcome = objects(open(), &[json!({"rules": [odd, good]})]).outcome("127.0.0.1");
     assert_eq!(reasons(&outcome), ["True Accepted", "True ResolvedRefs", "True UnsupportedValue"]);
@@ -192,10 +196,12 @@ fn a_rule_has_limits_and_mirrors() {
         mirror(json!({"fraction": {"numerator": 1, "denominator": 3}})),
     ];
     let rule = json!({"filters": filters, "backendRefs": [{"name": "web", "port": 80}],
-        "timeouts": {"request": "1m30s", "backendRequest": "0s"}});
+        "timeouts": {"request": "1m30s", "backendRequest": "0s"}, "retry": {"codes": [503], "backoff": "2s"}});
     let outcome = objects(open(), &[json!({"rules": [rule]})]).outcome("127.0.0.1");
     let then = &outcome.routes[0].then;
     let shares: Vec<_> = then.mirrors.iter().map(|(_, share)| (share.of, share.all)).collect();
     assert_eq!(shares, [(1, 1), (20, 100), (1, 3)]);
+    let retry = then.retry.as_ref().unwrap();
+    assert_eq!((&retry.codes[..], retry.attempts, retry.backoff.as_secs()), (&[503][..], 1, 2));
     assert_eq!((then.request_limit, then.backend_limit), (Some(std::time::Duration::from_secs(90)), None));
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 mod children;
 mod container;
+pub(in crate::kubelet::runtime) mod docker;
 mod leaks;
 mod machine;
 pub(super) mod namespaces;
@@ -51,6 +52,7 @@ pub fn enter() -> Option<ExitCode> {
         CONTAINER => Some(container::main()),
         WALLS => Some(walls::main()),
         WALLS_INSIDE => Some(walls::inside()),
+        docker::IN_IMAGES => docker::main(),
         _ => None,
     }
 }

@@ -216,9 +216,15 @@ impl Netlink {
 
     /// Sends what is for nobody near to `gateway`.
     pub fn add_default_route(&mut self, gateway: Ipv4Addr) -> io::Result<()> {
+        self.add_route(Ipv4Addr::UNSPECIFIED, 0, gateway)
+    }
+
+    /// Sends what is for a range to `gateway`.
+    pub fn add_route(&mut self, network: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) -> io::Result<()> {
         const MAIN_TABLE: u8 = 254;
         const UNICAST: u8 = 1;
-        let fixed = [INET, 0, 0, 0, MAIN_TABLE, BY_ADMINISTRATOR, 0, UNICAST, 0, 0, 0, 0];
-        self.ask(Message::new(NEW_ROUTE, CREATE_NEW, &fixed).with(ROUTE_GATEWAY, &gateway.octets()))
+        let fixed = [INET, prefix, 0, 0, MAIN_TABLE, BY_ADMINISTRATOR, 0, UNICAST, 0, 0, 0, 0];
+        let route = Message::new(NEW_ROUTE, CREATE_NEW, &fixed).with(ROUTE_DESTINATION, &network.octets());
+        self.ask(route.with(ROUTE_GATEWAY, &gateway.octets()))
     }
 }
