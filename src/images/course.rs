@@ -142,7 +142,7 @@ fn layer(store: &Store, executable: &Path, stamp: &str) -> io::Result<Written> {
     {
         return Ok(Written { digest, size: metadata.len() });
     }
-    let unfinished = store.folder("uploads").join(uuid::Uuid::new_v4().to_string());
+    let unfinished = store.folder("uploads").join(format!("course-{}", uuid::Uuid::new_v4()));
     let written = archive(&unfinished, executable).and_then(|()| store.content.write(File::open(&unfinished)?, None));
     // A leftover is cleared at the registry's next start.
     let _ = fs::remove_file(&unfinished);

@@ -4,6 +4,7 @@
 //! addresses, [`proxy`] (what kube-proxy is in other clusters, and what enforces NetworkPolicies) and [`server`]
 //! (what CoreDNS is). Knows no runtime: who has a network gives it a wire. Chapter: `book/src/inside/network.md`.
 
+mod carry;
 mod datagrams;
 pub mod dns;
 pub mod door;

@@ -24,14 +24,12 @@ use super::filter;
 use super::policy::{self, Isolation, PodView};
 use super::rules::{Protocol, Ruleset};
 use super::services::{self, Behind, Front, Place, Table, add_host_ports};
-use super::{Wire, datagrams};
+use super::{Wire, carry, datagrams};
 use crate::client::views::NodeView;
 use crate::client::{Informer, Watched};
 use crate::clock::{Clock, Tick};
 use crate::tasks::TaskGroup;
 
-/// Bytes that wait in each direction of a connection.
-const BUFFER: usize = 32 << 10;
 /// How long after a failed accept the next is tried: the process is out of files then.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -267,7 +265,7 @@ async fn serve(setup: Setup, listener: TcpListener, mut behind: watch::Receiver<
                     };
                     let wire = setup.wire.clone();
                     setup.tasks.spawn("service connection", async move {
-                        if let Err(fault) = carry(client, to, &*wire).await {
+                        if let Err(fault) = connect(client, to, &*wire).await {
                             tracing::debug!(%to, %fault, "a connection through a Service ended");
                         }
                     });
@@ -330,8 +328,8 @@ fn pick(
     Some(chosen)
 }
 
-/// Carries bytes both ways until both sides are done.
-async fn carry(mut client: TcpStream, to: SocketAddrV4, wire: &dyn Wire) -> io::Result<()> {
+/// Connects a client to its Pod, and carries bytes both ways until both sides are done.
+async fn connect(mut client: TcpStream, to: SocketAddrV4, wire: &dyn Wire) -> io::Result<()> {
     let mut pod = match wire.connect(to).await {
         Ok(pod) => pod,
         Err(fault) => {
@@ -342,7 +340,7 @@ async fn carry(mut client: TcpStream, to: SocketAddrV4, wire: &dyn Wire) -> io::
     };
     client.set_nodelay(true)?;
     pod.set_nodelay(true)?;
-    tokio::io::copy_bidirectional_with_sizes(&mut client, &mut pod, BUFFER, BUFFER).await.map(drop)
+    carry::both_ways(&mut client, &mut pod).await
 }
 
 #[cfg(test)]

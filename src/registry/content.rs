@@ -15,7 +15,7 @@ use super::arriving::{self, Incoming};
 use super::name::{Digest, Hashing};
 
 /// How long content may be without an owner: a large image's upload.
-const SPARED: Duration = Duration::from_secs(600);
+pub(super) const SPARED: Duration = Duration::from_secs(600);
 
 /// A folder of content. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl Content {
     /// When a folder cannot be read or a file not deleted.
     pub fn sweep(&self, needed: &HashSet<String>) -> io::Result<u64> {
         // What arrives at this moment has no owner yet; a file made now says which moment that is.
-        let mark = Unfinished(self.dir.join("uploads").join(Uuid::new_v4().to_string()));
+        let mark = Unfinished(self.dir.join("uploads").join(format!("mark-{}", Uuid::new_v4())));
         let now = File::create(&mark.0)?.metadata()?.modified()?;
         let mut held = needed.clone();
         repositories(&self.dir.join("repositories"), &mut held)?;
@@ -136,7 +136,7 @@ impl Content {
         expected: Option<&Digest>,
         pour: impl FnOnce(&File, Hashing) -> io::Result<(Hashing, u64)>,
     ) -> io::Result<Written> {
-        let unfinished = Unfinished(self.dir.join("uploads").join(Uuid::new_v4().to_string()));
+        let unfinished = Unfinished(self.dir.join("uploads").join(format!("content-{}", Uuid::new_v4())));
         let file = File::create(&unfinished.0)?;
         let (hash, size) = pour(&file, expected.map_or_else(Hashing::default, Digest::hashing))?;
         let digest = hash.finish();
@@ -185,6 +185,47 @@ fn invalid(why: String) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_that_opens_clears_uploads_and_lets_others_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let content = Content::open(dir.path()).unwrap();
+        let upload = dir.path().join("uploads").join(Uuid::new_v4().to_string());
+        fs::write(&upload, "half").unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (opened, open) = std::sync::mpsc::channel();
+        let slow = std::thread::scope(|scope| {
+            let content = &content;
+            let writer = scope.spawn(move || {
+                let mut first = true;
+                let bytes = arriving_by_and_by(move || {
+                    if std::mem::take(&mut first) {
+                        tell.send(()).unwrap();
+                        open.recv().unwrap();
+                    }
+                });
+                content.write(bytes, None)
+            });
+            told.recv().unwrap();
+            super::super::storage::Storage::open(dir.path()).unwrap();
+            opened.send(()).unwrap();
+            writer.join().unwrap()
+        });
+        assert_eq!(content.read(&slow.unwrap().digest, 9).unwrap(), b"slowly");
+        assert!(!upload.exists(), "an upload that nobody goes on with is forgotten");
+    }
+
+    /// Bytes whose reader is held up before the first of them.
+    fn arriving_by_and_by(held: impl FnMut()) -> impl Read {
+        struct Held<F>(F, &'static [u8]);
+        impl<F: FnMut()> Read for Held<F> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                (self.0)();
+                self.1.read(buffer)
+            }
+        }
+        Held(held, b"slowly")
+    }
 
     #[test]
     fn content_is_what_its_digest_says_or_not_there() {

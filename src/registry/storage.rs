@@ -19,6 +19,7 @@ use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
+use super::content::SPARED;
 use super::name::{Digest, Repository};
 
 /// The kinds of things a repository holds.
@@ -36,15 +37,26 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    /// Makes the folder if need be, and clears what interrupted uploads left.
+    /// Makes the folder if need be, and clears what interrupted uploads left. What somebody else writes there at this
+    /// moment (an image that is made while the registry opens) stays: it has another name than an upload.
     pub fn open(dir: &Path) -> io::Result<Storage> {
         let storage = Storage { dir: dir.to_path_buf() };
         let uploads = dir.join("uploads");
-        if uploads.exists() {
-            std::fs::remove_dir_all(&uploads)?;
-        }
-        for folder in [uploads, dir.join("blobs"), dir.join("repositories")] {
+        for folder in [&uploads, &dir.join("blobs"), &dir.join("repositories")] {
             std::fs::create_dir_all(folder)?;
+        }
+        // A file made now says which moment that is; it is gone with the uploads.
+        let now = std::fs::File::create(storage.upload(Uuid::new_v4()))?.metadata()?.modified()?;
+        for entry in std::fs::read_dir(&uploads)? {
+            let entry = entry?;
+            let is_upload = Uuid::parse_str(&entry.file_name().to_string_lossy()).is_ok();
+            let is_old = entry.metadata().and_then(|it| it.modified()).is_ok_and(|at| at + SPARED < now);
+            if is_upload {
+                absent(std::fs::remove_file(entry.path()))?;
+            } else if is_old {
+                // A left-over of somebody else's; a folder among them is the image store's.
+                let _ = std::fs::remove_file(entry.path()).or_else(|_| std::fs::remove_dir_all(entry.path()));
+            }
         }
         Ok(storage)
     }

@@ -225,7 +225,7 @@ async fn a_backend_has_filters_of_its_own() {
     let whole = json!({"type": "URLRewrite",
         "urlRewrite": {"hostname": "inside.example", "path": {"type": "ReplaceFullPath", "replaceFullPath": "/there"}}});
     let answer = set("ResponseHeaderModifier", "responseHeaderModifier", "x-from", "web");
-    let odd = json!([{"type": "RequestRedirect", "requestRedirect": {"statusCode": 301}}]);
+    let odd = json!([{"type": "RequestRedirect"}]);
     let rules = json!([
         {"matches": [{"path": {"value": "/own"}}], "filters": [request("x-all", "all"), ],
             "backendRefs": [{"name": "web", "port": 80, "filters": [request("x-own", "own"), whole, answer]}]},

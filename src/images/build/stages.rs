@@ -169,13 +169,24 @@ fn needed(list: &[Stage], target: usize) -> Result<BTreeSet<usize>, Fault> {
             _ => None,
         });
         for (line, step) in &list[at].steps {
-            if let Instruction::Copy(copy) = step
-                && let Some(from) = &copy.from
-                && let Base::Stage(stage) = source(from, at, list, line.number)?
-            {
-                open.push(stage);
+            for from in used(step) {
+                if let Base::Stage(stage) = source(from, at, list, line.number)? {
+                    open.push(stage);
+                }
             }
         }
     }
     Ok(needed)
+}
+
+/// The stages and images whose files an instruction uses.
+fn used(step: &Instruction) -> Vec<&String> {
+    match step {
+        Instruction::Copy(copy) => copy.from.iter().collect(),
+        Instruction::Run(run) => {
+            let options = run.mounts.iter().flatten();
+            options.filter(|(name, _)| name == "from").map(|(_, from)| from).collect()
+        }
+        _ => Vec::new(),
+    }
 }
