@@ -1,5 +1,7 @@
 //! Versions of a custom resource that a webhook converts.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -86,6 +88,20 @@ async fn define(play: &Playground, definition: Value) {
     play.expect("customresourcedefinition/boxes.example.com", condition("Established", "True")).await;
 }
 
+/// Asks until an answer shows that a definition's new words are heeded: a moment after they are stored, as in Kubernetes.
+async fn heeded<T>(mut ask: impl AsyncFnMut(u32) -> Option<T>) -> T {
+    let asking = async {
+        let mut attempt = 0;
+        loop {
+            if let Some(answer) = ask(attempt).await {
+                return answer;
+            }
+            attempt += 1;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("the new definition was never heeded")
+}
+
 fn refusal<T: std::fmt::Debug>(answer: Result<T, kube::Error>) -> (u16, String) {
     match answer {
         Err(kube::Error::Api(status)) => (status.code, status.message.clone()),
@@ -132,8 +148,12 @@ async fn every_verb_sees_objects_in_the_version_it_asked_for() {
     let crd = play.get("customresourcedefinition/boxes.example.com").await.unwrap();
     assert_eq!(crd["status"]["storedVersions"], json!(["v1", "v2"]));
     let before = old.get("b").await.unwrap().metadata.resource_version;
-    let touched = old.patch("b", &PatchParams::default(), &Patch::Merge(json!({}))).await.unwrap();
-    assert_ne!(touched.metadata.resource_version, before, "moved to v2 by a write that changes nothing");
+    // A write that changes nothing moves it to v2.
+    let moved = heeded(async |_| {
+        let touched = old.patch("b", &PatchParams::default(), &Patch::Merge(json!({}))).await.unwrap();
+        Some(touched).filter(|touched| touched.metadata.resource_version != before)
+    });
+    moved.await;
     let asked_so_far = backend.seen("/convert").len();
     assert_eq!(new.get("b").await.unwrap().data["spec"], json!({"width": 1, "height": 1}));
     assert_eq!(backend.seen("/convert").len(), asked_so_far, "v2 is what is stored");
@@ -162,16 +182,11 @@ async fn a_converter_that_fails_is_told_of_in_its_own_words() {
 
     let nobody = asked(9, &backend);
     define(&play, definition("v1", nobody)).await;
-    // The definition's new words are heeded a moment after they are stored, as in Kubernetes.
-    let mut answer = None;
-    for attempt in 0..500 {
+    let refused = heeded(async |attempt| {
         let made = a_box("v2", &format!("b{attempt}"), json!({"width": 1, "height": 1}));
-        answer = Some(new.create(&PostParams::default(), &made).await);
-        if answer.as_ref().is_some_and(Result::is_err) {
-            break;
-        }
-    }
-    let (code, message) = refusal(answer.unwrap());
+        Some(new.create(&PostParams::default(), &made).await).filter(Result::is_err)
+    });
+    let (code, message) = refusal(refused.await);
     assert_eq!(code, 500);
     assert!(
         message.starts_with(
