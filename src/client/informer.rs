@@ -205,9 +205,10 @@ impl<K: Watched + Clone + fmt::Debug> Informer<K> {
     fn put(&self, mut object: K) {
         object.meta_mut().managed_fields = None;
         // A decoded list has room for four items where it holds one; a copy of it has none to spare.
-        let object = object.clone();
+        let fitting = object.clone();
+        drop(object);
         let handlers = self.0.handlers.lock();
-        let change = self.0.objects.write().put(object);
+        let change = self.0.objects.write().put(fitting);
         self.tell(change, &handlers);
     }
 

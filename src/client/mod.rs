@@ -18,6 +18,7 @@ pub mod informer;
 pub mod line;
 pub mod page;
 pub mod queue;
+pub mod shared;
 pub mod slim;
 pub mod store;
 pub mod switch;

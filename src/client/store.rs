@@ -83,6 +83,9 @@ pub trait Watched: Resource + Send + Sync + 'static {
     fn node(&self) -> Option<&str> {
         None
     }
+
+    /// Shares with `other` what both have alike, so that it is kept once.
+    fn join(&mut self, _other: &Self) {}
 }
 
 /// Full types need no lookup of their own.
@@ -142,7 +145,7 @@ impl<K: Watched> Objects<K> {
     }
 
     /// Takes the object in; `None` when this very revision is known already.
-    pub fn put(&mut self, object: K) -> Option<Change<K>> {
+    pub fn put(&mut self, mut object: K) -> Option<Change<K>> {
         let key = ObjectKey::of(object.meta());
         let old = self.by_key.get(&key).cloned();
         if let Some(old) = &old {
@@ -150,6 +153,10 @@ impl<K: Watched> Objects<K> {
                 return None;
             }
             self.unlink(&key, old);
+        }
+        // What one owner made has names that begin alike: the neighbour by name is most like it.
+        if let Some(like) = old.as_ref().or_else(|| self.by_key.range(..&key).next_back().map(|(_, neighbour)| neighbour)) {
+            object.join(like);
         }
         self.newest = self.newest.max(cause::revision(object.meta()).unwrap_or(0));
         let new = Arc::new(object);

@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{Deserialize, Serialize};
 
+use super::shared::Shared;
 use super::store::Watched;
 
 /// Makes `$view` (which has `metadata: ObjectMeta`) a `kube::Resource` read from `$plural` of
@@ -84,15 +85,15 @@ pub struct PodSpecView {
     /// Its subdomain (the governing headless Service).
     pub subdomain: Option<String>,
     /// Containers, with their ports only.
-    pub containers: Vec<ContainerView>,
+    pub containers: Shared<Vec<ContainerView>>,
     /// Init containers (sidecars among them), with their ports only.
-    pub init_containers: Vec<ContainerView>,
+    pub init_containers: Shared<Vec<ContainerView>>,
     /// What it tolerates.
-    pub tolerations: Vec<Toleration>,
+    pub tolerations: Shared<Vec<Toleration>>,
     /// `Always`, `OnFailure` or `Never`.
     pub restart_policy: Option<String>,
     /// Where it may be placed.
-    pub affinity: Option<Affinity>,
+    pub affinity: Option<Box<Affinity>>,
     /// Requests and limits of the Pod as a whole, where given.
     pub resources: Option<ResourcesView>,
     /// How long it may run.
@@ -112,7 +113,7 @@ pub struct VolumeView {
     /// The claim it comes from.
     pub persistent_volume_claim: Option<ClaimSourceView>,
     /// Its claim is made for the Pod and named after both.
-    pub ephemeral: Option<EphemeralView>,
+    pub ephemeral: Option<Box<EphemeralView>>,
 }
 
 /// Which claim a volume comes from.
@@ -132,7 +133,7 @@ pub struct EphemeralView {
 }
 
 /// What loops read of a container.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerView {
     /// Its name.
@@ -146,7 +147,7 @@ pub struct ContainerView {
 }
 
 /// A declared port.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerPortView {
     /// The port's name, where it has one.
@@ -158,7 +159,7 @@ pub struct ContainerPortView {
 }
 
 /// Requests and limits.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ResourcesView {
     /// What the scheduler sets aside.
@@ -208,6 +209,12 @@ view!(PodView, "", "v1", "Pod", "pods", Namespace);
 impl Watched for PodView {
     fn node(&self) -> Option<&str> {
         self.spec.node_name.as_deref().filter(|node| !node.is_empty())
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.spec.containers.join(&other.spec.containers);
+        self.spec.init_containers.join(&other.spec.init_containers);
+        self.spec.tolerations.join(&other.spec.tolerations);
     }
 }
 

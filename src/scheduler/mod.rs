@@ -13,6 +13,7 @@ pub mod decision;
 pub mod node;
 pub mod plugins;
 pub mod pod;
+pub mod pod_view;
 pub mod preemption;
 pub mod queue;
 pub mod resources;

@@ -1,103 +1,60 @@
 //! A Pod as the scheduler sees it: what it asks for, compiled once.
 //!
-//! [`PodView`] is the slim form that informers keep; [`PodInfo`] is made from it and shared by the
-//! queue, the snapshot and the plugins. Chapter: `book/src/control-plane/kube-scheduler.md`.
+//! In: a Pod's JSON, as a [`PodView`]. Out: [`PodInfo`], made once for each version and shared by the
+//! informer, the queue, the snapshot and the plugins. Chapter: `book/src/control-plane/kube-scheduler.md`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
+use super::pod_view::{ContainerView, PodView, SpecView};
 use super::resources::Resources;
 use super::selector::{LabelSelector, Labels, NodeSelector, NodeTerm};
 use super::workloads::Kind;
-use crate::client::cause;
+use crate::client::{cause, shared};
 use crate::client::store::Watched;
 
-/// The parts of a Pod's JSON that scheduling reads.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct PodView {
-    /// Who it is.
-    #[serde(deserialize_with = "crate::client::slim::metadata")]
+/// A Pod as the scheduler's informer keeps it: compiled, and no more metadata than tells versions apart.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "PodView")]
+pub struct KnownPod {
+    /// Its names, its uid and its version.
     pub metadata: ObjectMeta,
-    /// What it asks for.
-    pub spec: SpecView,
-    /// How far it is.
-    #[serde(default)]
-    pub status: StatusView,
+    /// What scheduling reads.
+    pub info: Arc<PodInfo>,
+    /// Whether all its containers have ended, for good.
+    pub finished: bool,
+    /// The scheduler it asks for, where it asks for one.
+    pub scheduler: Option<String>,
 }
 
-crate::view!(PodView, "", "v1", "Pod", "pods", Namespace);
-impl Watched for PodView {}
+crate::view!(KnownPod, "", "v1", "Pod", "pods", Namespace);
 
-/// The parts of a Pod's spec that scheduling reads.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the names are Kubernetes' own")]
-pub struct SpecView {
-    pub node_name: Option<String>,
-    pub scheduler_name: Option<String>,
-    pub scheduling_gates: Vec<core::PodSchedulingGate>,
-    pub priority: Option<i32>,
-    pub preemption_policy: Option<String>,
-    pub containers: Vec<ContainerView>,
-    pub init_containers: Vec<ContainerView>,
-    pub overhead: BTreeMap<String, ApiQuantity>,
-    pub resources: Option<core::ResourceRequirements>,
-    pub host_network: bool,
-    pub tolerations: Vec<core::Toleration>,
-    pub node_selector: Labels,
-    pub affinity: Option<core::Affinity>,
-    pub topology_spread_constraints: Vec<core::TopologySpreadConstraint>,
-    pub volumes: Vec<VolumeView>,
+impl Watched for KnownPod {
+    /// Nobody else has the new one yet, so it can still be changed.
+    fn join(&mut self, other: &Self) {
+        let Some(info) = Arc::get_mut(&mut self.info) else { return };
+        shared::join(&mut info.labels, &other.info.labels);
+        shared::join(&mut info.tolerations, &other.info.tolerations);
+        shared::join(&mut info.affinity, &other.info.affinity);
+        shared::join(&mut info.images, &other.info.images);
+    }
 }
 
-/// The parts of a container that scheduling reads.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the names are Kubernetes' own")]
-pub struct ContainerView {
-    pub image: Option<String>,
-    pub resources: Option<core::ResourceRequirements>,
-    pub ports: Vec<core::ContainerPort>,
-    pub restart_policy: Option<String>,
-}
-
-/// The parts of a volume that scheduling reads.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the names are Kubernetes' own")]
-pub struct VolumeView {
-    pub name: String,
-    pub persistent_volume_claim: Option<core::PersistentVolumeClaimVolumeSource>,
-    pub ephemeral: Option<serde::de::IgnoredAny>,
-}
-
-/// The parts of a Pod's status that scheduling reads.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[allow(missing_docs, reason = "the names are Kubernetes' own")]
-pub struct StatusView {
-    pub phase: String,
-    pub nominated_node_name: Option<String>,
-    pub start_time: Option<Timestamp>,
-    pub conditions: Vec<ConditionView>,
-}
-
-/// One condition of a Pod's status.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-#[allow(missing_docs, reason = "the names are Kubernetes' own")]
-pub struct ConditionView {
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub status: String,
-    pub reason: String,
-    pub message: String,
+impl From<PodView> for KnownPod {
+    fn from(view: PodView) -> Self {
+        let info = Arc::new(PodInfo::new(&view));
+        let ObjectMeta { name, namespace, uid, resource_version, .. } = view.metadata;
+        KnownPod {
+            metadata: ObjectMeta { name, namespace, uid, resource_version, ..ObjectMeta::default() },
+            info,
+            finished: matches!(view.status.phase.as_str(), "Succeeded" | "Failed"),
+            scheduler: view.spec.scheduler_name.filter(|name| !name.is_empty()),
+        }
+    }
 }
 
 /// A port that a Pod wants on the node itself.
@@ -240,13 +197,13 @@ pub struct PodInfo {
     /// CPU in millis and memory in bytes, with a minimum for containers that ask for none.
     pub scored_requests: (i64, i64),
     pub ports: Vec<HostPort>,
-    pub tolerations: Vec<core::Toleration>,
+    pub tolerations: Arc<Vec<core::Toleration>>,
     pub node_selector: Labels,
     pub node_required: Option<NodeSelector>,
     pub node_preferred: Vec<(i64, NodeTerm)>,
     pub affinity: Arc<PodAffinity>,
     pub spread: Vec<Spread>,
-    pub images: Vec<String>,
+    pub images: Arc<Vec<String>>,
     pub claims: Vec<String>,
 }
 
@@ -279,7 +236,7 @@ impl PodInfo {
             requests: pod_requests(spec, |requests| requests),
             scored_requests: scored_requests(spec),
             ports: host_ports(spec),
-            tolerations: spec.tolerations.clone(),
+            tolerations: Arc::new(spec.tolerations.clone()),
             node_selector: spec.node_selector.clone(),
             node_required: node_affinity
                 .and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref())
@@ -292,7 +249,7 @@ impl PodInfo {
             affinity: Arc::new(pod_affinity(spec, namespace)),
             spread: spec.topology_spread_constraints.iter().map(|it| Spread::new(it, &labels)).collect(),
             labels: Arc::new(labels),
-            images: every_container().filter_map(|it| it.image.clone()).collect(),
+            images: Arc::new(every_container().filter_map(|it| it.image.clone()).collect()),
             claims: claims(view),
         }
     }

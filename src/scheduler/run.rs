@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::decision::{Decision, Outcome};
 use super::node::NodeView;
-use super::pod::{PodInfo, PodView};
+use super::pod::{KnownPod, PodInfo};
 use super::queue::{Happening, Queue};
 use super::schedule::schedule;
 use super::selector::LabelSelector;
@@ -97,7 +97,7 @@ impl Decisions {
 
 /// Something the loop has to take in.
 enum Happened {
-    Pod(Change<PodView>),
+    Pod(Change<KnownPod>),
     Node(Change<NodeView>),
     Namespace(Change<Namespace>),
     Claim(Change<ClaimView>),
@@ -279,11 +279,11 @@ impl Run {
         }
     }
 
-    fn take_pod(&mut self, change: &Change<PodView>) {
-        let view = change.object();
-        let pod = Arc::new(PodInfo::new(view));
+    fn take_pod(&mut self, change: &Change<KnownPod>) {
+        let known = change.object();
+        let pod = known.info.clone();
         let now = self.clock.now();
-        let over = matches!(change, Change::Deleted(_)) || matches!(view.status.phase.as_str(), "Succeeded" | "Failed");
+        let over = matches!(change, Change::Deleted(_)) || known.finished;
         if over {
             self.queue.remove(&pod.uid);
             self.told.remove(&pod.uid);
@@ -305,7 +305,7 @@ impl Run {
             }
             return;
         }
-        let ours = view.spec.scheduler_name.as_deref().is_none_or(|name| name.is_empty() || name == NAME);
+        let ours = known.scheduler.as_deref().is_none_or(|name| name == NAME);
         if pod.terminating {
             self.queue.remove(&pod.uid);
         } else if ours && pod.gates.is_empty() && !self.assumed.contains_key(&pod.uid) {
