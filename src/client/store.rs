@@ -94,9 +94,9 @@ impl<K: k8s_openapi::Resource + Resource + Send + Sync + 'static> Watched for K 
 /// The objects and their lookups. Not shared by itself; an informer guards it.
 #[derive(Debug)]
 pub(super) struct Objects<K> {
-    by_key: BTreeMap<ObjectKey, Arc<K>>,
-    by_owner: HashMap<String, BTreeSet<ObjectKey>>,
-    by_node: HashMap<String, BTreeSet<ObjectKey>>,
+    by_key: BTreeMap<Arc<ObjectKey>, Arc<K>>,
+    by_owner: HashMap<String, BTreeSet<Arc<ObjectKey>>>,
+    by_node: HashMap<String, BTreeSet<Arc<ObjectKey>>>,
     newest: u64,
 }
 
@@ -116,12 +116,12 @@ impl<K: Watched> Objects<K> {
     }
 
     pub fn keys(&self) -> Vec<ObjectKey> {
-        self.by_key.keys().cloned().collect()
+        self.by_key.keys().map(|key| ObjectKey::clone(key)).collect()
     }
 
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         let from = ObjectKey::new(namespace, "");
-        self.by_key.range(from..).take_while(|(key, _)| key.namespace == namespace).map(|(_, o)| o.clone()).collect()
+        self.by_key.range::<ObjectKey, _>(from..).take_while(|(key, _)| key.namespace == namespace).map(|(_, o)| o.clone()).collect()
     }
 
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
@@ -140,14 +140,17 @@ impl<K: Watched> Objects<K> {
         self.newest
     }
 
-    fn look_up(&self, keys: Option<&BTreeSet<ObjectKey>>) -> Vec<Arc<K>> {
+    fn look_up(&self, keys: Option<&BTreeSet<Arc<ObjectKey>>>) -> Vec<Arc<K>> {
         keys.into_iter().flatten().filter_map(|key| self.by_key.get(key).cloned()).collect()
     }
 
     /// Takes the object in; `None` when this very revision is known already.
     pub fn put(&mut self, mut object: K) -> Option<Change<K>> {
         let key = ObjectKey::of(object.meta());
-        let old = self.by_key.get(&key).cloned();
+        let (key, old) = match self.by_key.get_key_value(&key) {
+            Some((key, old)) => (key.clone(), Some(old.clone())),
+            None => (Arc::new(key), None),
+        };
         if let Some(old) = &old {
             if old.meta().resource_version == object.meta().resource_version {
                 return None;
@@ -155,7 +158,8 @@ impl<K: Watched> Objects<K> {
             self.unlink(&key, old);
         }
         // What one owner made has names that begin alike: the neighbour by name is most like it.
-        if let Some(like) = old.as_ref().or_else(|| self.by_key.range(..&key).next_back().map(|(_, neighbour)| neighbour)) {
+        let neighbour = || self.by_key.range::<ObjectKey, _>(..&*key).next_back().map(|(_, neighbour)| neighbour);
+        if let Some(like) = old.as_ref().or_else(neighbour) {
             object.join(like);
         }
         self.newest = self.newest.max(cause::revision(object.meta()).unwrap_or(0));
@@ -207,7 +211,7 @@ fn orphans(namespace: &str) -> String {
     format!("/{namespace}")
 }
 
-fn forget(index: &mut HashMap<String, BTreeSet<ObjectKey>>, value: &str, key: &ObjectKey) {
+fn forget(index: &mut HashMap<String, BTreeSet<Arc<ObjectKey>>>, value: &str, key: &ObjectKey) {
     if let Some(keys) = index.get_mut(value) {
         keys.remove(key);
         if keys.is_empty() {
