@@ -7,18 +7,22 @@
 //! Architecture invariant: no other file calls `tokio::spawn`.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// A set of named tasks that stop together. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct TaskGroup {
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// The groups that this one is a part of: who waits for them waits for its tasks too.
+    above: Arc<[TaskTracker]>,
 }
 
 impl TaskGroup {
@@ -29,7 +33,13 @@ impl TaskGroup {
 
     /// A group that stops when this one stops, or earlier, alone.
     pub fn child(&self) -> TaskGroup {
-        TaskGroup { stop: self.stop.child_token(), tasks: TaskTracker::new() }
+        let above = self.above.iter().chain([&self.tasks]).cloned().collect();
+        TaskGroup { stop: self.stop.child_token(), tasks: TaskTracker::new(), above }
+    }
+
+    /// Keeps the groups above waiting, until it is dropped.
+    fn counted_above(&self) -> Vec<TaskTrackerToken> {
+        self.above.iter().map(TaskTracker::token).collect()
     }
 
     /// Runs `future` in the background until it ends or the group stops (it is dropped then, at
@@ -43,12 +53,13 @@ impl TaskGroup {
 
     /// The one task that there is, whatever it runs: tokio's machinery is compiled once, not for each future.
     fn run(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        let stop = self.stop.clone();
+        let (stop, counted) = (self.stop.clone(), self.counted_above());
         self.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => tracing::trace!(task = name, "stopped"),
                 () = future => tracing::trace!(task = name, "ended"),
             }
+            drop(counted);
         });
     }
 
@@ -57,7 +68,7 @@ impl TaskGroup {
     /// # Panics
     /// When `work` panics, so that a broken invariant is not swallowed.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        match self.tasks.spawn_blocking(work).await {
+        match self.tasks.spawn_blocking(self.counted(work)).await {
             Ok(value) => value,
             Err(failed) => std::panic::resume_unwind(failed.into_panic()),
         }
@@ -67,8 +78,17 @@ impl TaskGroup {
     /// there is no pool, does it at once.
     pub fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
         match Handle::try_current() {
-            Ok(runtime) => drop(self.tasks.spawn_blocking_on(work, &runtime)),
+            Ok(runtime) => drop(self.tasks.spawn_blocking_on(self.counted(work), &runtime)),
             Err(_) => work(),
+        }
+    }
+
+    fn counted<T>(&self, work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+        let counted = self.counted_above();
+        move || {
+            let done = work();
+            drop(counted);
+            done
         }
     }
 
@@ -98,9 +118,11 @@ impl TaskGroup {
     }
 
     fn finish(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        let counted = self.counted_above();
         self.tasks.spawn(async move {
             future.await;
             tracing::trace!(task = name, "ended");
+            drop(counted);
         });
     }
 
@@ -115,8 +137,8 @@ impl TaskGroup {
         self.stop.cancel();
     }
 
-    /// Stops every task and waits until they have ended, at most `limit`. Returns false when
-    /// some had not.
+    /// Stops every task, of its children too, and waits until they have ended, at most `limit`. Returns
+    /// false when some had not.
     pub async fn shutdown(&self, clock: crate::clock::Clock, limit: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();
@@ -144,5 +166,16 @@ mod tests {
         parent.cancel();
         child.stopping().await;
         assert!(child.is_stopping());
+    }
+
+    #[tokio::test]
+    async fn who_stops_a_group_waits_for_the_work_of_its_children() {
+        let (parent, clock) = (TaskGroup::new(), Clock::real());
+        let child = parent.child().child();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        child.spawn_blocking(move || ended.recv().unwrap());
+        assert!(!parent.shutdown(clock, Duration::from_millis(1)).await, "the child works");
+        end.send(()).unwrap();
+        assert!(parent.shutdown(clock, Duration::from_secs(60)).await);
     }
 }
