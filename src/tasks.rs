@@ -83,7 +83,7 @@ impl TaskGroup {
         }
     }
 
-    fn counted<T>(&self, work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    fn counted<T, F: FnOnce() -> T>(&self, work: F) -> impl FnOnce() -> T + use<T, F> {
         let counted = self.counted_above();
         move || {
             let done = work();
