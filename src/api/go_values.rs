@@ -390,7 +390,8 @@ mod tests {
     fn the_types_of_metadata_keep_their_tags() {
         let selector = json!({"accessModes": [], "selector": {"matchLabels": {"a": "<b>"}}});
         let schema = Schema::builtin("io.k8s.api.core.v1.PersistentVolumeClaimSpec").expect("a definition");
-        let text = print(&schema, &Part::Fields(&|name| name == "accessModes" || name == "selector"), &selector);
+        let text =
+            print(&schema, &Part::Fields(&|name| name == "accessModes" || name == "selector"), &selector, &Value::Null);
         assert_eq!(
             text,
             "{\n \"AccessModes\": [],\n \"Selector\": {\n  \"matchLabels\": {\n   \"a\": \"\\u003cb\\u003e\"\n  }\n }\n}"
