@@ -162,7 +162,7 @@ spec: {selector: {app: server}, ports: [{port: 9000}]}
             what();
             begun.elapsed()
         };
-        let connects = (0..CONNECTIONS).map(|_| time(&mut || _ = round_trip(&mut open(to)))).collect();
+        let connects = (0..CONNECTIONS).map(|_| time(&mut || round_trip(&mut open(to)))).collect();
         let mut stream = open(to);
         round_trip(&mut stream);
         let trips = (0..TRIPS).map(|_| time(&mut || round_trip_more(&mut stream))).collect();

@@ -21,6 +21,7 @@ pub struct Serve {
     /// What it printed when it was ready.
     pub ready: Value,
     /// From exec to that line.
+    #[allow(dead_code, reason = "not every bench asks for it")]
     pub took: Duration,
 }
 

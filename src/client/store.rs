@@ -121,7 +121,11 @@ impl<K: Watched> Objects<K> {
 
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         let from = ObjectKey::new(namespace, "");
-        self.by_key.range::<ObjectKey, _>(from..).take_while(|(key, _)| key.namespace == namespace).map(|(_, o)| o.clone()).collect()
+        self.by_key
+            .range::<ObjectKey, _>(from..)
+            .take_while(|(key, _)| key.namespace == namespace)
+            .map(|(_, o)| o.clone())
+            .collect()
     }
 
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {

@@ -112,7 +112,7 @@ impl Incoming {
     ///
     /// # Errors
     /// What the stream says.
-    pub fn next(&mut self) -> io::Result<Option<Bytes>> {
+    pub fn piece(&mut self) -> io::Result<Option<Bytes>> {
         let broken = || io::Error::new(io::ErrorKind::UnexpectedEof, "it broke off");
         self.0.blocking_recv().ok_or_else(broken)?
     }
@@ -216,7 +216,7 @@ mod tests {
         let (first, length) = (PIECE_BYTES - 3, 2 * PIECE_BYTES + 5);
         let collect = |mut incoming: Incoming| {
             let mut all = Vec::new();
-            while let Some(piece) = incoming.next()? {
+            while let Some(piece) = incoming.piece()? {
                 all.extend_from_slice(&piece);
             }
             Ok::<_, io::Error>(all)
@@ -237,9 +237,9 @@ mod tests {
         let begun = std::sync::Arc::new(tokio::sync::Notify::new());
         let seen = begun.clone();
         let mut draining = Box::pin(drain(&tasks, endless, move |mut incoming| {
-            assert_eq!(incoming.next().unwrap().unwrap(), "begun");
+            assert_eq!(incoming.piece().unwrap().unwrap(), "begun");
             seen.notify_one();
-            told.send(incoming.next().map_err(|fault| fault.kind())).unwrap();
+            told.send(incoming.piece().map_err(|fault| fault.kind())).unwrap();
         }));
         tokio::select! {
             () = &mut draining => unreachable!("it never ends by itself"),

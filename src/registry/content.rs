@@ -122,7 +122,7 @@ impl Content {
     pub fn receive(&self, mut from: Incoming, expected: Option<&Digest>, most: u64) -> io::Result<Written> {
         let mut left = most;
         let next = |_| {
-            let piece = from.next()?;
+            let piece = from.piece()?;
             let length = piece.as_ref().map_or(0, |piece| piece.len() as u64);
             let longer = || invalid(format!("it is longer than the {most} bytes that were promised"));
             left = left.checked_sub(length).ok_or_else(longer)?;

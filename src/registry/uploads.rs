@@ -156,7 +156,7 @@ fn append_to(
 ) -> Result<(Hashing, u64), Refusal> {
     let (mut arrived, mut fault) = (before, None);
     let poured = arriving::pour(file, hash, |_| {
-        let piece = incoming.next().inspect_err(|error| {
+        let piece = incoming.piece().inspect_err(|error| {
             fault = Some(Refusal::new(Code::BlobUploadInvalid, error.to_string()));
         })?;
         arrived += piece.as_ref().map_or(0, |piece| piece.len() as u64);

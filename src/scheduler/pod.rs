@@ -14,8 +14,8 @@ use super::pod_view::{ContainerView, PodView, SpecView};
 use super::resources::Resources;
 use super::selector::{LabelSelector, Labels, NodeSelector, NodeTerm};
 use super::workloads::Kind;
-use crate::client::{cause, shared};
 use crate::client::store::Watched;
+use crate::client::{cause, shared};
 
 /// A Pod as the scheduler's informer keeps it: compiled, and no more metadata than tells versions apart.
 #[derive(Clone, Debug, Deserialize)]

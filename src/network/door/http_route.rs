@@ -77,8 +77,7 @@ fn texts(wanted: &[Wanted]) -> Option<Vec<(String, Text)>> {
 }
 
 fn then(rule: &Rule, usable: &dyn Fn(&BackendRef) -> Option<Backend>) -> Then {
-    let mut then = Then::default();
-    then.changes = changes(&rule.filters);
+    let mut then = Then { changes: changes(&rule.filters), ..Then::default() };
     for filter in &rule.filters {
         if let Some(elsewhere) = &filter.request_redirect {
             then.redirect = Some(redirect(elsewhere));
