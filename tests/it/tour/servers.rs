@@ -13,7 +13,7 @@ fn pod(name: &str, containers: &[&str], more: &str) -> String {
     let mut text = format!(
         "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\nspec:\n  terminationGracePeriodSeconds: 1\n"
     );
-    write!(text, "{more}  containers:\n").unwrap();
+    writeln!(text, "{more}  containers:").unwrap();
     for container in containers {
         write!(text, "  - name: {container}\n    image: tutor/shell:1\n    command: [sleep, \"3600\"]\n").unwrap();
     }
