@@ -88,7 +88,7 @@ async fn docker_pods_reach_services_by_name_and_port_of_a_node() {
     }
     assert!(inside("friend", "cat /etc/resolv.conf").contains("nameserver 10.96.0.10"));
     assert!(inside("friend", "nslookup kubernetes.default").contains("10.96.0.1"));
-    assert!(inside("friend", "nslookup no-such-name || echo none").ends_with("none"));
+    assert!(inside("friend", "nslookup no-such-name 2>&1 || echo none").ends_with("none"));
     assert!(
         inside("friend", "wget -T 60 -qO- http://nobody 2>&1 || echo none").ends_with("none"),
         "nobody is behind it"
