@@ -8,9 +8,10 @@ use super::create::seconds;
 use super::update;
 use crate::api::decode::{self, Target};
 use crate::api::meta;
+use crate::api::names;
 use crate::api::status::{Reason, Status};
 use crate::apiserver::engine::{Call, bad_request, conflict_because, not_served};
-use crate::apiserver::kinds::FieldError;
+use crate::apiserver::kinds::{FieldError, check};
 use crate::apiserver::negotiate;
 use crate::apiserver::options::WriteOptions;
 use crate::apiserver::request::RequestInfo;
@@ -62,8 +63,12 @@ fn check(binding: &Value) -> Result<(), Status> {
     if !matches!(kind, "" | "Node") {
         errors.push(FieldError::not_supported("target.kind", kind, &["Node", "<empty>"]));
     }
-    if meta::text(binding, &["target", "name"]).is_empty() {
-        errors.push(FieldError::required("target.name", ""));
+    match meta::text(binding, &["target", "name"]) {
+        "" => errors.push(FieldError::required("target.name", "")),
+        name if matches!(kind, "" | "Node") => {
+            errors.extend(check::faults("target.name", name, names::dns_subdomain(name)));
+        }
+        _ => {}
     }
     if errors.is_empty() {
         return Ok(());
@@ -125,4 +130,26 @@ fn scheduled(pod: &mut Value, now: &str) {
     conditions.retain(|condition| condition["type"] != "PodScheduled");
     conditions.push(condition);
     meta::set(pod, &["status", "conditions"], Value::Array(conditions));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Source: Kubernetes 1.37, `ValidatePodBinding`.
+    #[test]
+    fn a_target_is_a_node_that_can_have_the_name() {
+        let said = |target: Value| check(&json!({"target": target})).err().map(|status| status.message);
+        assert_eq!(said(json!({"kind": "Node", "name": "node-1"})), None);
+        assert_eq!(said(json!({"name": "node-1"})), None);
+        assert_eq!(said(json!({})).unwrap(), "target.name: Required value");
+        let wrong = said(json!({"name": "Node_1"})).unwrap();
+        assert!(
+            wrong.starts_with("target.name: Invalid value: \"Node_1\": a lowercase RFC 1123 subdomain must "),
+            "{wrong}"
+        );
+        let both = said(json!({"kind": "Pod"})).unwrap();
+        assert!(both.starts_with("[target.kind: Unsupported value: \"Pod\": "), "{both}");
+        assert!(both.ends_with(", target.name: Required value]"), "{both}");
+    }
 }

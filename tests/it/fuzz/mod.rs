@@ -51,6 +51,10 @@ const KNOWN_500: &[&str] = &[
     "Internal error occurred: resource quota evaluation timed out",
     "resourceVersion: Invalid value: ",
     "failed to create typed patch object (",
+    // What a Binding says of its target is handed on as nobody's error.
+    "target.kind: Unsupported value: ",
+    "target.name: Required value",
+    "target.name: Invalid value: ",
 ];
 
 /// A kubelet that says yes to everything.
