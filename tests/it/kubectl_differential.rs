@@ -74,7 +74,7 @@ pub struct Pair<'a> {
 }
 
 /// What two runs cannot share, and what is shown in its place.
-const RULES: [(&str, &str); 33] = [
+const RULES: [(&str, &str); 34] = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
     (r"^[IWE]\d{4} [\d:.]+ +\d+ \S+\] ", "<log> "),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( \+0000( UTC)?|Z)?", "<time>"),
@@ -91,6 +91,7 @@ const RULES: [(&str, &str); 33] = [
     (r"\b(LIVE|MERGED)-(\d+|<hash>)", "$1"),
     (r"tutor://[0-9a-f]{64}", "tutor://<id>"),
     (r"\bnode-[123]\b", "<node>"),
+    (r"\bzone-[abc]\b", "<zone>"),
     (r"\b172\.18\.0\.\d+", "<node address>"),
     (r"can't set a map to a value: map.*", "can't set a map"),
     (r"milliseconds=\d+", "milliseconds=<n>"),
