@@ -210,6 +210,12 @@ impl Pair<'_> {
                 headers.sort_unstable();
                 return header.replace_all(line, "").into_owned() + &headers.concat();
             }
+            if let Some(warnings) = line.strip_prefix("Warning: ") {
+                // A drain's warnings come in the order of a Go map, too.
+                let mut warnings: Vec<&str> = warnings.split("; ").collect();
+                warnings.sort_unstable();
+                return format!("Warning: {}", warnings.join("; "));
+            }
             let varies =
                 ["<", "--", "CLUSTER-IP", "  Reason  ", "LAST SEEN", "AGE "].iter().any(|mark| line.contains(mark));
             if varies { spaces.replace_all(line, "  ").trim_end().to_owned() } else { line.to_owned() }

@@ -150,7 +150,7 @@ impl Target {
             let root = requests::root(&resource.group, &resource.version);
             let list = self.ask("GET", format!("{root}/{}", resource.plural), "").await;
             for object in list["items"].as_array().into_iter().flatten() {
-                let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+                let text = |field: &str| in_a_path(object["metadata"][field].as_str().unwrap_or_default());
                 let place = match text("namespace").as_str() {
                     "" => format!("{root}/{}/{}", resource.plural, text("name")),
                     namespace => format!("{root}/namespaces/{namespace}/{}/{}", resource.plural, text("name")),
@@ -169,6 +169,15 @@ impl Target {
     }
 }
 
+/// A name as a URL has it: some kinds' names may hold any letter.
+fn in_a_path(name: &str) -> String {
+    let letter = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    name.bytes().map(letter).collect()
+}
+
 /// What the process has in memory.
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
@@ -176,8 +185,25 @@ fn resident_bytes() -> usize {
     pages * rustix::param::page_size()
 }
 
+/// Panics that nobody has asked about yet; told when the test itself ends by one.
+struct Panics(Arc<Mutex<Vec<String>>>);
+
+impl Panics {
+    fn pop(&self) -> Option<String> {
+        self.0.lock().pop()
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0.lock().join("\n"));
+        }
+    }
+}
+
 /// Panics of this thread, by place. A test that fails in another thread is none of this one's business.
-fn watch_for_panics() -> Arc<Mutex<Vec<String>>> {
+fn watch_for_panics() -> Panics {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (own, into, before) = (std::thread::current().id(), seen.clone(), std::panic::take_hook());
     std::panic::set_hook(Box::new(move |panic| {
@@ -187,7 +213,7 @@ fn watch_for_panics() -> Arc<Mutex<Vec<String>>> {
             before(panic);
         }
     }));
-    seen
+    Panics(seen)
 }
 
 fn is_known(message: &str) -> bool {
@@ -224,7 +250,7 @@ async fn no_request_makes_the_server_fail() {
         }
         if let Some(answer) = target.send(&request).await {
             *codes.entry(answer.code).or_default() += 1;
-            let panicked = panics.lock().pop();
+            let panicked = panics.pop();
             if let Some(why) = panicked.or_else(|| fault(&answer)) {
                 let short: String = why.chars().take(80).collect();
                 faults.entry(short).or_insert_with(|| format!("{why}\n{request}"));
