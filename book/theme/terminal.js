@@ -33,7 +33,8 @@ export function runAndWait(text) {
 class Dock {
   constructor() {
     this.tabs = [];
-    this.list = element("div", { class: "tabs", role: "tablist", "aria-label": "Terminal tabs" });
+    // Not a `tablist`: that may hold nothing but tabs, and each of ours has a button that closes it.
+    this.list = element("div", { class: "tabs", role: "group", "aria-label": "Terminal tabs" });
     this.toggle = element("button", {
       type: "button", class: "toggle", "aria-expanded": "false", "aria-controls": "tutor-terminal-panels",
       title: "Open or close the terminal (Ctrl and `)", onclick: () => this.setOpen(!this.open, true),
@@ -166,14 +167,14 @@ class Tab {
       leave: () => this.dock.toggle.focus(),
     });
     this.screen = new Screen((keys) => this.send({ keys }));
-    this.panel = element("div", { class: "panel", role: "tabpanel", onclick: (event) => this.clicked(event) },
+    this.panel = element("div", { class: "panel", role: "group", "aria-label": "Commands and their output", onclick: (event) => this.clicked(event) },
       this.output.root, this.screen.root, this.line.root, this.status);
   }
 
   head(number) {
     const chosen = this.dock.current === this;
     const name = element("button", {
-      type: "button", role: "tab", "aria-selected": String(chosen), class: chosen ? "tab chosen" : "tab",
+      type: "button", "aria-current": String(chosen), class: chosen ? "tab chosen" : "tab",
       onclick: () => this.select(true), title: `Terminal ${number}`,
     }, this.running ? `${number} ●` : String(number));
     const close = element("button", { type: "button", class: "close", "aria-label": `Close terminal ${number}`, onclick: () => this.dock.close(this) }, "×");

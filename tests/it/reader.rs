@@ -293,6 +293,10 @@ async fn what_a_reader_opens_can_be_read_by_everybody() {
         browser.press("Run");
         browser.wait_for("#tutor-terminal .panel:not([hidden]) .output", "node-3");
         look("the terminal");
+        browser.script("document.querySelector('#tutor-terminal .more').click()", "");
+        browser.wait("#tutor-terminal .head:nth-child(2) .close");
+        look("two terminals");
+        browser.script("document.querySelector('#tutor-terminal .head:nth-child(2) .close').click()", "");
         browser.press_summary("Edit its files here");
         browser.wait(".tutor-editor .field textarea");
         look("the editor");
