@@ -16,6 +16,7 @@ pub mod go_json;
 pub mod go_regex;
 mod go_regex_error;
 pub mod go_values;
+pub mod go_words;
 pub mod jsonpath;
 pub mod line_diff;
 pub mod meta;

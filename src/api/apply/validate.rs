@@ -5,6 +5,7 @@
 
 use super::set::show;
 use super::shape::{Node, Shape, element, field, name_step, shape};
+use crate::api::go_words;
 use crate::api::schema::{Schema, Type};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -33,17 +34,17 @@ fn visit(value: &Value, node: Node<'_>, path: &str, errors: &mut Vec<String>) {
         Type::Object | Type::Map => visit_map(value, schema, path, errors),
         Type::List => visit_list(value, schema, path, errors),
         Type::Int32 | Type::Int64 | Type::Number if !value.is_number() => {
-            fail(path, &format!("expected numeric (int or float), got {}", go_type(value)), errors);
+            fail(path, &format!("expected numeric (int or float), got {}", go_words::type_of(value)), errors);
         }
         Type::Boolean if !value.is_boolean() => {
-            fail(path, &format!("expected boolean, got &{{{}}}", go_plain(value)), errors);
+            fail(path, &format!("expected boolean, got &{{{}}}", go_words::printed(value)), errors);
         }
         Type::String | Type::Bytes | Type::Duration if !value.is_string() => {
             let shown = format!("&value.valueUnstructured{{Value:{}}}", go_syntax(value));
             fail(path, &format!("expected string, got {shown}"), errors);
         }
         Type::Quantity | Type::IntOrString | Type::Time | Type::MicroTime if value.is_object() || value.is_array() => {
-            fail(path, &format!("expected any scalar, got &{{{}}}", go_plain(value)), errors);
+            fail(path, &format!("expected any scalar, got &{{{}}}", go_words::printed(value)), errors);
         }
         _ => {}
     }
@@ -51,7 +52,7 @@ fn visit(value: &Value, node: Node<'_>, path: &str, errors: &mut Vec<String>) {
 
 fn visit_map(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<String>) {
     let Value::Object(map) = value else {
-        return fail(path, &format!("expected map, got &{{{}}}", go_plain(value)), errors);
+        return fail(path, &format!("expected map, got &{{{}}}", go_words::printed(value)), errors);
     };
     for (key, child) in map {
         let below = format!("{path}{}", show(&name_step(key)));
@@ -67,7 +68,7 @@ fn visit_map(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<String
 
 fn visit_list(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<String>) {
     let Value::Array(items) = value else {
-        return fail(path, &format!("expected list, got &{{{}}}", go_plain(value)), errors);
+        return fail(path, &format!("expected list, got &{{{}}}", go_words::printed(value)), errors);
     };
     let list = shape(Some(schema), [Some(value), None]);
     let mut seen = HashSet::new();
@@ -87,34 +88,6 @@ fn visit_list(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<Strin
             fail(path, &format!("duplicate entries for key {shown}"), errors);
         }
         visit(item, schema.items(), &format!("{path}{shown}"), errors);
-    }
-}
-
-/// Go's `%T`.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
-/// Go's `%v`.
-fn go_plain(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_plain).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let mut pairs: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", go_plain(value))).collect();
-            pairs.sort();
-            format!("map[{}]", pairs.join(" "))
-        }
-        other => other.to_string(),
     }
 }
 

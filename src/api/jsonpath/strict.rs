@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::{Comparison, JsonPath, Operand, Step};
+use crate::api::go_words;
 
 type Found<'a> = Result<Vec<&'a Value>, String>;
 
@@ -31,7 +32,7 @@ impl Step {
     fn fits(&self, value: &Value) -> Result<(), String> {
         let list = || match value {
             Value::Array(items) => Ok(items.as_slice()),
-            other => Err(format!("{} is not array or slice", go_type(other))),
+            other => Err(format!("{} is not array or slice", go_words::type_of(other))),
         };
         match self {
             _ if value.is_null() => Ok(()),
@@ -100,18 +101,6 @@ fn kind(value: &Value) -> u8 {
         Value::Number(_) => 2,
         Value::String(_) => 3,
         _ => 4,
-    }
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }
 

@@ -10,6 +10,7 @@ use super::create::place;
 use super::update;
 use crate::api::custom::coerce::coerce;
 use crate::api::decode::{self, FieldValidation, Target};
+use crate::api::go_words;
 use crate::api::meta;
 use crate::api::patch::{json, merge, strategic, unprocessable, unstructured};
 use crate::api::status::{Details, Reason, Status};
@@ -74,7 +75,7 @@ pub fn shown(media: &str, body: &Value, old: &Value, new: &Value) -> String {
     let kind = match media {
         "application/json-patch+json" => Kind::Json,
         "application/merge-patch+json" => Kind::Merge,
-        _ => return go_value(&strategic::carried_out(body, old)),
+        _ => return go_words::printed(&strategic::carried_out(body, old)),
     };
     Patch { kind, body, old, problems: &[] }.sorted(new).to_string()
 }
@@ -169,7 +170,7 @@ fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions, patch: 
 fn read(call: &Call, mut new: Value, options: &WriteOptions, patch: Patch<'_>) -> Result<Value, Status> {
     let refuse = |new: &Value, why: String| {
         let shown = match patch.kind {
-            Kind::Strategic => go_value(&strategic::carried_out(patch.body, patch.old)),
+            Kind::Strategic => go_words::printed(&strategic::carried_out(patch.body, patch.old)),
             // Of these what they made of the object is shown.
             Kind::Json | Kind::Merge if call.resource.custom => {
                 let mut new = new.clone();
@@ -242,22 +243,6 @@ fn same_type(call: &Call, new: &Value) -> Result<(), Status> {
     }
     let group = version.split_once('/').map_or("", |(group, _)| group);
     Err(FieldError::status(group, kind, &call.info.name, &errors))
-}
-
-/// A value as Go prints it: `map[spec:map[replicas:3]]`.
-fn go_value(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let mut parts: Vec<String> =
-                fields.iter().map(|(key, value)| format!("{key}:{}", go_value(value))).collect();
-            parts.sort();
-            format!("map[{}]", parts.join(" "))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(" ")),
-        Value::String(text) => text.clone(),
-        Value::Null => "<nil>".to_string(),
-        other => other.to_string(),
-    }
 }
 
 /// A patch is in one of the forms for patches.

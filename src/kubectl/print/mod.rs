@@ -19,6 +19,8 @@ pub mod table;
 pub mod tabwriter;
 pub mod template;
 
+pub use crate::api::go_words::printed as go_value;
+
 /// `-o` and what belongs to it.
 pub const OUTPUT: &[Flag] = &[
     short("output", 'o', Kind::Text(""), "The form: yaml, json, name, jsonpath=…, go-template=…"),
@@ -355,32 +357,5 @@ pub fn go_syntax(value: &Value) -> String {
             format!("map[string]interface {{}}{{{}}}", fields.join(", "))
         }
         other => go_value(other),
-    }
-}
-
-/// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.
-pub fn go_value(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_value).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort();
-            let fields: Vec<String> = keys.into_iter().map(|key| format!("{key}:{}", go_value(&map[key]))).collect();
-            format!("map[{}]", fields.join(" "))
-        }
-        Value::Number(number) if number.is_f64() => {
-            let float = number.as_f64().unwrap_or_default();
-            let scientific = format!("{float:e}");
-            let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-            let exponent: i32 = exponent.parse().unwrap_or(0);
-            if (-4..21).contains(&exponent) {
-                float.to_string()
-            } else {
-                format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
-            }
-        }
-        other => other.to_string(),
     }
 }
