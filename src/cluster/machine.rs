@@ -189,25 +189,31 @@ pub(super) async fn start(options: &Options, tasks: &TaskGroup) -> Result<Chosen
 }
 
 async fn best(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Chosen {
-    let refused = match native(folder, clock, tasks).await {
+    let docker = async {
+        match docker::obstacle() {
+            Some(obstacle) => Err(obstacle),
+            None => docker(folder, clock, tasks).await,
+        }
+    };
+    let (runtime, why, machine) = first_that_works(native(folder, clock, tasks), docker).await;
+    Chosen { runtime, why, machine }
+}
+
+/// What `--runtime auto` is: native, else docker, which is not asked before, else simulated; and why.
+async fn first_that_works<M>(
+    native: impl Future<Output = Result<M>>,
+    docker: impl Future<Output = Result<M>>,
+) -> (Runtime, String, Option<M>) {
+    let refused = match native.await {
         Ok(machine) => {
-            let why = "this machine lets tutor make containers itself".to_owned();
-            return Chosen { runtime: Runtime::Native, why, machine: Some(machine) };
+            return (Runtime::Native, "this machine lets tutor make containers itself".to_owned(), Some(machine));
         }
         Err(refused) => refused,
     };
-    let obstacle = match docker::obstacle() {
-        Some(obstacle) => obstacle,
-        None => match docker(folder, clock, tasks).await {
-            Ok(machine) => {
-                let why = format!("docker answers, and {refused}");
-                return Chosen { runtime: Runtime::Docker, why, machine: Some(machine) };
-            }
-            Err(fault) => fault,
-        },
-    };
-    let why = format!("{refused}; {obstacle}; tutor doctor says how to mend it");
-    Chosen { runtime: Runtime::Simulated, why, machine: None }
+    match docker.await {
+        Ok(machine) => (Runtime::Docker, format!("docker answers, and {refused}"), Some(machine)),
+        Err(fault) => (Runtime::Simulated, format!("{refused}; {fault}; tutor doctor says how to mend it"), None),
+    }
 }
 
 async fn native(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Result<Machine> {
@@ -236,4 +242,47 @@ fn registries(folder: &Path, clock: Clock, tasks: &TaskGroup) -> Result<images::
     let store = images::Store::open(&folder.join(REGISTRY))?;
     store.collect()?;
     images::Registries::new(store, clock, tasks)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn auto_takes_native_else_docker_else_simulated_and_says_why() {
+        let refused = || ready(Err(Error::new("native containers cannot be made on this machine", "AppArmor")));
+        let absent = ready(Err(Error::new("docker cannot be reached", "there is no socket")));
+
+        // Docker, which never answers here, is not waited for.
+        let (runtime, why, machine) = first_that_works(ready(Ok("made here")), pending()).await;
+        assert_eq!((runtime, machine), (Runtime::Native, Some("made here")));
+        assert_eq!(why, "this machine lets tutor make containers itself");
+
+        let (runtime, why, machine) = first_that_works(refused(), ready(Ok("docker's"))).await;
+        assert_eq!((runtime, machine), (Runtime::Docker, Some("docker's")));
+        assert_eq!(why, "docker answers, and native containers cannot be made on this machine: AppArmor");
+
+        let (runtime, why, machine) = first_that_works::<&str>(refused(), absent).await;
+        assert_eq!((runtime, machine), (Runtime::Simulated, None));
+        let parts =
+            ["native containers cannot be made on this machine: AppArmor", "there is no socket", "tutor doctor"];
+        assert!(parts.iter().all(|part| why.contains(part)), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_in_memory_is_simulated_and_what_is_asked_for_is_not_replaced() {
+        let start = async |runtime| {
+            let (store, controllers, clock) = (StoreIn::Memory, vec!["all".to_owned()], Clock::real());
+            let options = Options { store, nodes: 1, runtime, controllers, clock };
+            start(&options, &TaskGroup::new()).await.map(|chosen| (chosen.runtime, chosen.why))
+        };
+        let in_memory = (Runtime::Simulated, "real containers need a state folder".to_owned());
+        assert_eq!(start(Runtime::Auto).await, Ok(in_memory));
+        assert_eq!(start(Runtime::Simulated).await, Ok((Runtime::Simulated, "--runtime simulated".to_owned())));
+        for asked in [Runtime::Native, Runtime::Docker] {
+            assert!(start(asked).await.is_err(), "{asked}");
+        }
+    }
 }

@@ -57,6 +57,15 @@ impl Serve {
         Self::of(command)
     }
 
+    /// Started by a shell, after it did something first.
+    pub fn below(first: &str, state: &Path, arguments: &[&str]) -> Serve {
+        let serve = serve_command(state);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{first} && exec \"$@\""), "sh"]).arg(serve.get_program()).args(serve.get_args());
+        shell.args(arguments).envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::of(shell)
+    }
+
     fn of(mut command: Command) -> Serve {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -175,13 +175,19 @@ impl Container {
             ..Files::default()
         };
         let mut plan = plan::first_process(&self.config, &self.image, files)?;
+        self.bound(&mut plan);
+        Ok(plan)
+    }
+
+    /// How many processes there may be, told to each of them that no process of the container is the parent of: the
+    /// first, and every command beside it.
+    pub fn bound(&self, plan: &mut Plan) {
         let counted = self.group.lock().as_ref().is_some_and(|group| group.limits("pids"));
         if let Some(limit) = self.config.resources.pids_limit.filter(|_| !counted).and_then(|it| u64::try_from(it).ok())
         {
             // Coarser than a group's limit: all Pods of a user number count together. It stops a fork bomb.
             plan.rlimits.insert("NPROC".to_owned(), (limit, limit));
         }
-        Ok(plan)
     }
 
     /// The Pod's own files, then its volumes.

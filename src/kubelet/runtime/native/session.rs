@@ -61,8 +61,9 @@ async fn start(
     streams: Option<[OwnedFd; 3]>,
 ) -> std::result::Result<Process, NotStarted> {
     let first = container.running().ok_or_else(|| NotStarted { why: "it is not running".into(), code: 128 })?;
-    let plan = plan::joining_process(&container.config, &container.image, command, streams.is_none())
+    let mut plan = plan::joining_process(&container.config, &container.image, command, streams.is_none())
         .map_err(|why| NotStarted { why, code: 128 })?;
+    container.bound(&mut plan);
     let gifts = container.gifts(streams, Some(first.handle()?))?;
     container.pod.start_process(token, &plan, gifts, Way::Beside(first.token)).await
 }
