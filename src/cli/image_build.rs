@@ -9,7 +9,7 @@ use super::image::Desk;
 use super::{Outcome, closed_output};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::images::build::{Cached, Network, Progress, Request};
+use crate::images::build::{Cached, Network, Progress, Request, Secret};
 use crate::images::{ImageName, Registries, Store};
 use crate::state::StateDir;
 use crate::tasks::TaskGroup;
@@ -28,6 +28,9 @@ pub struct Build {
     /// A value for an ARG of the Dockerfile
     #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = pair)]
     arguments: Vec<(String, String)>,
+    /// What a RUN --mount=type=secret sees: id=NAME,src=FILE or id=NAME,env=VARIABLE
+    #[arg(long = "secret", value_name = "SECRET", value_parser = Given::read)]
+    secrets: Vec<Given>,
     /// Do every step anew
     #[arg(long)]
     no_cache: bool,
@@ -46,6 +49,56 @@ fn pair(text: &str) -> Result<(String, String), String> {
         None => std::env::var(text)
             .map(|value| (text.to_owned(), value))
             .map_err(|_| format!("{text} has no value: write {text}=VALUE, or set it in the environment")),
+    }
+}
+
+/// Where a secret is.
+#[derive(Clone, Debug)]
+struct Given {
+    id: String,
+    file: Option<PathBuf>,
+    variable: Option<String>,
+}
+
+impl Given {
+    /// `id=NAME,src=FILE` or `id=NAME,env=VARIABLE`; a name alone is the variable's or else the file's, as Docker has it.
+    fn read(text: &str) -> Result<Given, String> {
+        let (mut id, mut file, mut variable) = (None, None, None);
+        for part in text.split(',') {
+            match part.split_once('=') {
+                Some(("id", value)) if !value.is_empty() => id = Some(value.to_owned()),
+                Some(("src" | "source", value)) => file = Some(PathBuf::from(value)),
+                Some(("env", value)) => variable = Some(value.to_owned()),
+                Some(("type", "file" | "env")) => {}
+                _ => return Err(format!("{part} is not known: write id=NAME,src=FILE or id=NAME,env=VARIABLE")),
+            }
+        }
+        let id = id.ok_or("it needs an id: write id=NAME,src=FILE or id=NAME,env=VARIABLE")?;
+        if file.is_none() && variable.is_none() {
+            match std::env::var_os(&id) {
+                Some(_) => variable = Some(id.clone()),
+                None => file = Some(PathBuf::from(&id)),
+            }
+        }
+        Ok(Given { id, file, variable })
+    }
+
+    fn fetch(self, desk: &Desk<'_>) -> Result<Secret> {
+        let missing = |why: String| {
+            Error::new(format!("the secret {} cannot be read", self.id), why)
+                .hint("say where it is: --secret id=NAME,src=FILE or --secret id=NAME,env=VARIABLE")
+        };
+        let content = match (&self.file, &self.variable) {
+            (Some(file), _) => {
+                let place = (desk.place)(file)?;
+                std::fs::read(&place).map_err(|error| missing(format!("{}: {error}", file.display())))?
+            }
+            (None, variable) => {
+                let name = variable.as_deref().unwrap_or_default();
+                std::env::var(name).map_err(|_| missing(format!("there is no variable {name}")))?.into_bytes()
+            }
+        };
+        Ok(Secret { id: self.id, content })
     }
 }
 
@@ -69,6 +122,7 @@ impl Build {
             file: self.file.map(|file| (desk.place)(&file)).transpose()?,
             target: self.target,
             arguments: self.arguments,
+            secrets: self.secrets.into_iter().map(|given| given.fetch(desk)).collect::<Result<_>>()?,
             cache: if self.no_cache { Cached::Anew } else { Cached::Use },
             network: self.network,
         };

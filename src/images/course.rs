@@ -106,13 +106,13 @@ fn manifest(store: &Store, config: ImageConfig, layer: &Written, name: &str) -> 
     let file = ImageFile {
         architecture: architecture().to_owned(),
         os: "linux".to_owned(),
-        created: None,
         config,
         rootfs: RootFs { kind: "layers".to_owned(), diff_ids: vec![layer.digest.to_string()] },
         history: vec![History {
             created_by: Some(format!("tutor: its own executable as {name}")),
             ..History::default()
         }],
+        ..ImageFile::default()
     };
     let config = store.content.write(serde_json::to_vec(&file)?.as_slice(), None)?;
     let describe = |media_type: &str, written: &Written| Descriptor {

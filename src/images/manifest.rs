@@ -129,6 +129,9 @@ pub struct ImageFile {
     pub os: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// Who made it, as `MAINTAINER` said of old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
     pub config: ImageConfig,
     pub rootfs: RootFs,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -175,6 +178,9 @@ pub struct ImageConfig {
     /// What reads a Dockerfile's lines. Docker's.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub shell: Vec<String>,
+    /// Instructions for a Dockerfile that begins with this image. Docker's.
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub on_build: Vec<String>,
 }
 
 /// Docker writes null for what is not there.

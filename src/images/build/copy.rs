@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::ignore::{Ignore, fits, is_pattern};
 use super::layer::{Entries, Entry, Kind};
+use super::mode::Mode;
 use super::view::View;
 use crate::images::packed::plain;
 use crate::images::unpack::{Limits, unpack};
@@ -34,9 +35,22 @@ pub struct Target<'a> {
     /// Whose they are.
     pub owner: (u32, u32),
     /// Their permissions, if not as they were.
-    pub mode: Option<u32>,
+    pub mode: Option<&'a Mode>,
     /// ADD: where archives are unpacked on the way.
     pub scratch: Option<&'a Path>,
+    /// What does not go, by its path in the source that is copied.
+    pub exclude: &'a Ignore,
+    /// What of its path a source keeps.
+    pub names: Names,
+}
+
+/// What of its path a source keeps in the place it goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// A file its name, a folder nothing.
+    Alone,
+    /// The folders it is in, from the source's `/./` on. Source: the Dockerfile reference, "COPY --parents".
+    WithFolders,
 }
 
 /// The entries of one COPY.
@@ -50,13 +64,18 @@ pub fn entries(
     target: &Target<'_>,
 ) -> Result<Entries, (String, String)> {
     let failed = |error: io::Error| (error.to_string(), String::new());
-    let mut found: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        found.extend(find(source, path)?);
+    let mut found: Vec<(PathBuf, PathBuf)> = Vec::new();
+    for written in paths {
+        let from = if target.names == Names::WithFolders { pivot(source, written)? } else { PathBuf::new() };
+        for path in find(source, written)? {
+            let kept = path.strip_prefix(&from).unwrap_or(&path).to_owned();
+            found.push((path, kept));
+        }
     }
     let to = target.view.resolve(Path::new(target.to)).map_err(failed)?;
     let is_folder = target.view.look(&to).is_some_and(|seen| seen.metadata.is_dir());
-    let into = is_folder || target.to.ends_with('/') || target.to.ends_with("/.");
+    let with_folders = target.names == Names::WithFolders;
+    let into = is_folder || with_folders || target.to.ends_with('/') || target.to.ends_with("/.");
     if found.len() + texts.len() > 1 && !into {
         let why = format!("several files go to {}, which is no folder", target.to);
         return Err((why, format!("end it with a slash: {}/", target.to)));
@@ -66,26 +85,38 @@ pub fn entries(
         entries.put_folders(path.parent().unwrap_or(Path::new("")), target.view, target.owner);
         entries.put(path, entry);
     };
-    let entry = |kind: Kind, mode: u32| Entry { kind, mode: target.mode.unwrap_or(mode), owner: target.owner };
+    let entry = |kind: Kind, had: u32| {
+        let mode = target.mode.map_or(had, |mode| mode.apply(had, matches!(kind, Kind::Folder)));
+        Entry { kind, mode, owner: target.owner }
+    };
     for (name, text) in texts {
         let path = if into { to.join(name) } else { to.clone() };
         place(&mut entries, path, entry(Kind::Text(text.clone()), 0o644));
     }
-    for path in found {
+    for (path, kept) in found {
         let seen = source.view.look(&path).ok_or_else(|| gone(source, &path))?;
         if seen.metadata.is_dir() {
+            let to = if with_folders { to.join(&kept) } else { to.clone() };
             entries.put_folders(&to, target.view, target.owner);
             let files = walk(source, &path).map_err(failed)?;
             for file in files {
+                let within = file.strip_prefix(&path).unwrap_or(&file);
+                if target.exclude.overlooks(within) {
+                    continue;
+                }
                 let seen = source.view.look(&file).ok_or_else(|| gone(source, &file))?;
                 let kind = kind(&seen.real, &seen.metadata).map_err(failed)?;
-                let inside = to.join(file.strip_prefix(&path).unwrap_or(&file));
+                let inside = to.join(within);
                 let there = target.view.look(&inside);
                 if there.is_some_and(|it| it.metadata.is_dir() && seen.metadata.is_dir()) && target.mode.is_none() {
                     continue;
                 }
                 place(&mut entries, inside, entry(kind, seen.metadata.permissions().mode() & 0o777));
             }
+            continue;
+        }
+        let name = PathBuf::from(path.file_name().unwrap_or_default());
+        if target.exclude.overlooks(&name) {
             continue;
         }
         if let Some(scratch) = target.scratch.filter(|_| is_archive(&seen.real)) {
@@ -100,7 +131,11 @@ pub fn entries(
             }
             continue;
         }
-        let path = if into { to.join(path.file_name().unwrap_or_default()) } else { to.clone() };
+        let path = match (with_folders, into) {
+            (true, _) => to.join(&kept),
+            (false, true) => to.join(name),
+            (false, false) => to.clone(),
+        };
         let kind = kind(&seen.real, &seen.metadata).map_err(failed)?;
         place(&mut entries, path, entry(kind, seen.metadata.permissions().mode() & 0o777));
     }
@@ -111,8 +146,14 @@ fn gone(source: &Source<'_>, path: &Path) -> (String, String) {
     (format!("{} is not in {} any more", path.display(), source.called), String::new())
 }
 
-/// The paths that a source stands for, links followed.
-fn find(source: &Source<'_>, written: &str) -> Result<Vec<PathBuf>, (String, String)> {
+/// The folder that the paths kept by `--parents` begin in: what stands before `/./`.
+fn pivot(source: &Source<'_>, written: &str) -> Result<PathBuf, (String, String)> {
+    let before = written.split_once("/./").map_or("", |(before, _)| before);
+    source.view.resolve(&clean(source, before)?).map_err(|error| (error.to_string(), String::new()))
+}
+
+/// A source without `.` and `..`, which may not lead out.
+fn clean(source: &Source<'_>, written: &str) -> Result<PathBuf, (String, String)> {
     let mut clean = PathBuf::new();
     for part in Path::new(written).components() {
         match part {
@@ -124,6 +165,12 @@ fn find(source: &Source<'_>, written: &str) -> Result<Vec<PathBuf>, (String, Str
             _ => {}
         }
     }
+    Ok(clean)
+}
+
+/// The paths that a source stands for, links followed.
+fn find(source: &Source<'_>, written: &str) -> Result<Vec<PathBuf>, (String, String)> {
+    let clean = clean(source, written)?;
     let mut found = vec![PathBuf::new()];
     for part in clean.components() {
         let part = part.as_os_str().to_string_lossy().into_owned();

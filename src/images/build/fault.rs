@@ -33,6 +33,12 @@ impl Fault {
         Fault { line, what: error.what, why: error.why, hints: error.hints }
     }
 
+    /// The same, at another line.
+    #[must_use]
+    pub fn at(self, line: usize) -> Fault {
+        Fault { line, ..self }
+    }
+
     /// For the reader: `Dockerfile:3: …`.
     pub fn in_file(self, file: &str) -> Error {
         let error = Error::new(format!("{file}:{}: {}", self.line, self.what), self.why);

@@ -12,7 +12,11 @@ use super::words::split;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the instructions' and their parts'")]
 pub enum Instruction {
-    From { image: String, name: Option<String>, platform: Option<String> },
+    From {
+        image: String,
+        name: Option<String>,
+        platform: Option<String>,
+    },
     Arg(Vec<(String, Option<String>)>),
     Env(Vec<(String, String)>),
     Label(Vec<(String, String)>),
@@ -27,6 +31,9 @@ pub enum Instruction {
     StopSignal(String),
     Healthcheck(Option<Check>),
     Shell(Vec<String>),
+    Maintainer(String),
+    /// An instruction for whoever builds on this image, as it was written.
+    Onbuild(String),
 }
 
 /// A command: words that are started as they are, or a line for the shell.
@@ -46,7 +53,12 @@ pub struct Run {
     pub mounts: Vec<Options>,
     /// `none`, `default` or `host`.
     pub network: Option<String>,
+    /// A here-document that names its own interpreter: the file that the words start.
+    pub script: Option<String>,
 }
+
+/// Where a RUN finds the script that is its here-document.
+pub const SCRIPT: &str = "/.heredoc";
 
 /// COPY or ADD.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,8 +69,12 @@ pub struct Copy {
     pub from: Option<String>,
     /// `user:group`
     pub chown: Option<String>,
-    /// `755`
+    /// `755` or `u=rwX,go=rX`
     pub chmod: Option<String>,
+    /// What of the sources stays behind: patterns as `.dockerignore` has them.
+    pub exclude: Vec<String>,
+    /// The folders that a source is in come along.
+    pub parents: bool,
     /// Files, folders, patterns.
     pub sources: Vec<String>,
     /// Files whose content is in the Dockerfile.
@@ -133,15 +149,21 @@ pub fn read(line: &Line, escape: char) -> Result<Instruction, Fault> {
         "SHELL" => Instruction::Shell(array(rest).filter(|words| !words.is_empty()).ok_or_else(|| {
             wrong("it is a list of words in double quotes".to_owned()).hint("SHELL [\"/bin/sh\", \"-c\"]")
         })?),
-        "MAINTAINER" => {
-            return Err(wrong("Docker has given it up".to_owned())
-                .hint(format!("LABEL org.opencontainers.image.authors=\"{}\"", rest.trim_matches('"'))));
-        }
-        _ => {
-            return Err(wrong("tutor builds no images that change how others are built".to_owned())
-                .hint("write the instruction into the Dockerfile that uses this image"));
-        }
+        "MAINTAINER" => Instruction::Maintainer(rest.to_owned()),
+        _ => Instruction::Onbuild(later(rest, line, escape)?),
     })
+}
+
+/// An instruction to be carried out elsewhere; it has to make sense here.
+fn later(rest: &str, line: &Line, escape: char) -> Result<String, Fault> {
+    let instruction = read(&Line { text: rest.to_owned(), ..line.clone() }, escape)?;
+    if matches!(instruction, Instruction::From { .. } | Instruction::Maintainer(_) | Instruction::Onbuild(_)) {
+        let name = rest.split_whitespace().next().unwrap_or_default();
+        let why = format!("{name} cannot wait for another build: neither can FROM, MAINTAINER and ONBUILD");
+        return Err(Fault::new(line.number, "ONBUILD cannot be read", why));
+    }
+    let documents: String = line.documents.iter().map(|it| format!("\n{}{}", it.body, it.name)).collect();
+    Ok(format!("{rest}{documents}"))
 }
 
 fn unknown(number: usize, word: &str) -> Fault {
@@ -201,7 +223,7 @@ fn flags<'a>(mut rest: &'a str, known: &[&str]) -> Result<(Flags, &'a str), Stri
         let (name, value) = match flag.split_once('=') {
             Some(pair) => pair,
             // Says how BuildKit may share the layer, not what is in it.
-            None if flag == "link" => (flag, "true"),
+            None if flag == "link" || flag == "parents" => (flag, "true"),
             None => (flag, ""),
         };
         if !known.contains(&name) {
@@ -223,8 +245,8 @@ fn value(flags: &Flags, name: &str) -> Option<String> {
 }
 
 fn copy(name: &str, rest: &str, line: &Line, escape: char) -> Result<Copy, String> {
-    let known: &[&str] = if name == "COPY" { &["from", "chown", "chmod", "link"] } else { &["chown", "chmod", "link"] };
-    let (flags, rest) = flags(rest, known)?;
+    let known = ["chown", "chmod", "link", "exclude", "from", "parents"];
+    let (flags, rest) = flags(rest, if name == "COPY" { &known } else { &known[..4] })?;
     let mut words = array(rest).unwrap_or_else(|| split(rest, escape));
     words.retain(|word| !word.starts_with("<<") || line.documents.is_empty());
     let to = words.pop().unwrap_or_default();
@@ -239,6 +261,8 @@ fn copy(name: &str, rest: &str, line: &Line, escape: char) -> Result<Copy, Strin
         from: value(&flags, "from"),
         chown: value(&flags, "chown"),
         chmod: value(&flags, "chmod"),
+        exclude: flags.iter().filter(|(name, _)| name == "exclude").map(|(_, value)| value.clone()).collect(),
+        parents: value(&flags, "parents").is_some_and(|value| value == "true"),
         sources: words,
         documents: line.documents.clone(),
         to,
@@ -252,23 +276,24 @@ fn run(rest: &str, line: &Line) -> Result<Run, String> {
         return Err("RUN needs a command".to_owned());
     }
     let mounts = flags.iter().filter(|(name, _)| name == "mount").map(|(_, value)| mounts::split(value)).collect();
-    Ok(Run { words: to_run(rest, line)?, mounts, network: value(&flags, "network") })
+    let (words, script) = to_run(rest, line);
+    Ok(Run { words, mounts, network: value(&flags, "network"), script })
 }
 
-fn to_run(rest: &str, line: &Line) -> Result<Words, String> {
+fn to_run(rest: &str, line: &Line) -> (Words, Option<String>) {
     if line.documents.is_empty() {
-        return Ok(command(rest));
+        return (command(rest), None);
     }
     let alone = rest.split_whitespace().count() == 1 && rest.starts_with("<<");
     if alone {
-        let body = &line.documents[0].body;
-        if body.starts_with("#!") {
-            return Err("a script with its own interpreter: COPY it, then RUN it".to_owned());
-        }
-        return Ok(Words::Shell(body.clone()));
+        let body = line.documents[0].body.clone();
+        return match body.starts_with("#!") {
+            true => (Words::Exec(vec![SCRIPT.to_owned()]), Some(body)),
+            false => (Words::Shell(body), None),
+        };
     }
     let documents: String = line.documents.iter().map(|it| format!("\n{}{}", it.body, it.name)).collect();
-    Ok(Words::Shell(format!("{rest}{documents}\n")))
+    (Words::Shell(format!("{rest}{documents}\n")), None)
 }
 
 fn command(rest: &str) -> Words {
@@ -304,8 +329,8 @@ mod tests {
     #[test]
     fn instructions_are_read() {
         let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let runs =
-            |line: &str| Instruction::Run(Run { words: Words::Shell(line.into()), mounts: Vec::new(), network: None });
+        let run = |words| Run { words, mounts: Vec::new(), network: None, script: None };
+        let runs = |line: &str| Instruction::Run(run(Words::Shell(line.into())));
         for (text, expected) in [
             ("from a as Build", Instruction::From { image: "a".into(), name: Some("build".into()), platform: None }),
             ("ARG A B=1", Instruction::Arg(vec![("A".into(), None), ("B".into(), Some("1".into()))])),
@@ -318,15 +343,35 @@ mod tests {
             (
                 "RUN --mount=type=cache,target=/c --network=none make",
                 Instruction::Run(Run {
-                    words: Words::Shell("make".into()),
                     mounts: vec![mounts::split("type=cache,target=/c")],
                     network: Some("none".into()),
+                    ..run(Words::Shell("make".into()))
                 }),
             ),
             (
                 "COPY --link a /b",
                 Instruction::Copy(Copy { sources: words(&["a"]), to: "/b".into(), ..Copy::default() }),
             ),
+            (
+                "RUN <<E\n#!/usr/bin/env python3\nprint(1)\nE",
+                Instruction::Run(Run {
+                    script: Some("#!/usr/bin/env python3\nprint(1)\n".into()),
+                    ..run(Words::Exec(words(&[SCRIPT])))
+                }),
+            ),
+            (
+                "COPY --exclude=*.md --exclude=docs --parents a /b",
+                Instruction::Copy(Copy {
+                    exclude: words(&["*.md", "docs"]),
+                    parents: true,
+                    sources: words(&["a"]),
+                    to: "/b".into(),
+                    ..Copy::default()
+                }),
+            ),
+            ("MAINTAINER me <me@x>", Instruction::Maintainer("me <me@x>".into())),
+            ("ONBUILD copy . /app", Instruction::Onbuild("copy . /app".into())),
+            ("ONBUILD RUN <<E\na\nE", Instruction::Onbuild("RUN <<E\na\nE".into())),
             ("VOLUME [\"/a\", \"/b\"]", Instruction::Volume(words(&["/a", "/b"]))),
             ("HEALTHCHECK NONE", Instruction::Healthcheck(None)),
             (
@@ -350,15 +395,17 @@ mod tests {
             ("COPPY a b", "did you mean COPY?"),
             ("install curl", "end the line before it"),
             ("COPY a", "COPY SOURCE… TO"),
-            ("COPY --parents a b", "--parents is not known here"),
+            ("COPY --recursive a b", "--recursive is not known here"),
+            ("ADD --parents a b", "--parents is not known here"),
             ("ADD https://x/y /y", "not on this machine"),
             ("ENV A", "has no value"),
             ("ENV A=1 B", "not NAME=value"),
             ("FROM a b", "FROM IMAGE AS NAME"),
             ("RUN --security=insecure y", "tutor knows --mount, --network"),
             ("RUN --mount=type=cache,target=/x", "needs a command"),
-            ("MAINTAINER me", "authors=\"me\""),
-            ("ONBUILD RUN x", "into the Dockerfile that uses"),
+            ("ONBUILD FROM x", "FROM cannot wait for another build"),
+            ("ONBUILD ONBUILD RUN x", "ONBUILD cannot wait"),
+            ("ONBUILD COPPY a b", "did you mean COPY?"),
             ("SHELL sh", "list of words"),
             ("CMD", "needs an argument"),
         ] {

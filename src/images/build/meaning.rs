@@ -80,15 +80,6 @@ pub fn health(check: Option<&Check>) -> Result<Value, String> {
     Ok(test)
 }
 
-/// `755` or `0755`.
-///
-/// # Errors
-/// When it is no permission.
-pub fn mode(text: &str) -> Result<u32, String> {
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
-    mode.ok_or_else(|| format!("--chmod={text} is no permission: write it as an octal number, --chmod=755"))
-}
-
 /// `user:group`, numbers or names that the image knows; a user without a group has the group of its number.
 ///
 /// # Errors
@@ -124,8 +115,6 @@ mod tests {
         assert_eq!(nanoseconds("1m30s"), Ok(90_000_000_000));
         assert_eq!(nanoseconds("500ms"), Ok(500_000_000));
         assert!(nanoseconds("30").is_err() && nanoseconds("").is_err());
-        assert_eq!((mode("755"), mode("0644")), (Ok(0o755), Ok(0o644)));
-        assert!(mode("u+x").is_err());
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("etc")).unwrap();
         fs::write(root.path().join("etc/passwd"), "web:x:101:102::/:/bin/sh\n").unwrap();

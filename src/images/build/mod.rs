@@ -15,6 +15,7 @@ mod ignore;
 mod instruction;
 mod layer;
 mod meaning;
+mod mode;
 mod mounts;
 mod reader;
 mod stage;
@@ -24,6 +25,7 @@ mod tests;
 mod view;
 mod words;
 
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
@@ -48,10 +50,27 @@ pub struct Request {
     pub target: Option<String>,
     /// Values of ARGs.
     pub arguments: Vec<(String, String)>,
+    /// What a RUN may see and the image does not keep.
+    pub secrets: Vec<Secret>,
     /// Which steps' results may be used again.
     pub cache: Cached,
     /// What RUNs reach.
     pub network: Network,
+}
+
+/// Something that is told to a RUN that asks for it by its name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// The name.
+    pub id: String,
+    /// What it is.
+    pub content: Vec<u8>,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({})", self.id)
+    }
 }
 
 /// What a RUN reaches of the world, by a proxy that it finds in its variables. The names are Docker's.

@@ -34,6 +34,19 @@ pub enum Kind {
     },
     /// An empty folder, thrown away afterwards.
     Empty,
+    /// What was given to the build under this name, and is in no layer and no key of one.
+    Secret {
+        /// The name.
+        id: String,
+        /// Whether the command cannot do without.
+        required: bool,
+        /// The file's permissions.
+        mode: u32,
+        /// The variable that has it.
+        variable: Option<String>,
+        /// Whether there is a file that has it.
+        file: bool,
+    },
 }
 
 /// Splits what stands behind `--mount=`.
@@ -61,7 +74,7 @@ pub fn read(options: &[(String, String)]) -> Result<Mount, String> {
         "cache" => &["id", "sharing"],
         "bind" => &["from", "source", "src"],
         "tmpfs" => &[],
-        "secret" => return Err("a secret would have to be given to the build: tutor takes none".to_owned()),
+        "secret" => &["id", "required", "mode", "env"],
         "ssh" => return Err("tutor passes no keys to a build".to_owned()),
         other => return Err(format!("--mount=type={other} is not known here: tutor knows bind, cache, tmpfs")),
     };
@@ -73,6 +86,9 @@ pub fn read(options: &[(String, String)]) -> Result<Mount, String> {
         return Err(format!("--mount=type={kind} has no {name} here: tutor knows {}", known.join(", ")));
     }
     let target = find(&["target", "dst", "destination"]).filter(|target| !target.is_empty());
+    if kind == "secret" {
+        return secret(&find, target);
+    }
     let target = target.ok_or_else(|| format!("--mount=type={kind} needs a target: --mount=type={kind},target=/…"))?;
     let writes = kind != "bind";
     let writable = said(&["rw", "readwrite"]).or(said(&["ro", "readonly"]).map(|it| !it)).unwrap_or(writes);
@@ -84,12 +100,36 @@ pub fn read(options: &[(String, String)]) -> Result<Mount, String> {
     Ok(Mount { kind, target, writable })
 }
 
+/// A secret: a file that only its owner reads, or a variable, or both. Source: the Dockerfile reference, "RUN
+/// --mount=type=secret".
+fn secret(find: &dyn Fn(&[&str]) -> Option<String>, target: Option<String>) -> Result<Mount, String> {
+    let own = |path: &String| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let id = find(&["id"]).or_else(|| target.as_ref().map(own)).filter(|id| !id.is_empty());
+    let id = id.ok_or("--mount=type=secret needs an id: --mount=type=secret,id=…")?;
+    let mode = match find(&["mode"]) {
+        Some(text) => u32::from_str_radix(&text, 8).map_err(|_| format!("mode={text} is no permission: mode=0400"))?,
+        None => 0o400,
+    };
+    let required = find(&["required"]).is_some_and(|value| value == "true");
+    let variable = find(&["env"]);
+    let file = target.is_some() || variable.is_none();
+    let target = target.unwrap_or_else(|| format!("/run/secrets/{id}"));
+    Ok(Mount { kind: Kind::Secret { id, required, mode, variable, file }, target, writable: false })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn mounts_are_read() {
+        let secret = |id: &str, required, mode, variable: Option<&str>, file| Kind::Secret {
+            id: id.into(),
+            required,
+            mode,
+            variable: variable.map(str::to_owned),
+            file,
+        };
         let cache = |id: &str| Kind::Cache { id: id.into() };
         let bind =
             |from: Option<&str>, source: &str| Kind::Bind { from: from.map(str::to_owned), source: source.into() };
@@ -99,6 +139,14 @@ mod tests {
             ("type=bind,source=a.txt,target=a.txt", bind(None, "a.txt"), "a.txt", false),
             ("target=.,from=build,rw", bind(Some("build"), ""), ".", true),
             ("type=tmpfs,target=/tmp", Kind::Empty, "/tmp", true),
+            ("type=secret,id=aws,target=/root/.aws", secret("aws", false, 0o400, None, true), "/root/.aws", false),
+            (
+                "type=secret,id=t,env=TOKEN,required",
+                secret("t", true, 0o400, Some("TOKEN"), false),
+                "/run/secrets/t",
+                false,
+            ),
+            ("type=secret,dst=/a/key,mode=0444", secret("key", false, 0o444, None, true), "/a/key", false),
         ] {
             assert_eq!(read(&split(text)).unwrap(), Mount { kind, target: target.into(), writable }, "{text}");
         }
@@ -109,7 +157,8 @@ mod tests {
         for (text, words) in [
             ("type=cache", "needs a target"),
             ("type=cache,target=/c,uid=7", "has no uid here: tutor knows target, id, sharing, readonly"),
-            ("type=secret,id=key", "tutor takes none"),
+            ("type=secret", "needs an id"),
+            ("type=secret,id=key,mode=rw", "is no permission"),
             ("type=ssh", "no keys"),
             ("type=disk,target=/x", "tutor knows bind, cache, tmpfs"),
         ] {

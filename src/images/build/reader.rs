@@ -121,6 +121,9 @@ fn is_blank(line: &str) -> bool {
 /// The here-documents an instruction announces: their marks, whether tabs are taken off, whether variables count.
 fn marks(text: &str) -> Vec<(String, bool, bool)> {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    if word.eq_ignore_ascii_case("ONBUILD") {
+        return marks(rest.trim_start());
+    }
     if !["RUN", "COPY", "ADD"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
         return Vec::new();
     }

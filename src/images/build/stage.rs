@@ -11,12 +11,13 @@ use std::path::Path;
 use serde_json::json;
 
 use super::cache::{Cache, Outcome, key};
-use super::copy::{self, Source, Target};
+use super::copy::{self, Names, Source, Target};
 use super::fault::Fault;
 use super::ignore::Ignore;
-use super::instruction::{Copy, Instruction, Words};
+use super::instruction::{self, Copy, Instruction, Words};
 use super::layer::Entries;
-use super::reader::Line;
+use super::mode::Mode;
+use super::reader::{self, Line};
 use super::stages::{self, Base, Stages};
 use super::view::View;
 use super::words::Expander;
@@ -47,6 +48,8 @@ pub struct Builder<'a> {
     stages: Stages,
     done: BTreeMap<usize, State>,
     step: usize,
+    /// Steps that no line of the Dockerfile says: those that images left for whoever builds on them.
+    triggers: usize,
     /// `--build-arg`s that an ARG asked for.
     asked: BTreeSet<String>,
 }
@@ -75,7 +78,7 @@ impl<'a> Builder<'a> {
     ) -> Self {
         let (done, asked) = (BTreeMap::new(), BTreeSet::new());
         let store = registries.store();
-        Builder { registries, store, runner, request, report, ignore, stages, done, step: 0, asked }
+        Builder { registries, store, runner, request, report, ignore, stages, done, step: 0, triggers: 0, asked }
     }
 
     /// Builds what is needed, and gives the wanted stage its name.
@@ -120,6 +123,7 @@ impl<'a> Builder<'a> {
         self.begin(&line.text, false);
         let mut state = self.base(&base, line.number).await?;
         state.own_cmd = false;
+        self.pull_triggers(&mut state, at, line.number).await?;
         for number in 0..self.stages.list[at].steps.len() {
             let (line, instruction) = self.stages.list[at].steps[number].clone();
             self.carry_out(&mut state, at, &line, &instruction).await?;
@@ -127,16 +131,38 @@ impl<'a> Builder<'a> {
         Ok(state)
     }
 
+    /// Carries out what the image below left for whoever builds on it; the next one finds nothing left.
+    async fn pull_triggers(&mut self, state: &mut State, at: usize, number: usize) -> Result<(), Fault> {
+        let mut steps = Vec::new();
+        for trigger in std::mem::take(&mut state.file.config.on_build) {
+            // As its own Dockerfile had it, whatever escapes here.
+            for line in reader::read(&trigger).map_err(|fault| fault.at(number))?.lines {
+                let line = Line { number, ..line };
+                let instruction = instruction::read(&line, '\\')?;
+                steps.push((line, instruction));
+            }
+        }
+        self.triggers += steps.len();
+        for (line, instruction) in steps {
+            self.carry_out(state, at, &line, &instruction).await?;
+        }
+        Ok(())
+    }
+
     /// Says that a step begins.
     fn begin(&mut self, text: &str, cached: bool) {
         self.step += 1;
-        let total = self.stages.needed.iter().map(|at| 1 + self.stages.list[*at].steps.len()).sum();
+        let total: usize = self.stages.needed.iter().map(|at| 1 + self.stages.list[*at].steps.len()).sum();
+        let total = total + self.triggers;
         (self.report)(Progress::Step { number: self.step, total, text, cached });
     }
 
     async fn base(&self, base: &Base, number: usize) -> Result<State, Fault> {
         match base {
-            Base::Stage(stage) => Ok(State { arguments: BTreeMap::new(), ..self.done[stage].clone() }),
+            Base::Stage(stage) => self.done.get(stage).cloned().ok_or_else(|| {
+                let why = "only an image's own instruction asks for it, and that is read too late";
+                Fault::new(number, "the stage is not built by then", why).hint("COPY --from it in this Dockerfile too")
+            }),
             Base::Scratch => {
                 let mut file =
                     ImageFile { architecture: architecture().into(), os: "linux".into(), ..ImageFile::default() };
@@ -253,6 +279,13 @@ impl<'a> Builder<'a> {
                 state.file.config.healthcheck = Some(meaning::health(check.as_ref()).map_err(wrong)?);
             }
             Instruction::Shell(words) => state.file.config.shell = words.clone(),
+            Instruction::Onbuild(later) => state.file.config.on_build.push(later.clone()),
+            Instruction::Maintainer(name) => {
+                let plain = name.trim_matches('"');
+                let instead = format!("LABEL org.opencontainers.image.authors=\"{plain}\"");
+                (self.report)(Progress::Warning(&format!("Docker has given MAINTAINER up; write {instead}")));
+                state.file.author = Some(name.clone());
+            }
             // Each is carried out elsewhere, and a FROM begins a stage.
             Instruction::From { .. }
             | Instruction::Arg(_)
@@ -352,13 +385,17 @@ impl<'a> Builder<'a> {
         let chown = copy.chown.as_ref().map(|text| self.expand(state, number, text)).transpose()?;
         let owner = chown.map(|text| meaning::owner(&text, &below)).transpose().map_err(wrong)?.unwrap_or((0, 0));
         let chmod = copy.chmod.as_ref().map(|text| self.expand(state, number, text)).transpose()?;
-        let mode = chmod.map(|text| meaning::mode(&text)).transpose().map_err(wrong)?;
+        let mode = chmod.map(|text| Mode::read(&text)).transpose().map_err(wrong)?;
+        let exclude: Vec<String> =
+            copy.exclude.iter().map(|pattern| self.expand(state, number, pattern)).collect::<Result<_, _>>()?;
+        let exclude = Ignore::read(&exclude.join("\n"));
         let scratch = Scratch::new(&self.store.folder("uploads")).map_err(|error| wrong(error.to_string()))?;
         let none = Ignore::default();
         let ignore = if copy.from.is_none() { &self.ignore } else { &none };
         let source = Source { view: &view, ignore, called };
         let scratch = copy.unpacks.then(|| scratch.path());
-        let target = Target { view: &below, to: &to, owner, mode, scratch };
+        let names = if copy.parents { Names::WithFolders } else { Names::Alone };
+        let target = Target { view: &below, to: &to, owner, mode: mode.as_ref(), scratch, exclude: &exclude, names };
         let entries = copy::entries(&source, &sources, &texts, &target).map_err(|(why, hint)| {
             let fault = wrong(why);
             if hint.is_empty() { fault } else { fault.hint(hint) }

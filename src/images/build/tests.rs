@@ -75,6 +75,7 @@ impl Shop {
             name: ImageName::parse("app:1").unwrap(),
             target: None,
             arguments: Vec::new(),
+            secrets: Vec::new(),
             cache: Cached::Use,
             network: Network::None,
         };
@@ -239,6 +240,130 @@ async fn a_run_sees_what_is_mounted_and_the_image_does_not_keep_it() {
 }
 
 #[tokio::test]
+async fn what_an_image_leaves_for_others_is_carried_out_once_by_who_builds_on_it() {
+    let base = "FROM scratch\nMAINTAINER me <me@x>\nCOPY base /base\nARG KIND=none\n\
+        ONBUILD ARG KIND=plain\nONBUILD COPY . /app/\nONBUILD RUN <<E\nmake $KIND\nE\nONBUILD ENV READY=$KIND\n";
+    let mut shop = Shop::of(&[("base", "b"), ("Dockerfile", base)]);
+    shop.request.name = ImageName::parse("base:1").unwrap();
+    let (image, _) = shop.build().await.unwrap();
+    let file = shop.registries.store().config(&image).unwrap();
+    assert_eq!(file.author.as_deref(), Some("me <me@x>"));
+    assert_eq!(file.config.on_build, ["ARG KIND=plain", "COPY . /app/", "RUN <<E\nmake $KIND\nE", "ENV READY=$KIND"]);
+    assert!(shop.file(&image, "app/base").is_none() && shop.runner.told.lock().is_empty());
+
+    shop.write("Dockerfile", "FROM base:1 AS first\nENV AFTER=$READY\nFROM first\nENV LAST=1\n");
+    shop.request.name = ImageName::parse("app:1").unwrap();
+    shop.request.arguments = vec![("KIND".into(), "fine".into())];
+    let (image, _) = shop.build().await.unwrap();
+    let config = shop.registries.store().config(&image).unwrap().config;
+    assert_eq!(config.env, ["READY=fine", "AFTER=fine", "LAST=1"]);
+    assert!(config.on_build.is_empty(), "a grandchild finds nothing left: {:?}", config.on_build);
+    assert_eq!(shop.file(&image, "app/base").as_deref(), Some("b"));
+    let told: Vec<_> = shop.runner.told.lock().iter().map(|command| command.args.join(" ")).collect();
+    assert_eq!(told, ["/bin/sh -c make $KIND\n"]);
+    assert_eq!(shop.build().await.unwrap().1, [3, 4], "the same again is known");
+
+    shop.write("Dockerfile", "FROM scratch AS a\nONBUILD COPY --from=b x /\nFROM scratch AS b\nFROM a\nENV A=1\n");
+    let said = shop.fault().await;
+    assert!(said.contains("Dockerfile:4: the stage is not built by then"), "{said}");
+}
+
+#[tokio::test]
+async fn a_document_that_names_its_interpreter_is_a_file_of_the_run_and_none_of_the_image() {
+    let dockerfile = "FROM scratch\nCOPY Dockerfile /\nRUN <<EOF\n#!/usr/bin/env python3\nprint(\"$A\")\nEOF\n";
+    let shop = Shop::of(&[("Dockerfile", dockerfile)]);
+    let (image, _) = shop.build().await.unwrap();
+    let told = shop.runner.told.lock()[0].clone();
+    assert_eq!((told.args, told.mounts.len()), (vec!["/.heredoc".to_owned()], 1));
+    assert_eq!(shop.runner.saw.lock()[0], ["#!/usr/bin/env python3\nprint(\"$A\")\n"]);
+    assert!(shop.file(&image, "made").is_some() && shop.file(&image, ".heredoc").is_none());
+    shop.write("Dockerfile", &dockerfile.replace("COPY Dockerfile /\n", "").replace("$A", "$B"));
+    assert!(shop.fault().await.contains("nothing can run"), "it is not the same step");
+}
+
+#[tokio::test]
+async fn a_secret_is_seen_by_who_asks_for_it_and_is_in_no_layer() {
+    let dockerfile = "FROM scratch\nCOPY Dockerfile /\nENV TOKEN=none\n\
+        RUN --mount=type=secret,id=key --mount=type=secret,id=token,env=TOKEN --mount=type=secret,id=absent use\nRUN plain\n";
+    let mut shop = Shop::of(&[("Dockerfile", dockerfile)]);
+    let secret = |id: &str, text: &str| Secret { id: id.into(), content: text.into() };
+    shop.request.secrets = vec![secret("key", "heron"), secret("token", "crane")];
+    let (image, _) = shop.build().await.unwrap();
+    let told = shop.runner.told.lock().clone();
+    let targets: Vec<_> = told[0].mounts.iter().map(|it| (it.target.to_str().unwrap(), it.read_only)).collect();
+    assert_eq!(
+        (targets, &shop.runner.saw.lock()[0][..]),
+        (vec![("/run/secrets/key", true)], &["heron".to_owned()][..])
+    );
+    let token = |at: usize| told[at].env.iter().filter(|(name, _)| name == "TOKEN").map(|(_, value)| value.clone());
+    assert_eq!(
+        (token(0).collect::<Vec<_>>(), token(1).collect::<Vec<_>>()),
+        (vec!["crane".into()], vec!["none".into()])
+    );
+    assert!(!told[0].mounts[0].source.exists() && shop.file(&image, "run").is_none());
+    let file = shop.registries.store().config(&image).unwrap();
+    assert!(!format!("{file:?} {:?}", shop.request).contains("heron"), "{file:?}");
+    shop.request.secrets = vec![secret("key", "another")];
+    assert_eq!(shop.build().await.unwrap().1, [2, 4, 5], "another secret makes no other image");
+    shop.write("Dockerfile", "FROM scratch\nCOPY Dockerfile /\nRUN --mount=type=secret,id=key2,required use\n");
+    let said = shop.fault().await;
+    assert!(
+        said.contains("Dockerfile:3: the RUN needs the secret key2") && said.contains("--secret id=key2"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn an_argument_reaches_the_stages_that_begin_with_its_own() {
+    let dockerfile = "ARG WORLD=w\nFROM scratch AS parent\nARG FOO=123 WORLD\nFROM parent AS child\n\
+        ENV A=$FOO-$WORLD\nFROM scratch AS stranger\nENV A=-$FOO-$WORLD-\nFROM child\n";
+    let mut shop = Shop::of(&[("Dockerfile", dockerfile)]);
+    let (image, _) = shop.build().await.unwrap();
+    assert_eq!(shop.registries.store().config(&image).unwrap().config.env, ["A=123-w"]);
+    shop.request.target = Some("stranger".into());
+    let (image, _) = shop.build().await.unwrap();
+    assert_eq!(shop.registries.store().config(&image).unwrap().config.env, ["A=---"]);
+}
+
+#[tokio::test]
+async fn a_copy_leaves_out_keeps_folders_and_changes_permissions_as_it_is_told() {
+    let files = ["a/src/x.txt", "a/src/x.md", "a/src/deep/y.txt", "a/src/deep/y.md", "b/z.txt", "top.txt", "top.md"];
+    let mut shop = Shop::of(&files.map(|path| (path, path)));
+    let cases: [(&str, &[&str], &[&str]); 5] = [
+        ("COPY --exclude=*.md top.* /to/", &["to/top.txt"], &["to/top.md"]),
+        ("COPY --exclude=**/*.md a /to/", &["to/src/x.txt", "to/src/deep/y.txt"], &["to/src/x.md", "to/src/deep/y.md"]),
+        ("COPY --exclude=src/deep a/ /to/", &["to/src/x.md"], &["to/src/deep", "to/src/deep/y.md"]),
+        (
+            "COPY --parents a/src/x.txt b /to",
+            &["to/a/src/x.txt", "to/b/z.txt"],
+            &["to/x.txt", "to/z.txt", "to/a/src/x.md"],
+        ),
+        ("COPY --parents ./a/./src/*/*.txt /to/", &["to/src/deep/y.txt"], &["to/a", "to/src/deep/y.md"]),
+    ];
+    for (line, there, gone) in cases {
+        shop.write("Dockerfile", &format!("FROM scratch\n{line}\n"));
+        let (image, _) = shop.build().await.unwrap();
+        let root = &shop.registries.store().unpack(&image).unwrap().layers[0];
+        assert!(there.iter().all(|path| root.join(path).is_file()), "{line}: {there:?}");
+        assert!(!gone.iter().any(|path| root.join(path).exists()), "{line}: {gone:?}");
+    }
+    use std::os::unix::fs::PermissionsExt;
+    for path in ["b", "b/z.txt"] {
+        let mode = if path == "b" { 0o700 } else { 0o600 };
+        fs::set_permissions(shop.context.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    shop.request.arguments = vec![("MODE".into(), "u=rwX,go=rX".into())];
+    shop.write(
+        "Dockerfile",
+        "FROM scratch\nARG MODE\nCOPY --parents --chmod=$MODE ./b /to/\nCOPY --chmod=+x b/z.txt /run\n",
+    );
+    let (image, _) = shop.build().await.unwrap();
+    let layers = shop.registries.store().unpack(&image).unwrap().layers;
+    let mode = |layer: usize, path: &str| fs::metadata(layers[layer].join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(0, "to/b/z.txt"), mode(1, "run")), (0o644, 0o711));
+}
+
+#[tokio::test]
 async fn mistakes_are_told_with_their_line_and_what_to_do() {
     for (dockerfile, expected) in [
         (
@@ -261,6 +386,8 @@ async fn mistakes_are_told_with_their_line_and_what_to_do() {
         ("FROM scratch AS a\nFROM scratch AS b\nCOPY --from=c:x:y a /", "c:x:y is no image's name"),
         ("FROM scratch\nENV A=\"x", "Dockerfile:2: a variable cannot be put in"),
         ("FROM scratch\nEXPOSE web", "web is no port"),
+        ("FROM scratch\nCOPY --chmod=fine main.sh /", "--chmod=fine is no permission"),
+        ("FROM scratch\nONBUILD FROM x", "Dockerfile:2: ONBUILD cannot be read: FROM cannot wait"),
         ("FROM scratch\nRUN x", "Dockerfile:2: nothing can run"),
         ("FROM scratch\nCOPY main.sh /\nRUN fail", "Dockerfile:3: the command ended with exit code 1: /bin/sh -c fail"),
         (

@@ -5,6 +5,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use super::ignore::fits;
+
 /// Puts variables into words.
 pub struct Expander<'a> {
     /// The character that makes the next one plain.
@@ -128,6 +130,10 @@ impl Expander<'_> {
             return Err(format!("a ${{ in {text} has no end or no name"));
         }
         let value = (self.value)(&name);
+        if let Some(changed) = self.changed(&rest, value.as_deref().unwrap_or_default())? {
+            out.push_str(&changed);
+            return Ok(());
+        }
         let (empty_counts, operator) = rest.strip_prefix(':').map_or((true, rest.as_str()), |rest| (false, rest));
         let set = value.as_ref().is_some_and(|value| empty_counts || !value.is_empty());
         let given = match operator.chars().next() {
@@ -147,6 +153,80 @@ impl Expander<'_> {
         out.push_str(&given);
         Ok(())
     }
+
+    /// A value without what fits a pattern (`#`, `##`, `%`, `%%`), or with something else for it (`/`, `//`); none
+    /// where something else was asked.
+    fn changed(&self, asked: &str, value: &str) -> Result<Option<String>, String> {
+        let twice = |sign: char| {
+            asked.strip_prefix(sign).map(|rest| rest.strip_prefix(sign).map_or((rest, false), |rest| (rest, true)))
+        };
+        let ends = || value.char_indices().map(|(at, _)| at).chain([value.len()]);
+        if let Some((pattern, longest)) = twice('#') {
+            let pattern = self.pattern(pattern)?;
+            let mut fitting = ends().filter(|at| fits(&pattern, &value[..*at]));
+            let at = if longest { fitting.last() } else { fitting.next() };
+            return Ok(Some(value[at.unwrap_or(0)..].to_owned()));
+        }
+        if let Some((pattern, longest)) = twice('%') {
+            let pattern = self.pattern(pattern)?;
+            let mut fitting = ends().filter(|at| fits(&pattern, &value[*at..]));
+            let at = if longest { fitting.next() } else { fitting.last() };
+            return Ok(Some(value[..at.unwrap_or(value.len())].to_owned()));
+        }
+        let Some((rest, all)) = twice('/') else { return Ok(None) };
+        let (pattern, with) = self.halves(rest);
+        let (pattern, with) = (self.pattern(pattern)?, self.word(with)?);
+        let (mut out, mut at) = (String::new(), 0);
+        while at < value.len() {
+            let Some(end) = ends().filter(|end| *end > at && fits(&pattern, &value[at..*end])).last() else {
+                let letter = value[at..].chars().next().map_or(1, char::len_utf8);
+                out.push_str(&value[at..at + letter]);
+                at += letter;
+                continue;
+            };
+            out.push_str(&with);
+            at = end;
+            if !all {
+                break;
+            }
+        }
+        out.push_str(&value[at..]);
+        Ok(Some(out))
+    }
+
+    /// `pattern/replacement`, divided at the first slash that nothing escapes.
+    fn halves<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
+        let mut letters = text.char_indices();
+        while let Some((at, letter)) = letters.next() {
+            match letter {
+                '/' => return (&text[..at], &text[at + 1..]),
+                letter if letter == self.escape => drop(letters.next()),
+                _ => {}
+            }
+        }
+        (text, "")
+    }
+
+    /// A pattern with its variables, as [`fits`] reads it: only `*` and `?` stand for others.
+    fn pattern(&self, text: &str) -> Result<String, String> {
+        let (mut out, mut letters) = (String::new(), text.chars().peekable());
+        while let Some(letter) = letters.next() {
+            let plain = match letter {
+                '$' => {
+                    self.variable(text, &mut letters, &mut out)?;
+                    continue;
+                }
+                '*' | '?' => {
+                    out.push(letter);
+                    continue;
+                }
+                letter if letter == self.escape => letters.next().unwrap_or(letter),
+                letter => letter,
+            };
+            out.extend(['\\', plain]);
+        }
+        Ok(out)
+    }
 }
 
 fn name(letters: &mut Peekable<Chars<'_>>) -> String {
@@ -165,6 +245,8 @@ mod tests {
         let value = |name: &str| match name {
             "A" => Some("one".to_owned()),
             "EMPTY" => Some(String::new()),
+            "FOO" => Some("foobarbaz".to_owned()),
+            "STARS" => Some("a*/b".to_owned()),
             _ => None,
         };
         Expander { escape: '\\', value: &value }.word(text)
@@ -185,6 +267,16 @@ mod tests {
             ("\\$A", "$A"),
             ("a$", "a$"),
             ("${NONE:-${A}}", "one"),
+            ("${FOO#f*b}", "arbaz"),
+            ("${FOO##f*b}", "az"),
+            ("${FOO%b*}", "foobar"),
+            ("${FOO%%b*}", "foo"),
+            ("${FOO/ba/fo}", "fooforbaz"),
+            ("${FOO//ba/fo}", "fooforfoz"),
+            ("${FOO//o}", "fbarbaz"),
+            ("${FOO#x}${NONE#x}${FOO%[o]*}", "foobarbazfoobarbaz"),
+            ("${FOO/o?b/-$A-}", "f-one-arbaz"),
+            ("${STARS/\\*\\//x}", "axb"),
         ] {
             assert_eq!(expand(text).as_deref(), Ok(expected), "{text}");
         }

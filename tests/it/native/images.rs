@@ -21,6 +21,11 @@ ARG WORD=good
 COPY greet.sh .
 RUN echo "$WORD morning" > greeting && rm /etc/os-release && mkdir -p /data && chmod 755 /data
 RUN test ! -e /etc/os-release && test -s greeting
+RUN <<SCRIPT
+#!/bin/sh
+echo "it is $0" | grep -q heredoc && echo by a script > scripted
+SCRIPT
+RUN test "$(cat scripted)" = "by a script" && test ! -e /.heredoc && chmod 600 scripted
 ENV WHO=reader
 ENTRYPOINT ["sh", "/app/greet.sh"]
 "#;
@@ -73,9 +78,12 @@ async fn an_image_is_built_pushed_pulled_and_run() {
     let image = format!("{}/team/greeter:1", ready["registry"].as_str().unwrap().trim_start_matches("http://"));
     let folder = context.path().to_str().unwrap();
     let (id, steps) = tutor(state.path(), &["image", "build", "-t", &image, folder]).await;
-    assert!(id.contains("@sha256:") && steps.contains("[8/8] ENTRYPOINT") && !steps.contains("CACHED"), "{id}{steps}");
+    assert!(
+        id.contains("@sha256:") && steps.contains("[10/10] ENTRYPOINT") && !steps.contains("CACHED"),
+        "{id}{steps}"
+    );
     let (_, steps) = tutor(state.path(), &["image", "build", "-t", &image, folder]).await;
-    assert_eq!(steps.matches("CACHED").count(), 4, "{steps}");
+    assert_eq!(steps.matches("CACHED").count(), 6, "{steps}");
     let (history, _) = tutor(state.path(), &["image", "history", &image]).await;
     assert!(history.contains("COPY greet.sh .") && history.contains("RUN test"), "{history}");
     tutor(state.path(), &["image", "push", &image]).await;

@@ -1,20 +1,20 @@
 //! Carries out a RUN: its key, what it sees, what it leaves.
 
 use std::fs::{self, File, Permissions};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::super::cache::{Cache, key};
-use super::super::copy::{self, Source, Target};
+use super::super::copy::{self, Names, Source, Target};
 use super::super::fault::Fault;
 use super::super::ignore::Ignore;
-use super::super::instruction::Run;
+use super::super::instruction::{Run, SCRIPT};
 use super::super::layer::Entries;
 use super::super::mounts::{self, Kind, Mount, Options};
 use super::super::reader::Line;
 use super::super::view::View;
-use super::super::{Command, Kept, Mounted, Network, Progress, Ran, changes, stages};
+use super::super::{Command, Kept, Mounted, Network, Progress, Ran, Secret, changes, stages};
 use super::{Builder, State};
 use crate::images::packed::plain;
 use crate::images::store::Scratch;
@@ -28,6 +28,15 @@ const PLACE: &str = "it";
 struct Seen {
     mount: Mount,
     files: Option<Entries>,
+}
+
+/// What a RUN starts.
+struct Process<'a> {
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    network: Network,
+    /// The file that it starts, if that is in the Dockerfile.
+    script: Option<&'a str>,
 }
 
 impl Builder<'_> {
@@ -45,13 +54,15 @@ impl Builder<'_> {
             parts.push(format!("{mount:?} {}", files.map(|digest| digest.to_string()).unwrap_or_default()));
         }
         let network = self.network_of(run, line.number)?;
+        parts.extend(run.script.clone());
         let key = key(&parts.iter().map(String::as_str).collect::<Vec<_>>());
         let known = self.known(&key);
         self.begin(&line.text, known.is_some());
         let layer = match known {
             Some(outcome) => outcome.layer,
             None => {
-                let written = self.run_anew(state, line, (args, env), &seen, network).await?;
+                let process = Process { args, env, network, script: run.script.as_deref() };
+                let written = self.run_anew(state, line, process, &seen).await?;
                 Cache::of(self.store).put(&key, written.as_ref()).map_err(failed)?;
                 written
             }
@@ -83,9 +94,8 @@ impl Builder<'_> {
         &self,
         state: &State,
         line: &Line,
-        (args, env): (Vec<String>, Vec<(String, String)>),
+        Process { args, env, network, script }: Process<'_>,
         seen: &[Seen],
-        network: Network,
     ) -> Result<Option<Written>, Fault> {
         let failed = |error: io::Error| Fault::new(line.number, "the layer cannot be written", error.to_string());
         let view = self.view(state, line.number)?;
@@ -97,7 +107,11 @@ impl Builder<'_> {
         }
         let scratch = Scratch::new(&self.store.folder("uploads")).map_err(failed)?;
         let changes = scratch.path().join("changes");
-        let mounts = self.lay_out(state, seen, scratch.path()).map_err(failed)?;
+        let mut mounts = self.lay_out(state, seen, scratch.path()).map_err(failed)?;
+        let env = self.with_secrets(env, seen, line.number)?;
+        if let Some(script) = script {
+            mounts.push(written(script, scratch.path()).map_err(failed)?);
+        }
         let targets: Vec<PathBuf> = mounts.iter().map(|mount| mount.target.clone()).collect();
         let (working_dir, user) = (state.file.config.working_dir.clone(), state.file.config.user.clone());
         let told = args.join(" ");
@@ -152,7 +166,16 @@ impl Builder<'_> {
             let ignore = if from.is_none() { &self.ignore } else { &none };
             let source = if source.is_empty() { "." } else { source };
             let (empty, to) = (View::new(Vec::new()), format!("/{PLACE}"));
-            let target = Target { view: &empty, to: &to, owner: (0, 0), mode: None, scratch: None };
+            let exclude = Ignore::default();
+            let target = Target {
+                view: &empty,
+                to: &to,
+                owner: (0, 0),
+                mode: None,
+                scratch: None,
+                exclude: &exclude,
+                names: Names::Alone,
+            };
             let files = copy::entries(&Source { view: &view, ignore, called }, &[source.to_owned()], &[], &target);
             let files = files.map_err(|(why, hint)| {
                 let fault = wrong(why);
@@ -167,6 +190,15 @@ impl Builder<'_> {
     fn lay_out(&self, state: &State, seen: &[Seen], scratch: &Path) -> io::Result<Vec<Mounted>> {
         let lay_out = |(number, Seen { mount, files }): (usize, &Seen)| {
             let own = scratch.join(format!("mount-{number}"));
+            if let Kind::Secret { id, mode, file, .. } = &mount.kind {
+                let Some(secret) = self.secret(id).filter(|_| *file) else { return Ok(None) };
+                // First nobody else's, then what is in it.
+                let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&own)?;
+                { &created }.write_all(&secret.content)?;
+                created.set_permissions(Permissions::from_mode(*mode))?;
+                let target = clean(&state.absolute(&mount.target));
+                return Ok(Some(Mounted { source: own, target, read_only: true }));
+            }
             let source = match (&mount.kind, files) {
                 (_, Some(files)) => {
                     fs::create_dir_all(&own)?;
@@ -187,10 +219,50 @@ impl Builder<'_> {
                 }
             };
             let target = clean(&state.absolute(&mount.target));
-            Ok(Mounted { source, target, read_only: !mount.writable })
+            Ok(Some(Mounted { source, target, read_only: !mount.writable }))
         };
-        seen.iter().enumerate().map(lay_out).collect()
+        seen.iter().enumerate().filter_map(|seen| lay_out(seen).transpose()).collect()
     }
+
+    fn secret(&self, id: &str) -> Option<&Secret> {
+        self.request.secrets.iter().rfind(|secret| secret.id == id)
+    }
+
+    /// The environment, and the secrets that are asked for as variables.
+    fn with_secrets(
+        &self,
+        mut env: Vec<(String, String)>,
+        seen: &[Seen],
+        number: usize,
+    ) -> Result<Vec<(String, String)>, Fault> {
+        for Seen { mount, .. } in seen {
+            let Kind::Secret { id, required, variable, .. } = &mount.kind else { continue };
+            match (self.secret(id), variable) {
+                (None, _) if *required => {
+                    return Err(Fault::new(
+                        number,
+                        format!("the RUN needs the secret {id}"),
+                        "the build was given none",
+                    )
+                    .hint(format!("tutor image build --secret id={id},src=FILE …")));
+                }
+                (Some(secret), Some(variable)) => {
+                    env.retain(|(known, _)| known != variable);
+                    env.push((variable.clone(), String::from_utf8_lossy(&secret.content).into_owned()));
+                }
+                _ => {}
+            }
+        }
+        Ok(env)
+    }
+}
+
+/// A script as a file that can be started.
+fn written(script: &str, scratch: &Path) -> io::Result<Mounted> {
+    let source = scratch.join("script");
+    fs::write(&source, script)?;
+    fs::set_permissions(&source, Permissions::from_mode(0o755))?;
+    Ok(Mounted { source, target: SCRIPT.into(), read_only: true })
 }
 
 /// A path without `.` and `..`.
