@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
@@ -23,9 +24,10 @@ use crate::images::{ImageName, Registries, Store};
 use crate::state::Playground;
 use crate::tasks::TaskGroup;
 
-/// How long a playground may take to say that it is ready.
+/// How long a playground may take to say that it is ready, and to clean up.
 const READY: Duration = Duration::from_secs(30);
-/// Playgrounds side by side; most of the time each waits for its cluster to settle.
+/// Playgrounds side by side; most of the time each waits for its cluster to settle. On docker it is one: all want the
+/// same addresses for their Pods.
 const SIDE_BY_SIDE: usize = 8;
 /// Each exercise is proven so often, each time on a playground of its own.
 const ROUNDS: usize = 2;
@@ -42,9 +44,12 @@ enum Action {
     Check {
         /// The exercises; all of them when absent
         names: Vec<String>,
-        /// Only on this runtime: simulated or native
+        /// Only on this runtime: simulated, native or docker
         #[arg(long, value_parser = runtime)]
         runtime: Option<Runtime>,
+        /// Only the start and the first solution, once: no mutants
+        #[arg(long)]
+        quick: bool,
         /// Print every trial, not only what is wrong
         #[arg(long)]
         verbose: bool,
@@ -52,25 +57,36 @@ enum Action {
 }
 
 fn runtime(word: &str) -> Result<Runtime, String> {
-    let found = [Runtime::Simulated, Runtime::Native].into_iter().find(|runtime| runtime.as_str() == word);
-    found.ok_or_else(|| "expected simulated or native".to_owned())
+    let all = [Runtime::Simulated, Runtime::Native, Runtime::Docker];
+    let found = all.into_iter().find(|runtime| runtime.as_str() == word);
+    found.ok_or_else(|| "expected simulated, native or docker".to_owned())
 }
 
 impl Dev {
     pub async fn run(self, out: &mut dyn Write) -> Result<Outcome> {
-        let Action::Check { names, runtime, verbose } = self.action;
+        let Action::Check { names, runtime, quick, verbose } = self.action;
         let catalogue = Catalogue::get()?;
         catalogue.sound()?;
-        let exercises: Vec<&Exercise> = match names.is_empty() {
-            true => catalogue.iter().collect(),
-            false => names.iter().map(|name| catalogue.find(name)).collect::<Result<_>>()?,
+        let mut exercises: Vec<Exercise> = match names.is_empty() {
+            true => catalogue.iter().cloned().collect(),
+            false => names.iter().map(|name| catalogue.find(name).cloned()).collect::<Result<_>>()?,
         };
-        let native = cluster::native_refusal(Clock::real()).await.map(|refused| refused.why);
+        let count = if quick { 1 } else { ROUNDS };
+        if quick {
+            for exercise in &mut exercises {
+                exercise.solutions.truncate(1);
+                exercise.mutants.clear();
+            }
+        }
+        let refusals = Refusals {
+            native: cluster::native_refusal(Clock::real()).await.map(|refused| refused.why),
+            docker: cluster::docker_obstacle().map(|obstacle| obstacle.why),
+        };
         let mut units: Vec<(&Exercise, Runtime, usize)> = Vec::new();
         let mut skipped = 0;
-        for exercise in exercises {
-            match place(exercise, runtime, native.as_deref()) {
-                Ok(runtime) => units.extend((1..=ROUNDS).map(|round| (exercise, runtime, round))),
+        for exercise in &exercises {
+            match place(exercise, runtime, &refusals) {
+                Ok(runtime) => units.extend((1..=count).map(|round| (exercise, runtime, round))),
                 Err(why) => {
                     skipped += 1;
                     writeln!(out, "- {:<18} skipped: {why}", exercise.name).map_err(closed_output)?;
@@ -83,13 +99,14 @@ impl Dev {
         let rounds = units.into_iter().map(|(exercise, runtime, round)| async move {
             (exercise, prove_round(exercise, round, runtime, seed).await)
         });
-        let mut rounds = stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
+        let at_once = if runtime == Some(Runtime::Docker) { 1 } else { SIDE_BY_SIDE };
+        let mut rounds = stream::iter(rounds).buffer_unordered(at_once);
         let mut proven: BTreeMap<&str, Vec<Result<Vec<Trial>>>> = BTreeMap::new();
         let mut all_hold = true;
         while let Some((exercise, round)) = rounds.next().await {
             let done = proven.entry(&exercise.name).or_default();
             done.push(round);
-            if done.len() == ROUNDS {
+            if done.len() == count {
                 let proof = std::mem::take(done).into_iter().collect::<Result<Vec<_>>>();
                 all_hold &=
                     print(exercise, proof.map(|rounds| rounds.concat()), verbose, out).map_err(closed_output)?;
@@ -102,24 +119,35 @@ impl Dev {
     }
 }
 
+/// Why this machine cannot run containers in these ways, where it cannot.
+struct Refusals {
+    native: Option<String>,
+    docker: Option<String>,
+}
+
 /// The runtime to prove an exercise on: the one asked for; else the simulated one, which is fast, if the exercise
-/// can be done there. Or why it cannot be proven.
-fn place(exercise: &Exercise, asked: Option<Runtime>, native: Option<&str>) -> Result<Runtime, String> {
-    let known = [Runtime::Simulated, Runtime::Native];
+/// can be done there, else the native one. Or why it cannot be proven.
+fn place(exercise: &Exercise, asked: Option<Runtime>, refusals: &Refusals) -> Result<Runtime, String> {
+    let known = [Runtime::Simulated, Runtime::Native, Runtime::Docker];
+    // Docker is the learner's own, and only used when asked.
+    let mut known = known.into_iter().filter(|runtime| *runtime != Runtime::Docker || asked == Some(*runtime));
     let fits = |runtime: &Runtime| exercise.runtimes.contains(runtime) && asked.is_none_or(|asked| asked == *runtime);
     let words = |all: &[Runtime]| all.iter().map(|runtime| runtime.as_str()).collect::<Vec<_>>().join(" or ");
-    let Some(runtime) = known.iter().copied().find(fits) else {
+    let Some(runtime) = known.find(fits) else {
         return Err(format!("it needs {} containers", words(&exercise.runtimes)));
     };
-    match (runtime, native) {
-        (Runtime::Native, Some(why)) => {
-            Err(format!("it needs native containers, and this machine refuses them: {why}"))
-        }
-        _ => Ok(runtime),
+    let refused = match runtime {
+        Runtime::Simulated => None,
+        Runtime::Native => refusals.native.as_ref(),
+        Runtime::Docker => refusals.docker.as_ref(),
+    };
+    match refused {
+        Some(why) => Err(format!("it needs {} containers, and this machine refuses them: {why}", runtime.as_str())),
+        None => Ok(runtime),
     }
 }
 
-/// The course's base image, made once and linked into each native playground: it holds this whole program.
+/// The course's base image, made once and linked into each playground with real containers: it holds this whole program.
 #[derive(Default)]
 struct Seed(OnceCell<SeedFolder>);
 
@@ -170,7 +198,7 @@ fn link(from: &Path, to: &Path) -> std::io::Result<()> {
 
 async fn prove_round(exercise: &Exercise, round: usize, runtime: Runtime, seed: &Seed) -> Result<Vec<Trial>> {
     let folder = std::env::temp_dir().join(format!("tutor-dev-{}-{}-{round}", std::process::id(), exercise.name));
-    if runtime == Runtime::Native {
+    if runtime != Runtime::Simulated {
         seed.plant(&folder).await?;
     }
     let proven = match spawn(&folder, runtime).await {
@@ -179,8 +207,7 @@ async fn prove_round(exercise: &Exercise, round: usize, runtime: Runtime, seed: 
                 Ok(target) => prove::prove(&target, exercise, round).await,
                 Err(error) => Err(error),
             };
-            // It may have ended by itself; then there is nothing to end.
-            let _ = child.kill().await;
+            end(&mut child, runtime).await;
             proven
         }
         Err(error) => Err(error),
@@ -188,6 +215,17 @@ async fn prove_round(exercise: &Exercise, round: usize, runtime: Runtime, seed: 
     // What is left of a temporary folder does no harm.
     let _ = std::fs::remove_dir_all(&folder);
     proven
+}
+
+/// Ends a playground: at once, but for one whose containers are docker's, which do not end with it.
+async fn end(child: &mut Child, runtime: Runtime) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid.filter(|_| runtime == Runtime::Docker) {
+        let _ = kill_process(pid, Signal::INT);
+        let _ = Clock::real().timeout(READY, child.wait()).await;
+    }
+    // It may have ended by itself; then there is nothing to end.
+    let _ = child.kill().await;
 }
 
 /// A playground in a process of its own, on free ports and a folder of its own.

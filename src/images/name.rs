@@ -77,6 +77,13 @@ impl ImageName {
         }
     }
 
+    /// Whether its registry is on this machine: it is reached by an address that leads nowhere else.
+    pub fn is_of_this_machine(&self) -> bool {
+        let bare = self.host.rsplit_once(':').map_or(self.host.as_str(), |(bare, _)| bare);
+        let own = bare.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+        own || matches!(bare, "localhost" | "[::1]")
+    }
+
     /// As short as people write it.
     pub fn familiar(&self) -> String {
         let whole = self.to_string();

@@ -204,9 +204,7 @@ impl Session<'_> {
     /// A registry on this machine speaks plain HTTP, as every client takes for granted.
     fn base(&self) -> String {
         let host = if self.name.host == "docker.io" { "registry-1.docker.io" } else { &self.name.host };
-        let bare = host.rsplit_once(':').map_or(host, |(bare, _)| bare);
-        let own = bare.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-        let scheme = if own || matches!(bare, "localhost" | "[::1]") { "http" } else { "https" };
+        let scheme = if self.name.is_of_this_machine() { "http" } else { "https" };
         format!("{scheme}://{host}/v2/{}", self.name.repository)
     }
 

@@ -186,11 +186,13 @@ async fn load(setup: &Setup, rules: Ruleset, loaded: &mut Option<Ruleset>, outlo
     }
     let outcome = setup.wire.filter(&rules).await;
     let why = outcome.err().map(|fault| fault.to_string());
-    if let Some(why) = &why {
+    *loaded = why.is_none().then_some(rules);
+    let mut known = outlook.0.lock();
+    // It is asked again at each change, and says the same each time.
+    if let Some(why) = why.as_ref().filter(|why| known.as_ref() != Some(why)) {
         tracing::warn!(%why, "the kernel takes no rules for packets");
     }
-    *loaded = why.is_none().then_some(rules);
-    *outlook.0.lock() = why;
+    *known = why;
 }
 
 /// Listeners that are open, each with its word on who is behind it. One closes when that is dropped.

@@ -21,6 +21,7 @@ use tutor::kubelet::runtime::{
 use tutor::tasks::TaskGroup;
 
 mod cluster;
+mod course;
 mod daemon;
 mod registry;
 mod services;

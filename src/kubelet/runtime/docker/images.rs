@@ -1,8 +1,10 @@
 //! A node's images: tutor's own store first, then docker's.
 //!
 //! In: a name. Out: an image that docker has. What is in tutor's store (the course's images, which are made
-//! of tutor itself, and what `tutor image build` made) is handed to docker; everything else docker pulls.
-//! An image that docker had already is used as it is, and never removed from here.
+//! of tutor itself, and what `tutor image build` made) is handed to docker; so is what a registry of this machine has,
+//! which tutor pulls: to docker, perhaps in a machine of its own, 127.0.0.1 is somebody else. Everything else docker
+//! pulls. What was handed over and is in the store no more, is gone for docker, too. An image that docker had already is
+//! used as it is, and never removed from here.
 //! Chapter: `book/src/inside/runtime.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +36,8 @@ pub struct Images {
     seen: Mutex<BTreeMap<String, Image>>,
     /// Those of them that came to docker through us.
     ours: Mutex<BTreeSet<String>>,
+    /// And those that came from the store.
+    handed: Mutex<BTreeSet<String>>,
     /// What docker calls an image of our store, by its configuration's digest.
     loaded: Mutex<BTreeMap<String, String>>,
     /// One load at a time: they share a layer, which docker then has already.
@@ -59,8 +63,9 @@ fn not_pulled(error: impl std::fmt::Display) -> RuntimeError {
 impl Images {
     /// Docker's, and those of our store.
     pub fn new(docker: Docker, registries: Registries, tasks: &TaskGroup) -> Images {
-        let (seen, ours, loaded, loading) = (Mutex::default(), Mutex::default(), Mutex::default(), Default::default());
-        Images { docker, registries, tasks: tasks.clone(), seen, ours, loaded, loading }
+        let (seen, ours, handed) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (loaded, loading) = (Mutex::default(), Default::default());
+        Images { docker, registries, tasks: tasks.clone(), seen, ours, handed, loaded, loading }
     }
 
     /// The image, if it is on the node.
@@ -70,6 +75,10 @@ impl Images {
             Some(stored) => self.hand_over(&name, &stored).await.ok(),
             // One that an older tutor was put into is not the course's any more.
             None if is_course(&name) => None,
+            None if self.handed.lock().contains(&name.to_string()) => {
+                self.take_back(&name.to_string()).await;
+                None
+            }
             None => self.look(&name).await.ok().flatten(),
         }
     }
@@ -79,6 +88,12 @@ impl Images {
         let name = ImageName::parse(name).map_err(not_pulled)?;
         if is_course(&name) {
             let stored = self.registries.pull(&name, None).await.map_err(not_pulled)?;
+            return self.hand_over(&name, &stored).await;
+        }
+        if name.is_of_this_machine() {
+            let who = credentials
+                .map(|it| images::Credentials { username: it.username.clone(), password: it.password.clone() });
+            let stored = self.registries.pull(&name, who.as_ref()).await.map_err(not_pulled)?;
             return self.hand_over(&name, &stored).await;
         }
         if let Some(stored) = self.registries.find(&name) {
@@ -106,6 +121,16 @@ impl Images {
         self.look(&name).await?.ok_or_else(|| not_pulled(format!("{name}: not found")))
     }
 
+    /// Takes from docker what the store has no more. Docker keeps it as long as a container uses it.
+    async fn take_back(&self, whole: &str) {
+        // Docker may have lost it, too.
+        let _ = self.docker.remove_image(whole, Some(RemoveImageOptions::default()), None).await;
+        for known in [&self.ours, &self.handed] {
+            known.lock().remove(whole);
+        }
+        self.seen.lock().remove(whole);
+    }
+
     /// Deletes one that came through us; another is not ours to delete.
     pub async fn remove(&self, name: &str) -> Result<()> {
         let Ok(name) = ImageName::parse(name) else { return Ok(()) };
@@ -118,6 +143,7 @@ impl Images {
             _ => {}
         }
         self.ours.lock().remove(&whole);
+        self.handed.lock().remove(&whole);
         self.seen.lock().remove(&whole);
         let store = self.registries.store().clone();
         let Some(stored) = store.find(&name) else { return Ok(()) };
@@ -146,7 +172,24 @@ impl Images {
 
     /// As docker has it.
     async fn look(&self, name: &ImageName) -> Result<Option<Found>> {
-        match self.docker.inspect_image(&name.to_string()).await {
+        self.look_at(name, &name.to_string()).await
+    }
+
+    /// The same for one of our store: what is named by its digest is loaded without a name, and found by its id.
+    async fn look_for(&self, name: &ImageName, stored: &Stored) -> Result<Option<Found>> {
+        if name.digest.is_none() {
+            return self.look(name).await;
+        }
+        for id in [&stored.config, &stored.manifest] {
+            if let Some(found) = self.look_at(name, id).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn look_at(&self, name: &ImageName, reference: &str) -> Result<Option<Found>> {
+        match self.docker.inspect_image(reference).await {
             Ok(found) => {
                 let found = described(name, found);
                 self.seen.lock().insert(name.to_string(), found.image.clone());
@@ -160,16 +203,17 @@ impl Images {
     /// Makes sure that docker has an image of our store.
     async fn hand_over(&self, name: &ImageName, stored: &Stored) -> Result<Found> {
         let _one_at_a_time = self.loading.lock().await;
-        let before = self.look(name).await?;
+        let before = self.look_for(name, stored).await?;
         let known = self.loaded.lock().get(&stored.config).cloned();
         let is_it = |found: &Found| {
             [&stored.config, &stored.manifest].into_iter().chain(&known).any(|id| *id == found.docker_id)
         };
+        self.handed.lock().insert(name.to_string());
         if let Some(found) = before.clone().filter(is_it) {
             return Ok(self.as_stored(name, stored, found));
         }
         self.load(stored).await?;
-        let found = self.look(name).await?.ok_or_else(|| not_pulled(format!("{name}: not found")))?;
+        let found = self.look_for(name, stored).await?.ok_or_else(|| not_pulled(format!("{name}: not found")))?;
         self.loaded.lock().insert(stored.config.clone(), found.docker_id.clone());
         self.ours.lock().insert(name.to_string());
         // What an older tutor was put into has no name any more, and nobody else's use.
