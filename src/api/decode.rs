@@ -183,7 +183,8 @@ fn check_version(value: &Value) -> Result<(), String> {
     if given.matches('/').count() > 1 { Err(format!("unexpected GroupVersion string: {given}")) } else { Ok(()) }
 }
 
-fn no_kind(kind: &str, version: &str) -> String {
+/// Go's words for a kind that it does not know.
+pub fn no_kind(kind: &str, version: &str) -> String {
     format!("no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/runtime/scheme.go:111\"")
 }
 
@@ -204,6 +205,25 @@ pub fn decode_document(
         .map_err(|error| cannot_handle(target, &document.value, &error))?;
     problems.splice(0..0, document.duplicates.iter().cloned());
     finish(value, problems, target, validation)
+}
+
+/// Reads what another server answered, as Go's client reads it: JSON, or YAML where it is none. Of what kind it is,
+/// the reader sees to.
+///
+/// # Errors
+/// The words of Go's decoders.
+pub fn answer(bytes: &[u8]) -> Result<Value, String> {
+    let json = bytes.trim_ascii_start().starts_with(b"{");
+    let told = match json {
+        true => reader::read_type(bytes).map_err(|error| no_type(&error))?,
+        false => yaml::parse(bytes).map_err(|error| error.to_string())?,
+    };
+    reader::root(&told).and_then(|()| type_is_text(&told)).map_err(|error| no_type(&error))?;
+    check_version(&told)?;
+    match json {
+        true => reader::read(None, &mut serde_json::Deserializer::from_slice(bytes)).map(|(value, _)| value),
+        false => Ok(told),
+    }
 }
 
 /// Reads JSON that is of no kind, and tells the fields that are there twice.

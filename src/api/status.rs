@@ -59,7 +59,8 @@ impl Reason {
 }
 
 /// One cause inside `details.causes`: `FieldValueRequired` at `spec.containers[0].name`, and so on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Cause {
     /// Machine-readable: `FieldValueInvalid`, `FieldManagerConflict`, …
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -72,8 +73,8 @@ pub struct Cause {
 }
 
 /// What the failure is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Details {
     /// The object's name.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -104,6 +105,8 @@ fn is_zero(n: &u32) -> bool {
 pub struct Status {
     /// `None` for the few answers that Kubernetes sends without a reason.
     pub reason: Option<Reason>,
+    /// A reason that Kubernetes does not know, as a webhook may give one.
+    pub other_reason: Option<Box<str>>,
     /// The HTTP code.
     pub code: u16,
     /// For people; Kubernetes' wording.
@@ -119,6 +122,7 @@ impl Status {
     pub fn new(reason: Reason, message: impl Into<String>) -> Status {
         Status {
             reason: Some(reason),
+            other_reason: None,
             code: reason.code(),
             message: message.into(),
             details: None,
@@ -274,6 +278,8 @@ impl Status {
             "status": "Failure", "message": self.message,
         });
         if let Some(reason) = self.reason {
+            body["reason"] = json!(reason);
+        } else if let Some(reason) = &self.other_reason {
             body["reason"] = json!(reason);
         }
         if let Some(details) = &self.details {

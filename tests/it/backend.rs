@@ -83,7 +83,11 @@ impl Backend {
                         async move {
                             let seen = read(request, client).await;
                             kept.lock().push(seen.clone());
-                            Ok::<_, std::convert::Infallible>(answer(&seen))
+                            let answer = answer(&seen);
+                            if answer.extensions().get::<Never>().is_some() {
+                                std::future::pending::<()>().await;
+                            }
+                            Ok::<_, std::convert::Infallible>(answer)
                         }
                     });
                     let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
@@ -109,6 +113,17 @@ async fn read(request: Request<Incoming>, client: Option<String>) -> Seen {
 fn common_name(certificate: &CertificateDer<'_>) -> String {
     let (_, certificate) = X509Certificate::from_der(certificate).unwrap();
     certificate.subject().iter_common_name().next().unwrap().as_str().unwrap().to_string()
+}
+
+/// Marks an answer that is not given.
+#[derive(Clone)]
+struct Never;
+
+/// No answer: the connection stays open, and nothing comes.
+pub fn never() -> Response<Full<Bytes>> {
+    let mut answer = Response::default();
+    answer.extensions_mut().insert(Never);
+    answer
 }
 
 /// An answer in JSON.

@@ -101,7 +101,8 @@ fn times_asked(backend: &Backend, version: &str, object: &DynamicObject) -> usiz
     backend.seen("/convert").iter().filter(|seen| asked(seen)).count()
 }
 
-fn refusal<T: std::fmt::Debug>(answer: Result<T, kube::Error>) -> (u16, String) {
+/// The code and the words of a refusal.
+pub fn refusal<T: std::fmt::Debug>(answer: Result<T, kube::Error>) -> (u16, String) {
     match answer {
         Err(kube::Error::Api(status)) => (status.code, status.message.clone()),
         other => panic!("expected a refusal, found {other:?}"),

@@ -42,3 +42,4 @@ mod streams;
 mod terminal;
 mod tour;
 mod webdriver;
+mod webhooks;

@@ -17,7 +17,7 @@ use crate::api::custom::Definition;
 use crate::api::meta;
 use crate::api::resource::{Resource, parse_api_version};
 use crate::api::status::{Cause, Details, Reason, Status};
-use crate::apiserver::backend::webhook::{Address, post};
+use crate::apiserver::backend::webhook::{Address, check_kind, post, told_kind};
 use crate::apiserver::cache::feed::ROOT;
 use crate::apiserver::engine::Engine;
 use crate::apiserver::kinds::json::Json;
@@ -113,10 +113,8 @@ async fn ask(engine: &Engine, webhook: &Value, objects: &[Value], to: &str) -> R
     });
     let exchange = async {
         let address = Address::of(webhook.at("clientConfig"), LIMIT)?;
-        match engine.clock.timeout(LIMIT, post(&address, &question, engine)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(address.failed("context deadline exceeded")),
-        }
+        let answer = post(&address, &question, engine, engine.clock).await?;
+        check_kind(&answer, "apiextensions.k8s.io", review, "ConversionReview").map(|()| answer)
     };
     let answer = exchange.await.map_err(|why| failed(format!("failed: {why}")))?;
     let converted = answered(&answer, review, &uid).map_err(|why| failed(format!("failed: {why}")))?;
@@ -189,7 +187,7 @@ fn answered(review: &Value, version: &str, uid: &str) -> Result<Vec<Value>, Stri
     let response = review.at("response");
     if version == "v1" {
         let expected = "apiextensions.k8s.io/v1, Kind=ConversionReview";
-        let found = format!("{}, Kind={}", review.text("apiVersion"), review.text("kind"));
+        let found = told_kind(review);
         if found != expected {
             return Err(format!("expected webhook response of {expected}, got {found}"));
         }
@@ -295,7 +293,7 @@ mod tests {
     fn an_answer_has_to_be_one() {
         let answer = |response: Value| json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "response": response});
         let table = [
-            (json!({}), "expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got , Kind="),
+            (json!({}), "expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got /, Kind="),
             (answer(Value::Null), "no response provided"),
             (answer(json!({"uid": "z"})), "expected response.uid=\"u\", got \"z\""),
             (answer(json!({"uid": "u", "result": {"status": "Failed", "message": "no"}})), "no"),

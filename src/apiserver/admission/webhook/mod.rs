@@ -12,13 +12,13 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use serde_json::Value;
 
-use self::review::Verdict;
+use self::review::{Phase, Verdict};
 use super::authorizer::Asker;
 use super::cel::{Expressions, Scope};
 use super::policy::{is_exempt, request_value, rule_matches, selected};
 use super::{Attributes, Plugin};
 use crate::api::cel::meter::MATCH_CONDITIONS;
-use crate::api::patch::json;
+use crate::api::schema::Schema;
 use crate::api::status::Status;
 use crate::apiserver::backend::webhook::{Address, post};
 use crate::apiserver::engine::bad_request;
@@ -41,14 +41,14 @@ pub struct Validating {
 impl Mutating {
     /// With time for its limits.
     pub fn new(clock: Clock) -> Mutating {
-        Mutating { hooks: Hooks { clock, expressions: Expressions::default() } }
+        Mutating { hooks: Hooks { phase: Phase::Mutating, clock, expressions: Expressions::default() } }
     }
 }
 
 impl Validating {
     /// With time for its limits.
     pub fn new(clock: Clock) -> Validating {
-        Validating { hooks: Hooks { clock, expressions: Expressions::default() } }
+        Validating { hooks: Hooks { phase: Phase::Validating, clock, expressions: Expressions::default() } }
     }
 }
 
@@ -86,9 +86,19 @@ impl Mutating {
         if let Some(refusal) = verdict.refusal {
             return Err(refusal);
         }
-        let (Some(patch), Some(object)) = (verdict.patch, request.object.as_mut()) else { return Ok(false) };
-        let before = object.clone();
-        json::apply(object, &patch).map_err(|status| Status::internal(status.message))?;
+        if verdict.patch.is_empty() {
+            return Ok(false);
+        }
+        let (group, version, kind) = request.object_kind;
+        let Some(object) = request.object.as_mut() else {
+            let name = hook.text("name");
+            return Err(Status::internal(format!(
+                "admission webhook {name:?} attempted to modify the object, which is not supported for this operation"
+            )));
+        };
+        let schema = Schema::of_kind(group, version, kind);
+        let changed = review::patched(object, &verdict.patch, schema.as_deref()).map_err(Status::internal)?;
+        let before = std::mem::replace(object, changed);
         Ok(before != *object)
     }
 }
@@ -134,6 +144,7 @@ fn configured(request: &Attributes<'_>, plural: &'static str) -> Vec<Value> {
 
 /// What both plugins share: how one server is asked.
 struct Hooks {
+    phase: Phase,
     clock: Clock,
     expressions: Expressions,
 }
@@ -178,15 +189,14 @@ impl Hooks {
     }
 
     async fn exchange(&self, hook: &Value, request: &Attributes<'_>) -> Result<Verdict, String> {
-        let (question, uid) = review::question(hook, request);
+        let question =
+            review::question(hook, request).map_err(|why| format!("could not create admission objects: {why}"))?;
         let seconds = hook.int("timeoutSeconds").unwrap_or(10);
         let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(10));
-        let address = Address::of(hook.at("clientConfig"), limit)?;
-        let answer = match self.clock.timeout(limit, post(&address, &question, request.objects)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(address.failed("context deadline exceeded")),
-        };
+        let address = Address::of(hook.at("clientConfig"), limit);
+        let address = address.map_err(|why| format!("could not get REST client: {why}"))?;
+        let answer = post(&address, &question.review, request.objects, self.clock).await;
         let answer = answer.map_err(|why| format!("failed to call webhook: {why}"))?;
-        review::verdict(hook.text("name"), &uid, &answer)
+        review::verdict(hook.text("name"), &question, self.phase, &answer)
     }
 }
