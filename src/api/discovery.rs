@@ -3,6 +3,8 @@
 //! In: the resources that are served. Out: the documents at `/api`, `/apis`, `/api/v1`,
 //! `/apis/{group}` and `/apis/{group}/{version}`. Source: `k8s.io/api/apidiscovery/v2`.
 
+pub mod protobuf;
+
 use super::resource::{Resource, Subresource, api_version};
 use base64::Engine as _;
 use serde_json::{Map, Value, json};

@@ -63,6 +63,8 @@ pub struct Engine {
     pub addresses: Addresses,
     /// Bytes that are kept as they came.
     pub raw: super::raw::Sent,
+    /// What it tells of itself.
+    pub pages: super::zpages::Pages,
     /// Who wrote what.
     pub journal: Journal,
     /// The way to the nodes.

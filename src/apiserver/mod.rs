@@ -44,6 +44,7 @@ mod storage;
 mod tests;
 mod upkeep;
 mod verbs;
+mod zpages;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -154,6 +155,7 @@ impl ApiServer {
             storage: storage::Storage::new(config.store),
             horizon: Arc::default(),
             auth,
+            pages: zpages::Pages::new(config.clock.now(), config.service_cidr, ISSUER),
             raw: raw::Sent::default(),
             addresses: kinds::core::service_addresses::Addresses::new(config.service_cidr),
             journal: journal::Journal::default(),

@@ -18,6 +18,7 @@ use super::options::first;
 use super::request::RequestInfo;
 use super::respond;
 use super::routes::is_own_group;
+use super::zpages::Page;
 use crate::api::decode::MediaType;
 use crate::api::status::Status;
 use crate::api::{discovery, openapi};
@@ -26,6 +27,7 @@ use crate::api::{discovery, openapi};
 const PATHS: &[&str] = &[
     "/.well-known/openid-configuration",
     "/apis/",
+    "/flagz",
     "/healthz",
     "/livez",
     "/metrics",
@@ -35,6 +37,7 @@ const PATHS: &[&str] = &[
     "/openapi/v3/",
     "/openid/v1/jwks",
     "/readyz",
+    "/statusz",
     "/tutor/etcd",
     "/tutor/writes",
     "/version",
@@ -98,6 +101,8 @@ fn unrouted(
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     match parts {
         [] => document(&root(list)),
+        ["statusz"] => zpage(engine, list, Page::Status, accept),
+        ["flagz"] => zpage(engine, list, Page::Flags, accept),
         ["tutor", "writes"] => document(&engine.journal.list(query)),
         ["metrics"] if info.verb == "delete" => {
             engine.metrics.reset();
@@ -246,7 +251,17 @@ fn found(value: Option<Value>, accept: Option<&str>) -> Response {
     value.map_or_else(|| respond::error(&not_served(), Accepted::JSON), |value| negotiated(&value, accept))
 }
 
+fn zpage(engine: &Engine, list: &List, page: Page, accept: Option<&str>) -> Response {
+    let form = negotiate::for_errors(accept, false);
+    engine.pages.answer(page, accept, &listed(list), engine.clock.now(), form)
+}
+
 fn root(list: &List) -> Value {
+    json!({"paths": listed(list)})
+}
+
+/// The paths that `/` lists.
+fn listed(list: &List) -> Vec<String> {
     let mut paths: Vec<String> = vec!["/api".into(), "/api/v1".into(), "/apis".into()];
     for group in discovery::groups(list.all()).into_iter().filter(|group| !group.is_empty()) {
         paths.push(format!("/apis/{group}"));
@@ -261,7 +276,7 @@ fn root(list: &List) -> Value {
     paths.extend(PATHS.iter().map(|path| (*path).to_string()));
     paths.sort();
     paths.dedup();
-    json!({"paths": paths})
+    paths
 }
 
 /// The build this server answers as.
@@ -332,12 +347,17 @@ fn discover(
                 let own = discovery::aggregated(list.all(), core);
                 if core { own } else { merge::aggregated(own, list) }
             };
-            let kind = media_type(media);
-            let mut response = if media == MediaType::Yaml {
-                let encode = |value: Value| respond::encode(&value, Accepted { media, ..Accepted::JSON }).ok();
-                kept_bytes(list, headers, &format!("{path} yaml"), kind, |list| encode(make(list)))
-            } else {
-                kept(list, headers, path, |list| Some(make(list)))
+            let kind = negotiate::content_type(media);
+            let mut response = match media {
+                MediaType::Json => kept(list, headers, path, |list| Some(make(list))),
+                MediaType::Yaml => {
+                    let encode = |value: Value| respond::encode(&value, Accepted { media, ..Accepted::JSON }).ok();
+                    kept_bytes(list, headers, &format!("{path} yaml"), kind, |list| encode(make(list)))
+                }
+                MediaType::Protobuf => {
+                    let encode = |value: Value| Some(discovery::protobuf::encode(&value).into());
+                    kept_bytes(list, headers, &format!("{path} protobuf"), kind, |list| encode(make(list)))
+                }
             };
             let told = discovery::AGGREGATED.replacen("application/json", kind, 1);
             if let Ok(media) = HeaderValue::from_str(&told) {
@@ -350,10 +370,6 @@ fn discover(
         Ok(None) => negotiated(&old(list), accept),
         Err(status) => respond::error(&status, Accepted::JSON),
     }
-}
-
-fn media_type(media: MediaType) -> &'static str {
-    if media == MediaType::Yaml { "application/yaml" } else { "application/json" }
 }
 
 /// The form of the aggregated document, if any clause asks for it: whatever else is asked for comes after it.

@@ -54,6 +54,8 @@ pub fn encode(value: &Value) -> Option<Vec<u8>> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let (kind, api_version) = (text("kind"), text("apiVersion"));
     let (group, version) = parse_api_version(api_version);
+    // The documents of the oldest discovery do not say their version.
+    let version = if api_version.is_empty() { "v1" } else { version };
     let schema = Schema::of_kind(group, version, kind)?;
     Some(encode_as(value, &schema, api_version, kind))
 }
@@ -87,7 +89,13 @@ pub fn encode_list<Item: AsRef<[u8]>>(
     Some(envelope(&raw, api_version, kind))
 }
 
-fn envelope(raw: &[u8], api_version: &str, kind: &str) -> Vec<u8> {
+/// A bare message, without an envelope.
+pub(in crate::api) fn message(out: &mut Vec<u8>, value: &Value, schema: &Schema) {
+    write::message(out, &Tree::of(value), schema);
+}
+
+/// What every object starts with, around the bytes of its message.
+pub(in crate::api) fn envelope(raw: &[u8], api_version: &str, kind: &str) -> Vec<u8> {
     let mut type_meta = Vec::new();
     wire::put_bytes(&mut type_meta, 1, api_version.as_bytes());
     wire::put_bytes(&mut type_meta, 2, kind.as_bytes());
