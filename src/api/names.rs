@@ -72,6 +72,15 @@ pub fn dns_label(text: &str) -> Faults {
     faults
 }
 
+/// The same faults where the type of the field declares the rule: there its length is in bytes.
+pub fn declared(faults: Faults) -> Faults {
+    let in_bytes = |fault: String| match fault.starts_with("must be no more than") {
+        true => fault.replace(" characters", " bytes"),
+        false => fault,
+    };
+    faults.into_iter().map(in_bytes).collect()
+}
+
 /// A DNS-1123 subdomain.
 pub fn dns_subdomain(text: &str) -> Faults {
     let mut faults = Vec::new();

@@ -41,8 +41,19 @@ async fn server() -> Arc<ApiServer> {
 
 async fn server_with(max_in_flight: usize, max_watches: usize) -> Arc<ApiServer> {
     let (clock, tasks) = (Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap()), TaskGroup::new());
+    let store = Etcd::in_memory(clock, &tasks).unwrap();
+    server_over(store, clock, tasks, max_in_flight, max_watches).await
+}
+
+async fn server_over(
+    store: Arc<Etcd>,
+    clock: Clock,
+    tasks: TaskGroup,
+    max_in_flight: usize,
+    max_watches: usize,
+) -> Arc<ApiServer> {
     ApiServer::start(Config {
-        store: Etcd::in_memory(clock, &tasks).unwrap(),
+        store,
         clock,
         tasks,
         authority: Arc::new(pki::Authority::in_memory().unwrap()),
@@ -74,6 +85,17 @@ async fn call(api: &ApiServer, method: &str, path: &str, body: Value) -> (u16, V
     let code = response.status().as_u16();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+/// An answer to a GET, its form, and its bytes.
+async fn form(api: &ApiServer, path: &str, accept: &str) -> (u16, String, Bytes) {
+    let mut request = http::Request::builder().uri(path).header("accept", accept);
+    let peer = Peer::InProcess { user: "admin".into(), groups: vec!["system:masters".into()] };
+    request.extensions_mut().unwrap().insert(peer);
+    let request = request.body(Full::new(Bytes::new())).unwrap();
+    let response = warp::service(api.filter()).call(request).await.unwrap();
+    let (code, media) = (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap().to_string());
+    (code, media, response.into_body().collect().await.unwrap().to_bytes())
 }
 
 fn config_map(name: &str, value: &str) -> Value {
@@ -304,4 +326,93 @@ async fn who_signs_approves_and_attests_has_to_be_allowed_to() {
     let words = "clustertrustbundles.certificates.k8s.io \"example.com:x:a\" is forbidden: user not permitted to attest for \
                  signerName \"example.com/x\"";
     assert_eq!((code, &status["message"]), (403, &json!(words)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn discovery_has_a_protobuf_form() {
+    let api = server().await;
+    let plain = "application/vnd.kubernetes.protobuf";
+    let aggregated = format!("{plain};g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    let table = [
+        ("/api", plain, "APIVersions"),
+        ("/api/v1", plain, "APIResourceList"),
+        ("/apis", plain, "APIGroupList"),
+        ("/apis/apps", plain, "APIGroup"),
+        ("/apis/apps/v1", plain, "APIResourceList"),
+        ("/api", &*aggregated, "APIGroupDiscoveryList"),
+        ("/apis", &*aggregated, "APIGroupDiscoveryList"),
+    ];
+    for (path, accept, kind) in table {
+        let (code, media, bytes) = form(&api, path, accept).await;
+        assert_eq!((code, &*media), (200, accept), "{path}");
+        // The envelope: what it is, and of which version.
+        let head = String::from_utf8_lossy(&bytes[..60.min(bytes.len())]).into_owned();
+        assert!(head.starts_with("k8s\0") && head.contains(kind), "{path}: {head:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_tells_of_itself_to_who_may_ask() {
+    let api = server().await;
+    let (code, media, text) = form(&api, "/statusz", "*/*").await;
+    assert_eq!((code, &*media), (200, "text/plain; charset=utf-8"));
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(text.starts_with("\napiserver statusz\n") && text.contains(" 1.37.2\n"), "{text}");
+    let object = "application/json;g=config.k8s.io;v=v1beta1;as=Flagz";
+    let (code, media, bytes) = form(&api, "/flagz", object).await;
+    let flags: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!((code, &*media, &flags["flags"]["service-cluster-ip-range"]), (200, object, &json!("10.96.0.0/16")));
+    assert_eq!(form(&api, "/flagz", "application/json").await.0, 406);
+    assert_eq!(send_as("system:authenticated", &api, "GET", "/flagz", Value::Null).await.status(), 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_of_a_kind_reads_the_same_after_a_restart() {
+    let (clock, tasks) = (Clock::virtual_from("2026-01-01T00:00:00Z".parse().unwrap()), TaskGroup::new());
+    let store = Etcd::in_memory(clock, &tasks).unwrap();
+    let start = || server_over(store.clone(), clock, tasks.clone(), MAX_IN_FLIGHT, MAX_WATCHES);
+    const PATH: &str = "/apis/apps/v1/namespaces/default/controllerrevisions";
+    let first = start().await;
+    // With spaces that the short form has not.
+    let sent = r#"{"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": "r"}, "revision": 1, "data": {"z": 1, "a":  {"b": [1, 2]}}}"#;
+    let mut request = http::Request::builder().method("POST").uri(PATH).header("content-type", "application/json");
+    let peer = Peer::InProcess { user: "admin".into(), groups: vec!["system:masters".into()] };
+    request.extensions_mut().unwrap().insert(peer);
+    let request = request.body(Full::new(Bytes::from(sent))).unwrap();
+    assert_eq!(warp::service(first.filter()).call(request).await.unwrap().status(), 201);
+    let path = format!("{PATH}/r");
+    let before = form(&first, &path, "application/json").await;
+    let proto = form(&first, &path, "application/vnd.kubernetes.protobuf").await;
+    assert!(String::from_utf8_lossy(&before.2).contains(r#""data":{"z":1,"a":{"b":[1,2]}}"#), "{before:?}");
+    let second = start().await;
+    assert_eq!(form(&second, &path, "application/json").await, before);
+    assert_eq!(form(&second, &path, "application/vnd.kubernetes.protobuf").await, proto);
+    let other = json!({"data": {"z": 2}});
+    assert_eq!(call(&second, "PATCH", &path, other).await.0, 422, "what it says stays as it is");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_v1_of_an_autoscaler_says_in_annotations_is_spec_and_status() {
+    let api = server().await;
+    let path = |version: &str| format!("/apis/autoscaling/{version}/namespaces/default/horizontalpodautoscalers");
+    let (v1, v2) = (format!("{}/h", path("v1")), format!("{}/h", path("v2")));
+    let behavior = json!({"scaleUp": {"stabilizationWindowSeconds": 3}});
+    let autoscaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
+        "spec": {"maxReplicas": 3, "behavior": behavior,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"}}});
+    assert_eq!(call(&api, "POST", &path("v2"), autoscaler).await.0, 201);
+    let condition = json!([{"type": "AbleToScale", "status": "True", "lastTransitionTime": null}]);
+    let (code, told) = call(&api, "PATCH", &format!("{v2}/status"), json!({"status": {"conditions": condition}})).await;
+    assert_eq!(code, 200, "{told}");
+    let annotate =
+        |name: &str| json!({"metadata": {"annotations": {format!("autoscaling.alpha.kubernetes.io/{name}"): null}}});
+    for (name, generation) in [("conditions", 1), ("behavior", 2)] {
+        assert_eq!(call(&api, "PATCH", &v1, annotate(name)).await.0, 200);
+        let (_, now) = call(&api, "GET", &v2, Value::Null).await;
+        assert_eq!(now["metadata"]["generation"], generation, "{name}");
+        assert_eq!(now["status"]["conditions"][0]["type"], "AbleToScale", "{name}");
+        assert_eq!(now["spec"].get("behavior").is_some(), name == "conditions");
+    }
+    assert_eq!(call(&api, "PATCH", &format!("{v1}/status"), annotate("conditions")).await.0, 200);
+    assert_eq!(call(&api, "GET", &v2, Value::Null).await.1["status"].get("conditions"), None);
 }

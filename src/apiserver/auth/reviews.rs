@@ -33,7 +33,16 @@ pub struct Asked<'a> {
 pub fn answer(auth: &Auth, asked: &Asked<'_>, mut review: Value) -> Result<Value, Status> {
     let spec = review["spec"].clone();
     let status = match asked.kind {
-        "TokenReview" => token(auth, asked, &spec)?,
+        "TokenReview" => {
+            // What is not found out stays as it was sent.
+            let mut status = review["status"].as_object().cloned().unwrap_or_default();
+            status.shift_remove("authenticated");
+            if let Value::Object(found) = token(auth, asked, &spec)? {
+                status.extend(found);
+            }
+            status.entry("user").or_insert_with(|| json!({}));
+            Value::Object(status)
+        }
         "SelfSubjectReview" => {
             review["metadata"] = json!({"creationTimestamp": whole_seconds(asked.now)});
             json!({"userInfo": user_info(asked.user)})
@@ -372,7 +381,7 @@ fn token(auth: &Auth, asked: &Asked<'_>, spec: &Value) -> Result<Value, Status> 
     }
     Ok(match auth.tokens.verify(shown, &audiences, asked.objects, asked.now) {
         Ok((user, shared)) => json!({"authenticated": true, "user": user_info(&user), "audiences": shared}),
-        Err(_) if !names_issuer(shown, auth.tokens.issuer()) => json!({"user": {}, "error": "invalid bearer token"}),
-        Err(why) => json!({"user": {}, "error": format!("[invalid bearer token, {why}]")}),
+        Err(_) if !names_issuer(shown, auth.tokens.issuer()) => json!({"error": "invalid bearer token"}),
+        Err(why) => json!({"error": format!("[invalid bearer token, {why}]")}),
     })
 }

@@ -283,6 +283,10 @@ fn schema(version: &Value, path: &str) -> Vec<FieldError> {
     if is_structural && !bad_default && !openapi::is_foreign(schema) {
         errors.extend(rules::check(schema, path, &faulty));
     }
+    // What else is foreign has been told by name.
+    if errors.is_empty() && openapi::is_foreign(schema) {
+        errors.push(FieldError::invalid(path, "", "OpenAPIV3Schema 'schema' is not supported"));
+    }
     errors
 }
 

@@ -15,9 +15,11 @@ use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check,
 /// Of HorizontalPodAutoscalers.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
+    prepare_update: |new, old, context| in_v2(new, old, context, lifecycle::keep_status_and_count),
     validate: |autoscaler, context| validate(&as_v2(autoscaler, context)),
     validate_update: |new, _, context| validate(&as_v2(new, context)),
     subresources: &[Subresource {
+        prepare: |new, old, context| in_v2(new, old, context, lifecycle::only_status),
         validate: |new, _, _| {
             let fields = ["currentReplicas", "desiredReplicas"].map(|field| format!("status.{field}"));
             fields.iter().filter_map(|path| non_negative(new.int(path).unwrap_or(0), path)).collect()
@@ -38,6 +40,19 @@ fn defaults(autoscaler: &mut Value, context: &Context) {
         versions::drop_travelling(autoscaler);
         v2_defaults(autoscaler);
     }
+}
+
+/// Prepares an update with the fields of v2: annotations of v1 stand for fields of `spec` and of `status`, which are
+/// not written by the same requests.
+fn in_v2(new: &mut Value, old: &Value, context: &Context, prepare: fn(&mut Value, &Value, &Context)) {
+    if context.version != "v1" {
+        return prepare(new, old, context);
+    }
+    let mut old = old.clone();
+    versions::to_v2(&mut old);
+    versions::to_v2(new);
+    prepare(new, &old, context);
+    versions::to_v1(new);
 }
 
 /// An object of either version, with the fields of v2.

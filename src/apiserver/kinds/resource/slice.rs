@@ -153,7 +153,7 @@ pub fn validate_slice(slice: &Value) -> Vec<FieldError> {
         let at = format!("spec.sharedCounters[{index}]");
         match set.text("name") {
             "" => errors.push(FieldError::required(format!("{at}.name"), "")),
-            name => errors.extend(check::faults(format!("{at}.name"), name, names::dns_label(name))),
+            name => errors.extend(check::faults(format!("{at}.name"), name, names::declared(names::dns_label(name)))),
         }
         let counters = set.entries("counters");
         if counters.is_empty() {
@@ -259,7 +259,10 @@ fn validate_device(device: &Value, per_device: bool, path: &str) -> Vec<FieldErr
         let at = format!("{path}.consumesCounters[{index}]");
         match consumed.text("counterSet") {
             "" => errors.push(FieldError::required(format!("{at}.counterSet"), "")),
-            name => errors.extend(check::faults(format!("{at}.counterSet"), name, names::dns_label(name))),
+            name => {
+                let faults = names::declared(names::dns_label(name));
+                errors.extend(check::faults(format!("{at}.counterSet"), name, faults));
+            }
         }
         if consumed.entries("counters").is_empty() {
             errors.push(FieldError::required(format!("{at}.counters"), ""));

@@ -51,7 +51,7 @@ fn runtime_class(class: &Value) -> Vec<FieldError> {
     if handler.is_empty() {
         errors.push(FieldError::required("handler", ""));
     } else {
-        errors.extend(check::faults("handler", handler, names::dns_label(handler)));
+        errors.extend(check::faults("handler", handler, names::declared(names::dns_label(handler))));
     }
     for (name, amount) in class.entries("overhead.podFixed") {
         errors.extend(resources::container_amount(name, amount, &format!("overhead.limits[{name}]")));
