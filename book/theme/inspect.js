@@ -6,6 +6,8 @@ import { element } from "./element.js";
 
 /** What changes within this time is read once. */
 const BURST = 500;
+/** Events are written a moment after what they tell of: so long after the last change they are read once more. */
+const AFTER = 3_000;
 
 /** Shows an object in `place`, and puts the focus there. Returns what to call when it has changed. */
 export function inspect(place, object) {
@@ -23,29 +25,49 @@ export function inspect(place, object) {
   title.focus();
   const read = () => get(`inspect?${new URLSearchParams({ kind: object.kind, namespace: object.namespace, name: object.name })}`);
   let told = null;
+  let judged = null;
   const first = async () => {
     const found = await read();
     told = events(found.events);
-    body.replaceChildren(...[found.node && actions(object, found.node), told, verdict(found.verdict), logs(found.logs), yaml(found.yaml)].filter(Boolean));
+    judged = verdict(found.verdict);
+    body.replaceChildren(...[found.node && actions(object, found.node), told, judged, logs(found.logs), yaml(found.yaml)].filter(Boolean));
   };
   first().catch((error) => {
     body.replaceChildren(element("p", { class: "failed" }, [error.message, error.why].filter(Boolean).join(": ")));
   });
   // Events go on under the reader's eyes. What is opened to be read stays as it was read.
   const again = async () => {
-    const now = events((await read()).events);
+    const found = await read();
+    const now = events(found.events);
     now.open = told.open;
     told.replaceWith(now);
     told = now;
+    // A Pod that waited for a node was opened before the scheduler had judged.
+    if (judged || !found.verdict) return;
+    judged = verdict(found.verdict);
+    told.after(judged);
+  };
+  const look = () => {
+    // An object that is gone keeps what was said of it.
+    if (told && panel.isConnected) again().catch(() => {});
   };
   let soon = null;
-  return () => {
-    if (!told || !panel.isConnected) return;
+  let later = null;
+  const lookSoon = () => {
     soon ??= setTimeout(() => {
       soon = null;
-      // An object that is gone keeps what was said of it.
-      again().catch(() => {});
+      look();
     }, BURST);
+  };
+  const lookLater = () => {
+    clearTimeout(later);
+    later = setTimeout(look, AFTER);
+  };
+  lookLater();
+  return () => {
+    if (!panel.isConnected) return;
+    lookSoon();
+    lookLater();
   };
 }
 
