@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::Api;
 use kube::runtime::wait::await_condition;
 use parking_lot::RwLock;
@@ -208,8 +208,14 @@ impl Cluster {
         for index in 0..cluster.0.options.nodes {
             cluster.power_on(NodeConfig::numbered(index.into()))?;
         }
-        if which.includes(ACCOUNTS) {
-            cluster.default_account().await;
+        let begun = async {
+            cluster.nodes_known().await;
+            if which.includes(ACCOUNTS) {
+                cluster.default_account().await;
+            }
+        };
+        if clock.timeout(BEGIN_LIMIT, begun).await.is_err() {
+            tracing::warn!("not all nodes have registered, or the namespace default has no ServiceAccount yet");
         }
         Ok(cluster)
     }
@@ -218,9 +224,17 @@ impl Cluster {
     /// a loop makes in the first moments of a new cluster.
     async fn default_account(&self) {
         let accounts = Api::<ServiceAccount>::namespaced(self.client("tutor"), "default");
-        let there = await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some());
-        if self.0.options.clock.timeout(ACCOUNT_LIMIT, there).await.is_err() {
-            tracing::warn!("the namespace default has no ServiceAccount yet");
+        // What does not answer is waited for no longer.
+        let _ = await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some()).await;
+    }
+
+    /// Waits until the nodes have registered, so that who asks for them first thing finds them. Of thousands, the first few.
+    async fn nodes_known(&self) {
+        let nodes = Api::<Node>::all(self.client("tutor"));
+        for index in 0..self.0.options.nodes.min(NODES_WAITED_FOR) {
+            let name = NodeConfig::numbered(index.into()).name;
+            // As above.
+            let _ = await_condition(nodes.clone(), &name, |node: Option<&Node>| node.is_some()).await;
         }
     }
 
@@ -391,8 +405,10 @@ fn signer(authority: &Arc<Authority>) -> Signer {
 
 /// The loop that makes ServiceAccounts.
 const ACCOUNTS: &str = "serviceaccount-controller";
-/// How long a start waits for it.
-const ACCOUNT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a start waits for it, and for the nodes.
+const BEGIN_LIMIT: Duration = Duration::from_secs(15);
+/// So many nodes are waited for.
+const NODES_WAITED_FOR: u16 = 16;
 /// The scheduler's name among the loops.
 const SCHEDULER: &str = "scheduler";
 

@@ -25,7 +25,7 @@ use crate::state::Playground;
 use crate::tasks::TaskGroup;
 
 /// How long a playground may take to say that it is ready, and to clean up.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(120);
 /// Playgrounds side by side; most of the time each waits for its cluster to settle. On docker it is one: all want the
 /// same addresses for their Pods.
 const SIDE_BY_SIDE: usize = 8;

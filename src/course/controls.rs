@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// How long a playground that was ended may take to answer again.
-const BACK: Duration = Duration::from_secs(20);
+const BACK: Duration = Duration::from_secs(120);
 /// How often it is asked meanwhile.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 

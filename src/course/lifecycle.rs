@@ -19,8 +19,8 @@ use super::observer::Observer;
 use super::target::{Target, refused};
 use crate::error::{Error, Result};
 
-/// How long a namespace may take to be ready, or to go.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a namespace may take to be ready, or to go; a busy computer takes its time.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What [`start`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

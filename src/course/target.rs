@@ -24,7 +24,7 @@ use crate::state::Playground;
 /// How long a command in a container may take.
 const EXEC: Duration = Duration::from_secs(10);
 /// How long an API server may take to answer after a crash, and how often it is asked.
-const ANSWERS: Duration = Duration::from_secs(10);
+const ANSWERS: Duration = Duration::from_secs(60);
 const ANSWERS_AGAIN: Duration = Duration::from_millis(20);
 
 /// A cluster to grade.

@@ -99,7 +99,7 @@ async fn serves(runtime: &dyn Runtime, sandbox: &str, clock: Clock) {
             }
         }
     };
-    let answered = clock.timeout(Duration::from_secs(20), answers).await.unwrap();
+    let answered = clock.timeout(Duration::from_secs(120), answers).await.unwrap();
     assert_eq!(answered.status, 200);
     let refused = runtime.dial(sandbox, Dial::Tcp { port: 9 }).await.unwrap_err();
     assert_eq!(refused, "dial tcp 10.244.0.2:9: connect: connection refused");

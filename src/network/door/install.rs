@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 /// The definitions, as documents of YAML.
 const DEFINITIONS: &str = include_str!("gateway-api.yaml");
 /// How long a definition may take to be served.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How long is waited where the API server does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 
 /// How long docker may take to say that it is there.
-const PING_LIMIT: Duration = Duration::from_secs(2);
+const PING_LIMIT: Duration = Duration::from_secs(10);
 /// How long docker may take for anything but a stream. An image that is loaded from a slow disk takes a while.
 const REQUEST_LIMIT_SECONDS: u64 = 300;
 /// The variable that says where docker is.

@@ -22,7 +22,7 @@ use crate::tasks::TaskGroup;
 
 /// How long it may take to be there. A machine under load takes a while; one that hangs should not
 /// hold up the start for ever.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// The running machine.
 pub struct Machine {
