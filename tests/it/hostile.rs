@@ -65,7 +65,7 @@ async fn another_sites_page_gets_nothing_and_does_nothing() {
     browser.open(&play.playground.book);
     browser.wait("#mdbook-sidebar .tutor-progress");
     browser.open(&site(&EVIL.replace("BOOK", &play.playground.book)));
-    let tried = browser.script_async("window.tried.then(arguments[1])", "");
+    let tried = browser.comes("window.tried.then(arguments[1])", "");
     let tried = tried.as_object().unwrap();
     assert_eq!(tried.len(), 7, "{tried:?}");
     let passed: Vec<_> = tried.iter().filter(|(_, came)| *came != "refused").collect();
@@ -122,7 +122,7 @@ async fn what_a_cluster_contains_is_text_on_the_map_and_in_the_trace() {
         const pod = document.querySelector(\".tutor-cluster .pod.ready[data-id^='Pod/default/chain-']\");
         if (pod) { pod.click(); done(true); } else setTimeout(look, 50);
     })()";
-    assert_eq!(browser.script_async(printed, ""), true);
+    assert_eq!(browser.comes(printed, ""), true);
     let logs = "const done = arguments[1]; let asked = 0; (function look() {
         const logs = [...document.querySelectorAll('.tutor-cluster .inspect details')].find((part) => part.firstChild.textContent === 'Logs');
         if (logs) logs.open = true;
@@ -130,7 +130,7 @@ async fn what_a_cluster_contains_is_text_on_the_map_and_in_the_trace() {
         if (asked++ % 20 === 19) document.querySelector(\".tutor-cluster .pod.ready[data-id^='Pod/default/chain-']\")?.click();
         setTimeout(look, 50);
     })()";
-    assert_eq!(browser.script_async(logs, ""), true, "its log is shown");
+    assert_eq!(browser.comes(logs, ""), true, "its log is shown");
     inert(&browser);
     // And what every write of it changed, with the object as it was then.
     browser.press("Trace deployment/chain");

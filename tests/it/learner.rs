@@ -15,20 +15,19 @@ async fn a_learner_starts_fails_mends_and_passes() {
     browser.press("Check");
     let told = browser.wait("section.exercise .results .failed");
     assert_eq!(told, "✗ ");
-    assert!(browser.wait("section.exercise .results").contains("tutor start first-contact"));
+    browser.wait_for("section.exercise .results", "tutor start first-contact");
     browser.press("Start");
-    assert!(browser.wait("section.exercise .results p code").contains("first-contact"));
+    browser.wait_for("section.exercise .results p", "Started. Its namespace, first-contact");
     browser.press("Check");
-    let found = browser.wait("section.exercise .results dl");
     for words in ["expected", "the namespace has no Pod", "why", "look at"] {
-        assert!(found.contains(words), "{words} is missing in: {found}");
+        browser.wait_for("section.exercise .results dl", words);
     }
     browser.press("Hint");
-    assert!(browser.wait("section.exercise .hint").contains("kubectl run"));
+    browser.wait_for("section.exercise .hint", "kubectl run");
     play.run_hello().await;
     browser.press("Check");
     assert!(browser.wait("section.exercise .verdict.passed").contains("Passed: First contact"));
-    assert!(browser.wait("#mdbook-sidebar .tutor-progress").starts_with("1 of "));
+    browser.wait_for("#mdbook-sidebar .tutor-progress", "1 of ");
     assert_eq!(browser.wait("#mdbook-sidebar a[href*='first-contact'] .tutor-mark.passed"), "✓");
     assert!(ProgressFile::new(play.state()).read().unwrap().of("first-contact").passed.is_some());
     browser.open(&url);
@@ -50,6 +49,8 @@ const NONE: &str = "\u{e000}";
 
 const INPUT: &str = "#tutor-terminal .panel textarea";
 const OUTPUT: &str = "#tutor-terminal .output";
+/// The line of the terminal, when it waits for a command: what is typed earlier is for the program that runs.
+const READY: &str = "#tutor-terminal .line[data-ready=true]:not(.running)";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_learner_does_an_exercise_in_the_page_alone() {
@@ -63,19 +64,21 @@ async fn a_learner_does_an_exercise_in_the_page_alone() {
     browser.press("Run");
     browser.wait_for(OUTPUT, "$ kubectl get nodes");
     browser.wait_for(OUTPUT, "node-1");
+    browser.wait(READY);
     browser.picture("terminal-run");
     // Tab completes what is typed.
     browser.type_in(INPUT, &format!("kubectl get nodes no{TAB}"));
     browser.wait_for("#tutor-terminal .choices", "node-3");
     browser.type_in(INPUT, &format!("3 -o name | wc -l{ENTER}"));
     browser.wait_for(OUTPUT, "\n1\n");
+    browser.wait(READY);
     browser.picture("terminal-completion");
     // Ctrl-C stops what goes on.
     browser.type_in(INPUT, &format!("watch -n 1 kubectl get nodes{ENTER}"));
     browser.wait_for(OUTPUT, "Every 1 s");
     browser.type_in(INPUT, &format!("{CONTROL}c{NONE}"));
     browser.wait_for(OUTPUT, "^C");
-    browser.wait("#tutor-terminal .line:not(.running)");
+    browser.wait(READY);
     // A file is edited, marked where it is wrong, and applied.
     browser.press_summary("Edit its files here");
     browser.wait(".tutor-editor .field textarea");
@@ -93,12 +96,14 @@ async fn a_learner_does_an_exercise_in_the_page_alone() {
     // Nothing is lost when the page is loaded anew: what was shown, what was typed, the file.
     browser.open(&url);
     browser.wait_for(OUTPUT, "pod/hello created");
+    browser.wait(READY);
     browser.type_in(INPUT, UP);
     let typed = browser.script("return document.querySelector(arguments[0]).value", INPUT);
     assert!(typed.as_str().is_some_and(|typed| typed.starts_with("kubectl apply -f ~/first-contact/")), "{typed}");
     // A second tab is another terminal.
     browser.script("document.querySelector('#tutor-terminal .more').click()", "");
     browser.wait_for(OUTPUT, "help lists them");
+    browser.wait(READY);
     browser.type_in(INPUT, &format!("echo second{ENTER}"));
     browser.wait_for(OUTPUT, "second\n");
     assert_eq!(browser.complaints(), Vec::<String>::new());
@@ -114,6 +119,7 @@ async fn what_a_cluster_contains_is_text_in_the_terminal() {
     browser.wait("#tutor-terminal .toggle");
     browser.script("document.querySelector('#tutor-terminal .toggle').click()", "");
     browser.wait_for(OUTPUT, "help lists them");
+    browser.wait(READY);
     let hostile = "<img src=x onerror=document.title=1><script>document.title=2</script>";
     for line in [
         format!("kubectl create configmap evil --from-literal='a={hostile}' -o yaml"),
@@ -124,7 +130,7 @@ async fn what_a_cluster_contains_is_text_in_the_terminal() {
         "kubectl get cm evil -o yaml; echo finished".to_owned(),
     ] {
         browser.type_in(INPUT, &format!("{line}{ENTER}"));
-        browser.wait("#tutor-terminal .line:not(.running)");
+        browser.wait(READY);
     }
     browser.wait_for(OUTPUT, "\nfinished");
     browser.wait_for(OUTPUT, "onerror=document.title=1");
@@ -137,6 +143,7 @@ async fn what_a_cluster_contains_is_text_in_the_terminal() {
     // A long output leaves the page small.
     browser.type_in(INPUT, &format!("seq 200000; echo over{ENTER}"));
     browser.wait_for(OUTPUT, "\nover");
+    browser.wait(READY);
     let kept = browser.script("return document.querySelector(arguments[0]).textContent.length", OUTPUT);
     assert!(kept.as_u64().is_some_and(|kept| kept < 500_000), "{kept} letters are in the page");
     // From a key to its letter on the screen, and from Enter to the answer. Printed, not judged.
@@ -151,7 +158,7 @@ async fn what_a_cluster_contains_is_text_in_the_terminal() {
         const observer = new MutationObserver(() => { if (output.textContent.endsWith('quick\\n') ) { observer.disconnect(); done(performance.now() - begun); } });
         observer.observe(output, { childList: true, subtree: true, characterData: true });
         input.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter' }))";
-    let (echo, answered) = (browser.script_async(echo, INPUT), browser.script_async(answered, INPUT));
+    let (echo, answered) = (browser.comes(echo, INPUT), browser.comes(answered, INPUT));
     println!(
         "figures: key to drawn letter {echo} ms (with the wait for a frame), Enter to answer of echo {answered} ms"
     );
@@ -207,7 +214,7 @@ async fn every_page_shows_without_a_complaint_and_fits_a_phone() {
         frame.onload = () => { const root = frame.contentDocument.documentElement; done(root.scrollWidth); frame.remove() };
         document.body.append(frame)";
     for link in &links {
-        let width = browser.script_async(narrow, link);
+        let width = browser.comes(narrow, link);
         assert!(width.as_i64().is_some_and(|width| width <= 362), "{link} is {width} wide on a phone");
     }
     assert_eq!(browser.complaints(), Vec::<String>::new());

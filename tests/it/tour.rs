@@ -56,7 +56,7 @@ fn a_new_reader_gets_to_the_end_of_part_2_in_the_browser_alone() {
     reader.starts(&bare.page("control-plane/etcd"), "survive-the-crash");
     reader.types("kubectl run worker --image=tutor/web:1 --labels=app=worker");
     reader.types("kubectl create configmap answer --from-literal=word=heron --from-literal=pod=same --from-literal=restarts=1 --from-literal='revisions=go on'");
-    reader.types("kubectl wait pod/worker --for=condition=Ready --timeout=60s");
+    reader.types("kubectl wait pod/worker --for=condition=Ready --timeout=110s");
     reader.passes("survive-the-crash");
     // Ctrl-C in the evening, serve again the next day, at the same address: nothing is lost.
     let listen = bare.book().trim_start_matches("http://").trim_end_matches('/').to_owned();
@@ -67,7 +67,7 @@ fn a_new_reader_gets_to_the_end_of_part_2_in_the_browser_alone() {
     let back = "const done = arguments[1]; (function look() {
         fetch('/api/exercises').then((answer) => answer.ok ? done(true) : setTimeout(look, 50), () => setTimeout(look, 50));
     })()";
-    assert_eq!(browser.script_async(back, ""), true);
+    assert_eq!(browser.comes(back, ""), true);
     browser.wait(READY);
     reader.open(&bare.page("control-plane/one-command"));
     assert!(reader.types("kubectl get configmap answer -n survive-the-crash").contains("answer"));
@@ -153,7 +153,7 @@ fn solve_part_2(reader: &Reader<'_>, bare: &Bare) {
     reader.browser.type_in(INPUT, &format!("while true; do kubectl apply -f wish.yaml; kubectl delete pods --wait=false -l app=kept --field-selector metadata.name!=kept-1,metadata.name!=kept-2,metadata.name!=kept-3; sleep 0.5; done{ENTER}"));
     reader.browser.wait_for(OUTPUT, "pod/kept-3 ");
     first_tab(reader);
-    reader.types("kubectl wait pods -l app=kept --for=condition=Ready --timeout=60s");
+    reader.types("kubectl wait pods -l app=kept --for=condition=Ready --timeout=110s");
     reader.passes("be-the-controller");
     // The loop ends before another exercise begins, in whose namespace it would go on.
     reader.browser.script("[...document.querySelectorAll('#tutor-terminal [role=tab]')].at(-1).click()", "");
@@ -166,7 +166,7 @@ fn solve_part_2(reader: &Reader<'_>, bare: &Bare) {
     reader.passes("controller-off");
 
     reader.starts(&bare.page("control-plane/one-command"), "order-the-trace");
-    reader.types("kubectl wait pods --all --for=condition=Ready --timeout=60s");
+    reader.types("kubectl wait pods --all --for=condition=Ready --timeout=110s");
     let trace = reader.types("tutor trace deployment/relay -n order-the-trace");
     let replicaset = writer(&trace, &["creates replicasets/"]);
     let pod = writer(&trace, &["creates pods/"]);

@@ -1,13 +1,21 @@
 //! A real browser, driven over the WebDriver protocol (w3.org/TR/webdriver2).
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 /// How long the driver may take to start, on a busy machine.
-const LONGEST_START: std::time::Duration = std::time::Duration::from_secs(60);
+const LONGEST_START: Duration = Duration::from_secs(120);
+/// How long a script may take to call its last argument: what is waited for comes within it, on a busy machine.
+const LONGEST_SCRIPT: Duration = Duration::from_secs(120);
+/// How long the driver may take for one answer.
+const LONGEST_ANSWER: Duration = Duration::from_secs(240);
+
+/// The name under which the protocol hands over an element. Source: WebDriver, section 12.1, web element identifier.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A headless Chromium with a profile of its own, ended when dropped.
 pub struct Browser {
@@ -60,9 +68,18 @@ impl Browser {
         let mut browser = Browser { driver, port, session: String::new(), _profile: profile };
         let wish = json!({"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"},
-            "timeouts": {"script": 60_000},
+            "timeouts": {"script": LONGEST_SCRIPT.as_millis() as u64},
         }}});
-        browser.session = browser.send("POST", "/session", &wish)["sessionId"].as_str().unwrap().to_owned();
+        let begun = Instant::now();
+        loop {
+            let made = browser.send("POST", "/session", &wish);
+            if let Some(session) = made["sessionId"].as_str() {
+                browser.session = session.to_owned();
+                break;
+            }
+            // Chromium does not always come up in the driver's time on a busy machine.
+            assert!(begun.elapsed() < LONGEST_START, "chromium does not start: {made}");
+        }
         Some(browser)
     }
 
@@ -101,6 +118,19 @@ impl Browser {
         self.does("POST", "execute/async", &json!({"script": script, "args": [argument]}))
     }
 
+    /// What a script hands to its last argument, when that comes in time. A page that goes away under the script, as a
+    /// link or a form makes it, is no answer: the next page is asked.
+    pub fn comes(&self, script: &str, argument: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let said = self.script_async(script, argument);
+            let gone = said["error"] == "javascript error" && said["message"].as_str().is_some_and(page_is_gone);
+            if !gone || begun.elapsed() > LONGEST_SCRIPT {
+                return said;
+            }
+        }
+    }
+
     /// Waits until there is an element that fits the selector; its text.
     #[track_caller]
     pub fn wait(&self, selector: &str) -> String {
@@ -108,29 +138,40 @@ impl Browser {
             const found = document.querySelector(selector);
             if (found) done(found.innerText); else setTimeout(look, 20);
         })()";
-        let found = self.script_async(look, selector);
+        let found = self.comes(look, selector);
         found.as_str().unwrap_or_else(|| panic!("{selector} does not come: {found}")).to_owned()
     }
 
-    /// Presses the button with these words once it can be pressed, as a reader with a mouse does.
+    /// Presses the button with these words once it can be pressed, as a reader with a mouse does. A button that was
+    /// drawn anew, or moved, while the mouse was on its way is aimed at once more.
     #[track_caller]
     pub fn press(&self, words: &str) {
         let look = "const [words, done] = arguments; (function look() {
             const found = [...document.querySelectorAll('button')].find((button) => button.textContent === words && !button.disabled);
             if (!found) return setTimeout(look, 20);
             found.scrollIntoView({ block: 'center', behavior: 'instant' });
-            done(true);
+            done(found);
         })()";
-        assert_eq!(self.script_async(look, words), true, "there is no button {words:?} to press");
-        let button = self.does(
-            "POST",
-            "element",
-            &json!({"using": "xpath", "value": format!("//button[text()='{words}' and not(@disabled)]")}),
-        );
-        let id = button.as_object().and_then(|id| id.values().next()).and_then(Value::as_str);
-        let id = id.unwrap_or_else(|| panic!("there is no button {words:?} to press: {button}"));
-        let pressed = self.does("POST", &format!("element/{id}/click"), &json!({}));
-        assert!(pressed.is_null(), "{words:?} cannot be pressed: {pressed}");
+        self.on_element(look, words, &format!("a button {words:?} to press"), |element| {
+            self.does("POST", &format!("element/{element}/click"), &json!({}))
+        });
+    }
+
+    /// Does something with the element that a script hands over; once more when it was drawn anew or moved meanwhile.
+    #[track_caller]
+    fn on_element(&self, look: &str, argument: &str, what: &str, does: impl Fn(&str) -> Value) {
+        const MISSED: [&str; 3] = ["stale element reference", "element click intercepted", "element not interactable"];
+        let begun = Instant::now();
+        loop {
+            let found = self.comes(look, argument);
+            let id = found.get(ELEMENT).and_then(Value::as_str);
+            let done = does(id.unwrap_or_else(|| panic!("there is not {what}: {found}")));
+            if done.is_null() {
+                return;
+            }
+            let missed = MISSED.iter().any(|missed| done["error"] == *missed);
+            assert!(missed && begun.elapsed() < LONGEST_SCRIPT, "there is {what}, and it cannot be done: {done}");
+        }
     }
 
     /// Presses and releases one key, as WebDriver names it (`\u{e004}` is Tab).
@@ -150,12 +191,13 @@ impl Browser {
     /// Types into the element that fits the selector.
     #[track_caller]
     pub fn type_in(&self, selector: &str, text: &str) {
-        self.wait(selector);
-        let found = self.does("POST", "element", &json!({"using": "css selector", "value": selector}));
-        let id = found.as_object().and_then(|id| id.values().next()).and_then(Value::as_str);
-        let id = id.unwrap_or_else(|| panic!("there is no {selector} to type in: {found}"));
-        let typed = self.does("POST", &format!("element/{id}/value"), &json!({"text": text}));
-        assert!(typed.is_null(), "{selector} cannot be typed in: {typed}");
+        let look = "const [selector, done] = arguments; (function look() {
+            const found = document.querySelector(selector);
+            if (found) done(found); else setTimeout(look, 20);
+        })()";
+        self.on_element(look, selector, &format!("{selector} to type in"), |element| {
+            self.does("POST", &format!("element/{element}/value"), &json!({"text": text}))
+        });
     }
 
     /// Waits until the text of the element that fits the selector contains these words.
@@ -165,7 +207,7 @@ impl Browser {
             const found = document.querySelector(selector);
             if (found?.textContent.includes(words)) done(true); else setTimeout(look, 20);
         })()";
-        let found = self.script_async(look, &json!([selector, words]).to_string());
+        let found = self.comes(look, &json!([selector, words]).to_string());
         if found != true {
             let shown = self.script("return document.querySelector(arguments[0])?.textContent", selector);
             panic!("{words:?} does not come in {selector}: {shown}");
@@ -194,34 +236,48 @@ impl Browser {
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.try_send(method, path, body).unwrap_or_else(|fault| panic!("{method} {path}: {fault}"))
+    }
+
+    fn try_send(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
         let body = body.to_string();
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(90))).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(LONGEST_ANSWER))?;
         let (length, port) = (body.len(), self.port);
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n").unwrap();
-        write!(stream, "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n")?;
+        write!(stream, "Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")?;
         // The driver leaves the connection open, so the length says where the answer ends.
         let mut answer = BufReader::new(stream);
         let mut length = 0;
-        for line in answer.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()) {
-            if let Some((name, value)) = line.split_once(':') {
-                length =
-                    if name.eq_ignore_ascii_case("content-length") { value.trim().parse().unwrap() } else { length };
+        loop {
+            let mut line = String::new();
+            if answer.read_line(&mut line)? == 0 || line.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().map_err(io::Error::other)?;
             }
         }
         let mut body = vec![0; length];
-        answer.read_exact(&mut body).unwrap();
-        let answer: Value = serde_json::from_slice(&body).unwrap();
-        answer["value"].clone()
+        answer.read_exact(&mut body)?;
+        let answer: Value = serde_json::from_slice(&body)?;
+        Ok(answer["value"].clone())
     }
+}
+
+/// Whether the driver says so of a script's page.
+fn page_is_gone(message: &str) -> bool {
+    ["document unloaded", "page reload", "execution context"].iter().any(|words| message.contains(words))
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !std::thread::panicking() || !self.session.is_empty() {
-            self.send("DELETE", &format!("/session/{}", self.session), &json!({}));
+        // A driver that does not answer any more has failed the test already; a panic here would end all tests.
+        if !self.session.is_empty() {
+            let _ = self.try_send("DELETE", &format!("/session/{}", self.session), &json!({}));
         }
-        // It has nothing left to do.
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -18,10 +19,10 @@ pub const INPUT: &str = "#tutor-terminal .panel:not([hidden]) textarea";
 pub const READY: &str = "#tutor-terminal .panel:not([hidden]) .line[data-ready=true]:not(.running)";
 pub const OUTPUT: &str = "#tutor-terminal .panel:not([hidden]) .output";
 
-/// How often a block that only looks is run, until it shows what the page shows.
-const LOOKS: usize = 40;
-/// How many times a script's own time, which is a minute, is waited for.
-const PATIENCE: usize = 4;
+/// How long a block that only looks is run again, until it shows what the page shows.
+const LOOKING: Duration = Duration::from_secs(90);
+/// How many times a script's own time, which is two minutes, is waited for.
+const PATIENCE: usize = 3;
 
 /// A `tutor serve` on a machine whose PATH leads nowhere.
 pub struct Bare {
@@ -143,17 +144,17 @@ impl<'a> Reader<'a> {
     pub fn runs_every_block(&self) {
         let count = self.browser.script("return document.querySelectorAll('.tutor-run button').length", "");
         for at in 0..count.as_u64().unwrap() {
-            let mut fault = Some(String::new());
-            for _ in 0..LOOKS {
+            let begun = Instant::now();
+            let fault = loop {
                 let (block, shown) = self.runs_block(at);
                 assert!(!shown.contains(": not found\n"), "{block} runs what is not there: {shown}");
-                fault = differs(&block, &shown);
+                let fault = differs(&block, &shown);
                 // A block that only looks is run again by a reader who was too quick.
                 let looks = shown::typed(&block).iter().all(|typed| shown::reads(&typed.command));
-                if fault.is_none() || !looks {
-                    break;
+                if fault.is_none() || !looks || begun.elapsed() > LOOKING {
+                    break fault;
                 }
-            }
+            };
             assert_eq!(fault, None);
         }
     }
@@ -182,11 +183,7 @@ impl<'a> Reader<'a> {
             if (lines.includes(command) && document.querySelector('#tutor-terminal .line.running')) done(true);
             else setTimeout(look, 20);
         })()";
-        assert_eq!(
-            self.browser.script_async(look, &json!([OUTPUT, command]).to_string()),
-            true,
-            "{command} does not go on"
-        );
+        assert_eq!(self.browser.comes(look, &json!([OUTPUT, command]).to_string()), true, "{command} does not go on");
     }
 
     /// Waits until the terminal shows these words after the last mark.
@@ -195,7 +192,7 @@ impl<'a> Reader<'a> {
             const shown = document.querySelector(selector)?.innerText.split('\\nmark-').at(-1) ?? '';
             if (shown.includes(words)) done(true); else setTimeout(look, 20);
         })()";
-        let came = self.browser.script_async(look, &json!([OUTPUT, words]).to_string());
+        let came = self.browser.comes(look, &json!([OUTPUT, words]).to_string());
         assert_eq!(came, true, "{words:?} does not come");
     }
 
@@ -215,7 +212,7 @@ impl<'a> Reader<'a> {
         let timed_out = |said: &Value| said["error"] == "script timeout";
         let mut said = Value::Null;
         for _ in 0..PATIENCE {
-            said = self.browser.script_async(script, argument);
+            said = self.browser.comes(script, argument);
             if !timed_out(&said) {
                 break;
             }
@@ -235,7 +232,7 @@ impl<'a> Reader<'a> {
         if questions != 0 {
             self.browser.wait("details.asked form");
         }
-        assert_eq!(self.browser.script_async(answer, ""), questions);
+        assert_eq!(self.browser.comes(answer, ""), questions);
     }
 
     /// Presses a button of an exercise once it can be pressed.
@@ -245,7 +242,7 @@ impl<'a> Reader<'a> {
             const found = buttons.find((button) => button.textContent === words && !button.disabled);
             if (found) { found.click(); done(true); } else setTimeout(look, 20);
         })()";
-        let pressed = self.browser.script_async(press, &json!([exercise, words]).to_string());
+        let pressed = self.browser.comes(press, &json!([exercise, words]).to_string());
         assert_eq!(pressed, true, "{exercise} has no button {words} to press");
     }
 
@@ -280,7 +277,7 @@ impl<'a> Reader<'a> {
                 other?.click();
                 setTimeout(look, 100);
             })()";
-        let shown = self.browser.script_async(shown, &json!([exercise, file]).to_string());
+        let shown = self.browser.comes(shown, &json!([exercise, file]).to_string());
         assert_eq!(shown, true, "{exercise} has no file {file} to edit");
         let write = "const [name, text, words] = JSON.parse(arguments[0]);
             const files = document.querySelector(`section.exercise[data-exercise=${name}] details.tutor-files`);

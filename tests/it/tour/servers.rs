@@ -114,7 +114,7 @@ fn registries(reader: &Reader<'_>, bare: &Bare) {
         const codes = [...document.querySelectorAll('section.exercise[data-exercise=push-and-pull] p code')];
         if (codes.some((code) => code.textContent === registry)) done(true); else setTimeout(look, 50);
     })()";
-    assert_eq!(reader.browser.script_async(own, registry), true);
+    assert_eq!(reader.browser.comes(own, registry), true);
     reader.types("cd ~/push-and-pull");
     reader.types(&format!("tutor image build -t {registry}/push-and-pull:1 ."));
     reader.types(&format!("tutor image push {registry}/push-and-pull:1"));
