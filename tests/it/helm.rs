@@ -40,7 +40,7 @@ fn with_helm() -> Option<Served> {
 #[test]
 fn a_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     let Some(play) = with_helm() else { return };
-    let installed = play.helms("install demo CHART --wait --timeout 60s");
+    let installed = play.helms("install demo CHART --wait --timeout 140s");
     assert!(installed.contains("STATUS: deployed"), "{installed}");
     assert!(installed.contains("demo serves a model of 12 layers with 2 servers."), "{installed}");
     assert_eq!(play.deployment(".status.readyReplicas"), "2");
@@ -53,21 +53,21 @@ fn a_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
     let list = play.helms("list");
     assert!(list.contains("demo") && list.contains("models-0.1.0"), "{list}");
 
-    play.helms("upgrade demo CHART --set replicas=3 --set settings.batch=16 --wait --timeout 60s");
+    play.helms("upgrade demo CHART --set replicas=3 --set settings.batch=16 --wait --timeout 140s");
     assert_eq!(play.deployment(".status.readyReplicas"), "3");
     assert_eq!(play.does("get configmap demo -o jsonpath={.data.batch}"), "16");
-    play.does("wait job/demo-upgraded --for=condition=Complete --timeout=60s");
+    play.does("wait job/demo-upgraded --for=condition=Complete --timeout=140s");
     assert!(play.helms("get values demo").contains("replicas: 3"));
     assert!(play.helms("get manifest demo").contains("kind: Deployment"));
     assert!(play.helms("status demo").contains("==> v1/Deployment"));
 
-    assert!(play.helms("test demo --timeout 60s").contains("Phase:          Succeeded"));
-    play.helms("rollback demo 1 --wait --timeout 60s");
+    assert!(play.helms("test demo --timeout 140s").contains("Phase:          Succeeded"));
+    play.helms("rollback demo 1 --wait --timeout 140s");
     assert_eq!(play.deployment(".spec.replicas"), "2");
     assert_eq!(play.does("get configmap demo -o jsonpath={.data.batch}"), "8");
     assert_eq!(play.history("demo"), ["superseded", "superseded", "deployed"]);
 
-    play.helms("uninstall demo --wait --timeout 60s");
+    play.helms("uninstall demo --wait --timeout 140s");
     let kinds = "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,models";
     assert_eq!(play.does(&format!("get {kinds} -l app.kubernetes.io/instance=demo -o name")), "");
     assert_eq!(play.kubectl("get job demo-farewell").code, 1, "the last hook is removed when it has ended well");
@@ -77,9 +77,9 @@ fn a_chart_is_installed_upgraded_rolled_back_and_uninstalled() {
 #[test]
 fn a_release_that_fails_comes_back_by_itself() {
     let Some(play) = with_helm() else { return };
-    play.helms("install demo CHART --wait --timeout 60s");
+    play.helms("install demo CHART --wait --timeout 140s");
     let broken =
-        "upgrade demo CHART --set image=tutor/web:missing --set deadline=2 --rollback-on-failure --timeout 60s";
+        "upgrade demo CHART --set image=tutor/web:missing --set deadline=2 --rollback-on-failure --timeout 140s";
     let failed = play.helm(broken);
     assert!(failed.err.contains("has been rolled back due to rollback-on-failure being set"), "{failed:#?}");
     assert!(failed.err.contains("Progress deadline exceeded"), "{failed:#?}");
@@ -111,12 +111,12 @@ fn what_the_server_refuses_helm_tells() {
 #[test]
 fn a_release_moves_from_the_client_side_to_the_server_side() {
     let Some(play) = with_helm() else { return };
-    play.helms("install demo CHART --server-side=false --wait --timeout 60s");
-    play.helms("upgrade demo CHART --set replicas=3 --wait --timeout 60s");
+    play.helms("install demo CHART --server-side=false --wait --timeout 140s");
+    play.helms("upgrade demo CHART --set replicas=3 --wait --timeout 140s");
     let owner = "get deployment demo --show-managed-fields -o 'jsonpath={.metadata.managedFields[?(@.manager==\"helm\")].operation}'";
     assert_eq!(play.does(owner), "Update");
     assert!(play.helms("get metadata demo").contains("APPLY_METHOD: client-side apply"));
-    play.helms("rollback demo 1 --wait --timeout 60s");
+    play.helms("rollback demo 1 --wait --timeout 140s");
     assert_eq!(play.deployment(".spec.replicas"), "2");
     play.helms("upgrade demo CHART --set replicas=4 --server-side=true");
     assert_eq!(play.does(owner), "Apply");

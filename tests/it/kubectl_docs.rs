@@ -111,20 +111,20 @@ fn every_way_to_wait_ends() {
          run once --image=busybox --restart=Never -- echo hi
          create deployment web --image=nginx --replicas=2
          create job hello --image=busybox -- echo hello
-         wait pod/server --for=condition=Ready --timeout=60s
-         wait pod/once --for=jsonpath='{.status.phase}'=Succeeded --timeout=60s
-         wait deployment/web --for=condition=Available --timeout=60s
-         wait deployments --all --for=create --timeout=60s
-         wait pods -l app=web --for=condition=Ready --timeout=60s
-         wait job/hello --for=condition=complete --timeout=60s
-         wait pod/nobody --for=delete --timeout=1s
+         wait pod/server --for=condition=Ready --timeout=140s
+         wait pod/once --for=jsonpath='{.status.phase}'=Succeeded --timeout=140s
+         wait deployment/web --for=condition=Available --timeout=140s
+         wait deployments --all --for=create --timeout=140s
+         wait pods -l app=web --for=condition=Ready --timeout=140s
+         wait job/hello --for=condition=complete --timeout=140s
+         wait pod/nobody --for=delete --timeout=140s
          delete pod once --wait=false
-         wait pod/once --for=delete --timeout=60s",
+         wait pod/once --for=delete --timeout=140s",
     );
-    is_refused(&play, "wait pod/nobody --for=create --timeout=1s", "timed out waiting for the condition");
+    is_refused(&play, "wait pod/nobody --for=create --timeout=5s", "timed out waiting for the condition");
     is_refused(
         &play,
-        "wait pod/server --for=condition=Ready=false --timeout=1s",
+        "wait pod/server --for=condition=Ready=false --timeout=5s",
         "timed out waiting for the condition on pods/server",
     );
 }
@@ -135,17 +135,17 @@ fn a_rollout_is_paused_resumed_inspected_and_undone() {
     all_do(
         &play,
         "create deployment web --image=nginx --replicas=2
-         rollout status deployment web --timeout=60s
+         rollout status deployment web --timeout=140s
          rollout pause deployment web
          set image deployment/web nginx=nginx:1.25
          set env deployment/web COLOUR=blue
          set resources deployment web --limits=cpu=200m,memory=512Mi
          rollout resume deployment web
-         rollout status deployment web --timeout=60s",
+         rollout status deployment web --timeout=140s",
     );
     let second = play.does("rollout history deployment web --revision=2");
     assert!(second.contains("nginx:1.25") && second.contains("COLOUR:\tblue"), "{second}");
-    all_do(&play, "rollout undo deployment web --to-revision=1\nrollout status deployment web --timeout=60s");
+    all_do(&play, "rollout undo deployment web --to-revision=1\nrollout status deployment web --timeout=140s");
     assert_eq!(play.does("get deployment web -o jsonpath={.spec.template.spec.containers[0].image}"), "nginx");
     is_refused(&play, "rollout undo deployment web --to-revision=9", "unable to find specified revision 9");
 }
@@ -153,7 +153,7 @@ fn a_rollout_is_paused_resumed_inspected_and_undone() {
 #[test]
 fn get_prints_in_every_form() {
     let Some(play) = with_kubectl() else { return };
-    all_do(&play, "create deployment web --image=nginx --replicas=2\nrollout status deployment web --timeout=60s");
+    all_do(&play, "create deployment web --image=nginx --replicas=2\nrollout status deployment web --timeout=140s");
     let shown = |form: &str| play.does(&format!("get deployment web {form}"));
     assert!(shown("-o json").contains("\"kind\": \"Deployment\""));
     assert!(shown("-o kyaml").contains("kind: \"Deployment\""));
@@ -200,7 +200,7 @@ fn nodes_are_tainted_cordoned_and_drained() {
     all_do(
         &play,
         "create deployment web --image=nginx --replicas=3
-         rollout status deployment web --timeout=60s
+         rollout status deployment web --timeout=140s
          taint nodes node-1 team=red:NoSchedule
          taint nodes node-1 team=blue:NoSchedule --overwrite
          taint nodes node-1 team-
@@ -211,10 +211,10 @@ fn nodes_are_tainted_cordoned_and_drained() {
     is_refused(&play, "taint nodes node-1 team=red:Never", "invalid taint effect: Never, unsupported taint effect");
     play.does("run alone --image=nginx --overrides='{\"spec\":{\"nodeName\":\"node-2\"}}'");
     is_refused(&play, "drain node-2", "cannot delete Pods that declare no controller (use --force to override)");
-    play.does("drain node-2 --ignore-daemonsets --force --delete-emptydir-data --timeout=60s");
+    play.does("drain node-2 --ignore-daemonsets --force --delete-emptydir-data --timeout=140s");
     assert_eq!(play.does("get pods -A --field-selector=spec.nodeName=node-2 -o name"), "");
     assert!(play.does("get node node-2").contains("SchedulingDisabled"));
-    all_do(&play, "uncordon node-2\nrollout status deployment web --timeout=60s");
+    all_do(&play, "uncordon node-2\nrollout status deployment web --timeout=140s");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn access_is_reconciled_and_a_certificate_is_decided_on() {
 #[test]
 fn a_debug_container_joins_a_pod() {
     let Some(play) = with_kubectl() else { return };
-    all_do(&play, "run server --image=nginx --port=80\nwait pod/server --for=condition=Ready --timeout=60s");
+    all_do(&play, "run server --image=nginx --port=80\nwait pod/server --for=condition=Ready --timeout=140s");
     play.does("debug pod/server --image=busybox --container=look -- sleep 1");
     assert_eq!(play.does("get pod server -o jsonpath={.spec.ephemeralContainers[0].name}"), "look");
     play.does("debug pod/server --image=busybox --copy-to=copy --container=look -- sleep 100");
@@ -300,7 +300,7 @@ fn a_debug_container_joins_a_pod() {
 #[test]
 fn events_and_the_cluster_are_told_about() {
     let Some(play) = with_kubectl() else { return };
-    all_do(&play, "create deployment web --image=nginx\nrollout status deployment web --timeout=60s");
+    all_do(&play, "create deployment web --image=nginx\nrollout status deployment web --timeout=140s");
     play.comes_to("events --for deployment/web --types=Normal", |told| told.contains("Scaled up replica set web-"));
     play.comes_to("get events --sort-by=.lastTimestamp -o wide", |told| told.contains("SUBOBJECT"));
     assert!(play.does("cluster-info").contains("Kubernetes control plane"));

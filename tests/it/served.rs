@@ -4,8 +4,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::Node;
+use kube::api::Api;
+use kube::runtime::wait::await_condition;
 use tutor::clock::Clock;
 use tutor::cluster::{self, Cluster, Runtime, StoreIn};
 use tutor::tasks::TaskGroup;
@@ -17,6 +20,9 @@ pub struct Served {
     folder: tempfile::TempDir,
     env: Vec<(String, String)>,
 }
+
+/// The nodes of a playground.
+const NODES: u16 = 3;
 
 /// What a command printed.
 #[derive(Debug)]
@@ -74,7 +80,7 @@ impl Served {
         let cluster = runtime.block_on(async {
             let options = cluster::Options {
                 store: StoreIn::Memory,
-                nodes: 3,
+                nodes: NODES,
                 runtime: Runtime::Simulated,
                 controllers: vec!["all".into()],
                 clock,
@@ -82,6 +88,7 @@ impl Served {
             let cluster = Cluster::start(options, &TaskGroup::new()).await.unwrap();
             let address = cluster.serve_api("127.0.0.1:0".parse().unwrap()).await.unwrap();
             cluster.write_kubeconfig(&folder.path().join("kubeconfig"), address).unwrap();
+            clock.timeout(LONGEST, ready(cluster.client("test"))).await.expect("the nodes become ready");
             cluster
         });
         Served { runtime, cluster, folder, env: Vec::new() }
@@ -183,14 +190,15 @@ impl Served {
     /// Runs `kubectl` again until its answer holds: for what is told only a moment later (events).
     #[track_caller]
     pub fn comes_to(&self, words: &str, holds: impl Fn(&str) -> bool) -> String {
-        const TRIES: usize = 100;
-        for _ in 0..TRIES {
+        let begun = Instant::now();
+        loop {
             let printed = self.does(words);
             if holds(&printed) {
                 return printed;
             }
+            let late = begun.elapsed() > LONGEST;
+            assert!(!late, "kubectl {words} never came to say what is expected:\n{printed}");
         }
-        panic!("kubectl {words} never came to say what is expected:\n{}", self.does(words))
     }
 
     /// Runs `kubectl` with a manifest on its standard input, which must succeed.
@@ -205,6 +213,18 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         self.runtime.block_on(self.cluster.stop(Duration::from_secs(2)));
+    }
+}
+
+/// Waits until every node is ready and takes Pods: two who look after that see the same.
+async fn ready(client: kube::Client) {
+    let takes_pods = |node: Option<&Node>| {
+        let status = node.and_then(|node| node.status.as_ref()?.conditions.as_ref());
+        let ready = status.into_iter().flatten().any(|it| it.type_ == "Ready" && it.status == "True");
+        ready && node.and_then(|node| node.spec.as_ref()?.taints.as_ref()).is_none_or(Vec::is_empty)
+    };
+    for number in 1..=NODES {
+        await_condition(Api::all(client.clone()), &format!("node-{number}"), takes_pods).await.unwrap();
     }
 }
 
