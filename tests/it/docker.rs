@@ -132,7 +132,7 @@ async fn containers_of_a_pod_share_what_they_should_and_keep_to_their_limits() {
     let web = ContainerConfig { name: "web".into(), image: "tutor/web:1".into(), ..ContainerConfig::default() };
     let web = machine.node.create_container(&sandbox, web).await.unwrap();
     machine.node.start_container(&web).await.unwrap();
-    let asks = "hostname; for n in $(seq 50); do wget -qO- http://127.0.0.1 && exit 0; sleep 0.1; done; exit 1";
+    let asks = "hostname; for n in $(seq 900); do wget -qO- http://127.0.0.1 && exit 0; sleep 0.1; done; exit 1";
     let (printed, code, _) = machine.run(&sandbox, asks, ContainerConfig::default()).await;
     assert!(code == 0 && printed.starts_with("pair\nhello from pair"), "one localhost, one host name: {printed}");
 

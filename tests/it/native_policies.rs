@@ -307,8 +307,10 @@ async fn services_lead_where_their_policy_says() {
         stage.succeeds(client, &always).await;
     }
     let who = stage.succeeds(here, &fetch("sticky")).await;
-    let again =
-        format!("for n in 1 2 3 4 5 6 7 8; do test \"$({})\" = '{}' || exit 1; done", fetch("sticky"), who.trim());
+    let again = format!(
+        "for n in 1 2 3 4 5 6 7 8; do test \"$(wget -qO- -T 60 http://sticky/)\" = '{}' || exit 1; done",
+        who.trim()
+    );
     assert!(stage.run(here, &again).await.is_ok(), "a client keeps its Pod");
 
     // The only server of datagrams at hand is the one for names.

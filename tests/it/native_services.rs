@@ -90,10 +90,13 @@ async fn services_work(env: &[(&str, &str)], said_of_it: &str) {
     let node_port = service.ports.unwrap()[0].node_port.unwrap();
 
     let script = format!(
-        "for n in $(seq 40); do wget -qO- http://web:8080 || echo lost; done
+        // The rules and the names follow the Pods a moment later.
+        "for n in $(seq 600); do a=$(wget -qO- http://web:8080) && b=$(wget -qO- http://web:8080) && test \"$a\" != \"$b\" && break; sleep 0.1; done
+         for n in $(seq 600); do test \"$(nslookup each | grep -c '^Name:')\" = 2 && break; sleep 0.1; done
+         for n in $(seq 40); do wget -qO- http://web:8080 || echo lost; done
          echo by node; wget -qO- http://$NODE_IP:{node_port} || echo lost
          echo by name; nslookup each; nslookup web.default; nslookup kubernetes.default.svc.cluster.local
-         echo by datagram; for n in $(seq 20); do nslookup kubernetes.default.svc.cluster.local {names_at} && break; done
+         echo by datagram; for n in $(seq 300); do nslookup kubernetes.default.svc.cluster.local {names_at} && break; sleep 0.1; done
          echo without; wget -qO- http://nobody:8080 || echo refused; nslookup no-such-name || echo unknown"
     );
     let said = printed(&pods, "asks", &script).await;

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 /// Tests that need docker run one after the other: two cores have enough with one dockerd.
 static ALONE: Mutex<()> = Mutex::const_new(());
 /// How long dockerd may take to answer, and to end.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(150);
 
 /// A running dockerd.
 pub struct Daemon {

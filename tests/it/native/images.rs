@@ -89,12 +89,15 @@ async fn an_image_is_built_pushed_pulled_and_run() {
     tutor(state.path(), &["image", "push", &image]).await;
     tutor(state.path(), &["image", "rm", &image]).await;
     tutor(state.path(), &["kubectl", "run", "greeter", "--image", &image]).await;
-    let ready = ["kubectl", "wait", "pod/greeter", "--for=condition=Ready", "--timeout=90s"];
+    let ready = ["kubectl", "wait", "pod/greeter", "--for=condition=Ready", "--timeout=110s"];
     tutor(state.path(), &ready).await;
     let follow = ["kubectl", "exec", "greeter", "--", "sh", "-c", "echo inside $WHO; ls -d /data"];
     assert_eq!(tutor(state.path(), &follow).await.0, "inside reader\n/data\n");
-    let (said, _) = tutor(state.path(), &["kubectl", "logs", "greeter"]).await;
-    assert_eq!(said, "good morning\nremoved\nfor reader\n");
+    // A Pod without a probe is ready before its program has said all.
+    let said = async {
+        while tutor(state.path(), &["kubectl", "logs", "greeter"]).await.0 != "good morning\nremoved\nfor reader\n" {}
+    };
+    assert!(Clock::real().timeout(LIMIT, said).await.is_ok(), "its log does not say what it printed");
     let pid = rustix::process::Pid::from_raw(playground.id().unwrap() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let ended = Clock::real().timeout(LIMIT, playground.wait()).await.expect("tutor serve does not end");
@@ -194,15 +197,19 @@ async fn a_private_registry_takes_who_is_logged_in_and_no_other() {
     tutor(state.path(), &pod).await;
     let waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}";
     let backs_off = [format!("--for={waiting}=ImagePullBackOff")];
-    tutor(state.path(), &["kubectl", "wait", "pod/stranger", &backs_off[0], "--timeout=60s"]).await;
-    let (events, _) = tutor(state.path(), &["kubectl", "get", "events", "-o", "jsonpath={.items[*].message}"]).await;
-    assert!(events.contains("authorization failed: no basic auth credentials"), "{events}");
+    tutor(state.path(), &["kubectl", "wait", "pod/stranger", &backs_off[0], "--timeout=110s"]).await;
+    // An event is written a moment after the status that it tells of.
+    let events = ["kubectl", "get", "events", "-o", "jsonpath={.items[*].message}"];
+    let told = async {
+        while !tutor(state.path(), &events).await.0.contains("authorization failed: no basic auth credentials") {}
+    };
+    assert!(Clock::real().timeout(LIMIT, told).await.is_ok(), "no event says why");
     let from_file = format!("--from-file=.dockerconfigjson={}", login.join("config.json").display());
     let secret =
         ["kubectl", "create", "secret", "generic", "mine", "--type=kubernetes.io/dockerconfigjson", &from_file];
     tutor(state.path(), &secret).await;
     let overrides = r#"--overrides={"spec": {"imagePullSecrets": [{"name": "mine"}]}}"#;
     tutor(state.path(), &["kubectl", "run", "friend", "--image", &image, overrides]).await;
-    tutor(state.path(), &["kubectl", "wait", "pod/friend", "--for=condition=Ready", "--timeout=90s"]).await;
+    tutor(state.path(), &["kubectl", "wait", "pod/friend", "--for=condition=Ready", "--timeout=110s"]).await;
     playground.kill().await.unwrap();
 }

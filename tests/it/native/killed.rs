@@ -91,7 +91,8 @@ async fn new_containers(pods: Api<Pod>, known: &BTreeSet<String>) -> BTreeSet<St
     let all = async {
         use futures::StreamExt;
         while found.len() < PODS {
-            let pod = looks.next().await.unwrap().unwrap();
+            // A watch that breaks off is begun anew.
+            let Some(Ok(pod)) = looks.next().await else { continue };
             if let Some(id) = container(&pod) {
                 found.insert(pod.metadata.name.clone(), id);
             }
