@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Playground, into};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A playground with a door.
 pub struct House {

@@ -28,6 +28,9 @@ static RENDERED: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     folder
 });
 
+/// How long a playground may take to stop, on a busy machine.
+const LONGEST_STOP: Duration = Duration::from_secs(120);
+
 /// A playground with its page, on free ports.
 pub struct Paged {
     pub cluster: Cluster,
@@ -131,7 +134,7 @@ impl Paged {
     }
 
     pub async fn stop(self) {
-        assert!(self.cluster.stop(Duration::from_secs(5)).await);
+        assert!(self.cluster.stop(LONGEST_STOP).await);
         self.tasks.cancel();
     }
 }
@@ -273,7 +276,7 @@ async fn the_live_strip_tells_of_each_change() {
     while !seen.contains(r#""name":"hello","state":"Running","ok":true"#)
         || !seen.contains(r#""component":"kube-scheduler""#)
     {
-        let frame = Clock::real().timeout(Duration::from_secs(60), body.frame()).await;
+        let frame = Clock::real().timeout(Duration::from_secs(120), body.frame()).await;
         let frame = frame.unwrap_or_else(|_| panic!("nothing more is told; until now: {seen}"));
         let frame = frame.expect("the stream goes on").unwrap();
         seen.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());

@@ -116,7 +116,7 @@ fn refused(command: &mut Command) -> String {
     let pid = rustix::process::Pid::from_child(&child);
     let (tell, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
-    let Ok(done) = ended.recv_timeout(Duration::from_secs(60)) else {
+    let Ok(done) = ended.recv_timeout(Duration::from_secs(150)) else {
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         panic!("{command:?} started, and should have refused");
     };
@@ -175,7 +175,7 @@ fn where_the_kernel_refuses_and_no_docker_answers_it_simulates_and_says_why() {
     let mut command = walled(&[crate::native::program().to_str().unwrap()]);
     command.env("TUTOR_STATE_DIR", state.path()).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
     command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0"]);
-    command.args(["--registry-listen", "127.0.0.1:0", "--nodes", "1"]);
+    command.args(["--registry-listen", "127.0.0.1:0", "--ingress-listen", "127.0.0.1:0", "--nodes", "1"]);
     let serve = Serve::of(command);
     let said = status(state.path());
     assert!(said.contains("simulated runtime"), "{said}");
@@ -236,7 +236,13 @@ fn a_taken_port_is_explained() {
     let state = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = refused(tutor(state.path()).args(["serve", "--listen", "127.0.0.1:0", "--api-listen", &address]));
+    let free = "127.0.0.1:0";
+    let said = refused(tutor(state.path()).args(["serve", "--listen", free, "--api-listen", &address]).args([
+        "--registry-listen",
+        free,
+        "--ingress-listen",
+        free,
+    ]));
     assert!(said.contains(&format!("port {} is taken", taken.local_addr().unwrap().port())), "{said}");
     assert!(said.contains("--api-listen"), "{said}");
 }
@@ -304,7 +310,7 @@ async fn write_until_it_fails(maps: Api<ConfigMap>, prefix: String, tell: Unboun
 /// A watch from the last revision seen before the crash goes on from there, or is told 410.
 async fn assert_resumes(maps: &Api<ConfigMap>, revision: i64) {
     let marker = maps.create(&PostParams::default(), &config_map(&format!("after-{revision}"))).await.unwrap();
-    let from = WatchParams::default().timeout(20);
+    let from = WatchParams::default().timeout(120);
     let mut events = maps.watch(&from, &revision.to_string()).await.unwrap().boxed();
     while let Some(event) = events.try_next().await.unwrap() {
         match event {
