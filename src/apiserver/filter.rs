@@ -160,7 +160,7 @@ where
     D: Buf,
 {
     let form = request.form_of_errors(&query);
-    let user = match identify(&engine, &request, &info) {
+    let user = match afresh(&engine, || identify(&engine, &request, &info)).await {
         Ok(user) => user,
         Err(status) => return respond::error(&status, form),
     };
@@ -171,7 +171,7 @@ where
             Err(priority::Busy) => return respond::busy(),
         },
     };
-    if let Err(status) = authorize(&engine, &user, &info) {
+    if let Err(status) = afresh(&engine, || authorize(&engine, &user, &info)).await {
         return respond::error(&status, form);
     }
     if let Some(remote) = engine.catalog.now().remote(&info.group, &info.version) {
@@ -198,6 +198,18 @@ where
 /// Whether a request may last as long as it likes, and takes no seat.
 fn is_long(info: &RequestInfo) -> bool {
     info.verb == "watch" || matches!(info.subresource.as_str(), "attach" | "exec" | "log" | "portforward" | "proxy")
+}
+
+/// Who is refused is judged once more when everything that was written before is known here: a right, an account or a
+/// token that was made a moment ago counts.
+async fn afresh<T>(engine: &Engine, judge: impl Fn() -> Result<T, Status>) -> Result<T, Status> {
+    match judge() {
+        Ok(found) => Ok(found),
+        Err(_) => {
+            engine.caches.fresh().await;
+            judge()
+        }
+    }
 }
 
 /// Who asks, or as whom.

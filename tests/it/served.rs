@@ -229,7 +229,7 @@ async fn ready(client: kube::Client) {
 }
 
 /// The longest that a command may take, on a busy machine.
-pub const LONGEST: Duration = Duration::from_secs(150);
+pub const LONGEST: Duration = Duration::from_secs(300);
 
 /// Runs a command, its streams pipes, to its end, or kills it when it does not come to one.
 pub fn ended(command: &mut Command, input: &str) -> Printed {

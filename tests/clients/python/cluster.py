@@ -27,7 +27,7 @@ def namespace(prefix):
     return core.create_namespace({"metadata": {"generateName": prefix + "-"}}).metadata.name
 
 
-def eventually(what, holds, seconds=60):
+def eventually(what, holds, seconds=120):
     """Asks again until the answer is true, and returns it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

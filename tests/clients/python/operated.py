@@ -31,7 +31,7 @@ def status(name):
 custom.create_namespaced_custom_object(*WHERE, model("early", layers=1))
 core.create_namespaced_secret(SPACE, {"metadata": {"name": "witness"}})
 
-with KopfRunner(["run", "--standalone", "--namespace", SPACE, str(HERE / "models_operator.py")], timeout=120) as runner:
+with KopfRunner(["run", "--standalone", "--namespace", SPACE, str(HERE / "models_operator.py")], timeout=240) as runner:
     eventually("the early Model is taken in", lambda: status("early").get("phase") == "Made" and kept("early"))
     say("what was there before the operator is taken in")
 
@@ -46,7 +46,7 @@ with KopfRunner(["run", "--standalone", "--namespace", SPACE, str(HERE / "models
     say("a timer writes the status again and again")
 
     custom.patch_namespaced_custom_object(*WHERE, "late", {"spec": {"layers": 5, "note": "deeper"}})
-    eventually("the change is followed", lambda: kept("late").data == {"layers": "5", "before": "2"})
+    eventually("the change is followed", lambda: (now := kept("late")) and now.data == {"layers": "5", "before": "2"})
     eventually("the change is told", lambda: status("late").get("phase") == "Changed")
     say("a change is handled, after a handler that failed once")
 
