@@ -24,6 +24,8 @@ pub async fn review(call: &Call) -> Result<Response, Status> {
     typed::normalize(&mut review, &call.resource.schema);
     call.as_writer(&options.field_manager, |writer| track_update(None, &mut review, writer));
     let (engine, namespace) = (&call.engine, call.namespace());
+    // Also what was granted a moment ago is granted.
+    engine.caches.fresh().await;
     let mut answer = engine.auth.review(&call.resource.kind, review, namespace, &call.user, &**engine, call.now)?;
     typed::normalize(&mut answer, &call.resource.schema);
     respond::object(201, &answer, call)
