@@ -16,8 +16,16 @@ export function filesOf(exercise, run) {
 }
 
 async function show(place, exercise, path, run) {
-  const { Editor } = await import("./editor.js");
-  const { text, start } = await get(`files?path=${encodeURIComponent(path)}`);
+  // Of several presses the last one counts, and the same one again opens nothing anew over what is typed.
+  if (place.coming === path) return;
+  place.coming = path;
+  const loaded = Promise.all([import("./editor.js"), get(`files?path=${encodeURIComponent(path)}`)]);
+  const [{ Editor }, { text, start }] = await loaded.catch((error) => {
+    place.coming = undefined;
+    throw error;
+  });
+  if (place.coming !== path) return;
+  place.coming = undefined;
   const said = element("p", { class: "aside", role: "status" });
   // What was typed and not saved yet survives a reload.
   const kept = `tutor-draft:${path}`;

@@ -317,8 +317,13 @@ class Tab {
   }
 
   start({ text, done }) {
-    if (done) this.after.push(done);
     this.setReady(false);
+    // The connection may just have gone: what is typed waits for the next one.
+    if (this.socket?.readyState !== WebSocket.OPEN) {
+      this.waiting.unshift({ text, done });
+      return;
+    }
+    if (done) this.after.push(done);
     this.send({ run: text });
     this.scroll();
   }
