@@ -156,7 +156,8 @@ fn solve_part_2(reader: &Reader<'_>, bare: &Bare) {
     reader.types("kubectl wait pods -l app=kept --for=condition=Ready --timeout=110s");
     reader.passes("be-the-controller");
     // The loop ends before another exercise begins, in whose namespace it would go on.
-    reader.browser.script("[...document.querySelectorAll('#tutor-terminal [role=tab]')].at(-1).click()", "");
+    let last = "[...document.querySelectorAll('#tutor-terminal .tabs .tab')].at(-1).click(); return true";
+    assert_eq!(reader.browser.script(last, ""), true, "the last tab is shown");
     reader.browser.type_in(INPUT, &format!("{CONTROL}c{NONE}"));
     reader.browser.wait(READY);
     first_tab(reader);
@@ -195,7 +196,8 @@ fn solve_more(reader: &Reader<'_>, bare: &Bare) {
 
 /// Back to the first tab of the terminal.
 fn first_tab(reader: &Reader<'_>) {
-    reader.browser.script("document.querySelector('#tutor-terminal [role=tab]').click()", "");
+    let first = "document.querySelector('#tutor-terminal .tabs .tab').click(); return true";
+    assert_eq!(reader.browser.script(first, ""), true, "the first tab is shown");
 }
 
 /// The map, the trace, a question of one's own, dark mode, another window.
