@@ -10,6 +10,8 @@ const PARTS = [
 ];
 /** Pods on one node from which on they are dots. */
 const DENSE = 30;
+/** The Pod of a place at which the Tab key stops. */
+const STOP = 'button[tabindex="0"]';
 /** How long a part stays lit, and how long a request takes to the next part, for the eye. */
 const LIT = 700;
 const HOP = 140;
@@ -47,6 +49,7 @@ export class ClusterMap {
       if (object) this.#opened = { id: object.id, changed: this.#open(object) };
     });
     this.element.addEventListener("keydown", walk);
+    this.element.addEventListener("focusin", (event) => keepStop(event.target));
     for (const come of ["mouseover", "focusin"]) this.element.addEventListener(come, (event) => this.#related(event.target));
   }
 
@@ -102,6 +105,8 @@ export class ClusterMap {
     const object = this.#objects.get(id);
     this.#objects.delete(id);
     const made = this.#made.get(id);
+    const focused = this.element.contains(document.activeElement) && document.activeElement.dataset.id === id;
+    const next = focused ? beside(document.activeElement) : null;
     this.#made.delete(id);
     this.#rows.get(id)?.remove();
     this.#rows.delete(id);
@@ -109,6 +114,7 @@ export class ClusterMap {
     else made?.item.remove();
     if (object?.kind === "Pod") this.#settle(object.node);
     if (object?.kind === "EndpointSlice") this.#line(this.#objects.get(object.service));
+    if (focused && document.activeElement === document.body) next?.focus();
   }
 
   // A node is a place; a Pod without one is in the place "".
@@ -160,9 +166,13 @@ export class ClusterMap {
     made.button.setAttribute("aria-label", `Pod ${where}, ${pod.state}`);
     made.button.title = `${where}: ${pod.state}`;
     if (before && before.node === pod.node && made.item.isConnected) return;
+    const focused = document.activeElement === made.button;
+    made.button.setAttribute("tabindex", "-1");
     this.#place(pod.node).list.append(made.item);
     this.#settle(pod.node);
     if (before && before.node !== pod.node) this.#settle(before.node);
+    // Who reads a Pod while it gets its node goes with it.
+    if (focused) made.button.focus();
   }
 
   // One Pod of a place is in the way of the Tab key; arrows lead to the others.
@@ -170,7 +180,7 @@ export class ClusterMap {
     const place = this.#places.get(node);
     if (!place) return;
     place.item.classList.toggle("dense", place.list.childElementCount > DENSE);
-    place.list.querySelector("button")?.setAttribute("tabindex", "0");
+    if (!place.list.querySelector(STOP)) place.list.querySelector("button")?.setAttribute("tabindex", "0");
     if (place.list.childElementCount > 0) return;
     if (node === "" || !this.#objects.has(`Node//${node}`)) {
       place.item.remove();
@@ -298,15 +308,54 @@ function writer({ component, user }) {
   return { part: "you", name: component || user };
 }
 
-// Arrow keys among the Pods of a node.
+/** The Tab key comes back to the Pod that had the focus last. */
+function keepStop(pod) {
+  if (!pod.matches(".pod")) return;
+  for (const other of pod.closest("ul").querySelectorAll(STOP)) other.setAttribute("tabindex", "-1");
+  pod.setAttribute("tabindex", "0");
+}
+
+/** What stands above and below a button: a node's name and its Pods, or the lines of a list. */
+function column(button) {
+  return [...button.closest(".node, .owners, .services, tbody")?.querySelectorAll("button") ?? []];
+}
+
+/** Where the focus goes when a button goes. */
+function beside(button) {
+  const item = button.closest("li, tr, .node");
+  const around = column(button);
+  const at = around.indexOf(button);
+  const stays = (other) => !item.contains(other);
+  const left = around.slice(at).find(stays) ?? around.slice(0, at).findLast(stays);
+  if (left) return left;
+  const across = item.matches(".node") ? aside(item, button, 1) ?? aside(item, button, -1) : null;
+  return across ?? button.closest("details")?.querySelector("summary");
+}
+
+// Arrow keys: up and down a column, and to the columns beside it; among dots, to the dot beside.
 function walk(event) {
-  const pods = event.target.closest?.(".node ul")?.querySelectorAll("button");
-  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (!pods || !by) return;
+  if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const button = event.target.closest?.("button");
+  const around = button ? column(button) : [];
+  if (around.length === 0) return;
+  const at = around.indexOf(button);
+  const node = button.closest(".node");
+  const across = node && !node.classList.contains("dense") ? [-1, 1].map((by) => aside(node, button, by)) : [around[at - 1], around[at + 1]];
+  const next = { ArrowUp: around[at - 1], ArrowDown: around[at + 1], ArrowLeft: across[0], ArrowRight: across[1], Home: around[0], End: around.at(-1) };
+  if (!(event.key in next)) return;
   event.preventDefault();
-  const at = [...pods].indexOf(event.target.closest("button"));
-  const next = pods[(at + by + pods.length) % pods.length];
-  pods[at]?.setAttribute("tabindex", "-1");
-  next.setAttribute("tabindex", "0");
-  next.focus();
+  next[event.key]?.focus();
+}
+
+/** In the next column that has something, what stands as high as this button. */
+function aside(node, button, by) {
+  const nodes = [...node.parentElement.children];
+  const name = button.matches(".name");
+  const high = [...node.querySelectorAll(".pod")].indexOf(button);
+  for (let at = nodes.indexOf(node) + by; at in nodes; at += by) {
+    const pods = [...nodes[at].querySelectorAll(".pod")];
+    const found = (name ? null : pods[Math.min(high, pods.length - 1)]) ?? nodes[at].querySelector("button");
+    if (found) return found;
+  }
+  return null;
 }

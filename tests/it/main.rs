@@ -17,6 +17,7 @@ mod harness;
 mod helm;
 mod hostile;
 mod ingress;
+mod keyboard;
 mod kubectl;
 mod kubectl_differential;
 mod kubectl_docs;

@@ -165,13 +165,13 @@ const UNTIL_MANY: &str = "const [wanted, done] = arguments; const [selector, cou
         if (found >= Number(count)) done(found); else setTimeout(look, 20);
     })()";
 
-async fn send(client: &kube::Client, path: &str, object: &Value) {
+pub async fn send(client: &kube::Client, path: &str, object: &Value) {
     let request =
         http::Request::post(path).header("content-type", "application/json").header("user-agent", "kubectl/v1.37");
     client.request_text(request.body(object.to_string().into_bytes()).unwrap()).await.unwrap();
 }
 
-fn pod(name: &str, node: &str) -> Pod {
+pub fn pod(name: &str, node: &str) -> Pod {
     let object = json!({"metadata": {"name": name}, "spec": {"nodeName": node,
         "containers": [{"name": "web", "image": "tutor/web:1"}]}});
     serde_json::from_value(object).unwrap()
