@@ -77,7 +77,7 @@ async fn run_command(session: &Session, words: &[String]) -> Result {
         _ => Failure::new(format!("{why}\nSee '{path} --help' for usage.")),
     })?;
     if flags.is("help") {
-        session.console.out(command.help(&path));
+        tell_help(session, command, &path);
         return Ok(());
     }
     let call = Arc::new(Invocation::new(session.clone(), flags, path, command));
@@ -103,13 +103,24 @@ async fn run_command(session: &Session, words: &[String]) -> Result {
 /// `kubectl help get`; a topic that is none is told, and does no harm.
 fn help(session: &Session, root: &'static Command, words: &[String]) {
     match locate(root, words) {
-        Ok((command, path, _)) => session.console.out(command.help(&path)),
+        Ok((command, path, _)) => tell_help(session, command, &path),
         Err(_) => {
             let topic: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
             session.console.err(format!("Unknown help topic [{}]\n{}", topic.join(" "), root.help("kubectl")));
         }
     }
 }
+
+fn tell_help(session: &Session, command: &Command, path: &str) {
+    if path == "kubectl alpha" {
+        session.console.err(NO_ALPHA);
+    } else {
+        session.console.out(command.help(path));
+    }
+}
+
+/// All that is said of a group of commands that has none.
+const NO_ALPHA: &str = "No alpha commands are available in this version of kubectl\n";
 
 /// From this `-v` on, the Status behind a failure is shown.
 const TELLS_STATUS: i64 = 4;
@@ -135,7 +146,8 @@ fn locate(root: &'static Command, words: &[String]) -> Result<(&'static Command,
     let (mut command, mut path, mut rest) = (root, "kubectl".to_owned(), words.to_vec());
     loop {
         let Some(at) = next_argument(command, &rest) else { return Ok((command, path, rest)) };
-        let Some(found) = command.find(&rest[at]) else {
+        let hidden = Some(&commands::ALPHA).filter(|alpha| std::ptr::eq(command, root) && rest[at] == alpha.name);
+        let Some(found) = command.find(&rest[at]).or(hidden) else {
             if std::ptr::eq(command, root) {
                 return Err(unknown_command(root, &rest[at]));
             }
@@ -189,15 +201,16 @@ fn unknown_command(root: &'static Command, word: &str) -> Failure {
 
 /// A command that only has subcommands was called alone, or with a word it does not know.
 fn no_command(call: &Invocation) -> Result {
-    if !call.arguments().is_empty() {
+    let tells_only = matches!(call.path.as_str(), "kubectl certificate" | "kubectl alpha");
+    if !call.arguments().is_empty() && !tells_only {
         let words = call.arguments().join(" ");
         return Err(call.usage(format!("unknown command {}", failure::quote(&words))));
     }
     let help = call.command.help(&call.path);
     // A group of commands fails and says its help as a message, but for these, as the real one has it.
     match call.path.as_str() {
-        "kubectl" | "kubectl certificate" => {
-            call.out(help);
+        "kubectl" | "kubectl certificate" | "kubectl alpha" => {
+            tell_help(&call.session, call.command, &call.path);
             return Ok(());
         }
         "kubectl rollout" => call.out(help),

@@ -20,7 +20,7 @@ use crate::api::selector::LabelSelector;
 
 mod words;
 
-pub use words::no_resource;
+pub use words::{ONLY_FILES, no_resource};
 use words::{several_types, split_tuple, split_types};
 
 pub use super::shared_flags::{ALL, ALL_NAMESPACES, CHUNKS, FIELDS, FILE, FILES, FOLDERS, LABELS};

@@ -168,9 +168,7 @@ impl<'a> Writing<'a> {
     /// # Errors
     /// When a template fails.
     pub fn say(&self, printer: &mut Printer, object: &Value, done: &str) -> Result {
-        let text = printer.answer(object, &format!("{done}{}", self.dry_run.suffix()))?;
-        self.call.out(text);
-        Ok(())
+        printer.show(self.call.console(), object, &format!("{done}{}", self.dry_run.suffix()))
     }
 }
 

@@ -105,7 +105,7 @@ pub struct Pair<'a> {
 /// What two runs cannot share, and what is shown in its place.
 const RULES: [(&str, &str); 34] = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
-    (r"^[IWE]\d{4} [\d:.]+ +\d+ \S+\] ", "<log> "),
+    (r"^[IWEF]\d{4} [\d:.]+ +\d+ \S+\] ", "<log> "),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( \+0000( UTC)?|Z)?", "<time>"),
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d (\+0000|GMT)", "<when>"),
     (r"-[0-9a-f]{8,10}\b", "-<hash>"),

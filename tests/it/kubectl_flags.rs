@@ -288,6 +288,27 @@ fn flag(dice: &mut Dice, table: &Table) -> Option<String> {
 }
 
 #[test]
+fn the_same_flags_go_with_every_command() {
+    let Some(play) = with_kubectl() else { return };
+    let names = |command: &mut Command| {
+        let command = command.arg("options").stdin(std::process::Stdio::piped());
+        let command = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let printed = ended(command, "");
+        assert_eq!(printed.code, 0, "{printed:?}");
+        let flag = Regex::new(r"(?m)^ +(?:-(\w), )?--([a-z-]+)").unwrap();
+        let named = |found: regex::Captures<'_>| {
+            let letter = found.get(1).map_or("", |letter| letter.as_str());
+            (found[2].to_owned(), letter.to_owned())
+        };
+        flag.captures_iter(&printed.out).map(named).collect::<BTreeMap<_, _>>()
+    };
+    let real = names(&mut Command::new(play.program()));
+    let ours = names(Command::new(env!("CARGO_BIN_EXE_tutor")).arg("kubectl"));
+    assert!(real.len() > 20, "{real:?}");
+    assert_eq!(real, ours);
+}
+
+#[test]
 fn random_flags_are_told_in_the_same_words() {
     let Some(play) = with_kubectl() else { return };
     let long = std::env::var_os("TUTOR_LONG").is_some();

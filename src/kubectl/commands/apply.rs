@@ -274,8 +274,7 @@ impl Apply<'_> {
             1 => objects.remove(0),
             _ => json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": objects}),
         };
-        self.call.out(self.printer.print(&shown)?);
-        Ok(())
+        self.printer.show(self.call.console(), &shown, "")
     }
 }
 

@@ -204,7 +204,7 @@ async fn who(call: &Invocation) -> Result {
         _ => failure,
     })?;
     if !printer.is_human() {
-        call.out(printer.print(&answer)?);
+        printer.show(call.console(), &answer, "")?;
         return Ok(());
     }
     let info = meta::get(&answer, &["status", "userInfo"]).unwrap_or(&Value::Null);

@@ -49,7 +49,7 @@ async fn cluster_info(call: &Invocation) -> Result {
 }
 
 async fn options(call: &Invocation) -> Result {
-    let flags: Vec<&Flag> = GLOBAL.iter().collect();
-    call.out(format!("Every command takes:\n\n{}", flag_lines(&flags)));
+    let flags: Vec<&Flag> = GLOBAL.iter().filter(|flag| flag.name != "help").collect();
+    call.out(format!("The following options can be passed to any command:\n\n{}", flag_lines(&flags)));
     Ok(())
 }

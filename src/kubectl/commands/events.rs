@@ -8,7 +8,7 @@ use super::super::failure::{Failure, Result};
 use super::super::flags::{Flag, Kind, long, short};
 use super::super::http::Call;
 use super::super::print::tabwriter::Tabs;
-use super::super::print::{self, Printer};
+use super::super::print::{self, Form, Printer};
 use super::super::selection;
 use crate::api::meta;
 use crate::api::table::age::human;
@@ -33,6 +33,7 @@ async fn events(call: &Invocation) -> Result {
     super::super::connect::check(&call.session, &call.flags)?;
     let flags = &call.flags;
     let fields = about(call).await?;
+    let mut printer = Printer::of(flags, call.session.files.as_ref(), false)?;
     let types = flags.all("types");
     if types.iter().any(|one| !one.eq_ignore_ascii_case("Normal") && !one.eq_ignore_ascii_case("Warning")) {
         return Err(Failure::new("valid --types are Normal or Warning"));
@@ -49,11 +50,11 @@ async fn events(call: &Invocation) -> Result {
     let version = meta::text(&list, &["metadata", "resourceVersion"]).to_owned();
     let mut all = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     all.retain(wanted);
-    all.sort_by_key(|event| last_seen(event).to_owned());
-    for event in &mut all {
-        meta::set_type(event, "v1", "Event");
-    }
-    let mut printer = Printer::of(flags, call.session.files.as_ref(), false)?;
+    all.iter_mut().for_each(|event| meta::set_type(event, "v1", "Event"));
+    let mut timed: Vec<(Option<jiff::Timestamp>, Value)> =
+        all.into_iter().map(|event| (last_seen(&event).parse().ok(), event)).collect();
+    print::go_sort::sort(&mut timed, |(a, _), (b, _)| a < b);
+    let all: Vec<Value> = timed.into_iter().map(|(_, event)| event).collect();
     let mut show = Show { tabs: Tabs::table(), headers: !flags.is("no-headers"), everywhere };
     if all.is_empty() && !flags.is("watch") {
         let place = if everywhere {
@@ -68,7 +69,7 @@ async fn events(call: &Invocation) -> Result {
         call.out(show.lines(call, &all));
     } else {
         let shown = json!({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": all});
-        call.out(printer.print(&shown)?);
+        quietly(call, &mut printer, &shown);
     }
     if !flags.is("watch") {
         return Ok(());
@@ -80,8 +81,11 @@ async fn events(call: &Invocation) -> Result {
     while let Some(change) = changes.next().await {
         let (kind, event) = change?;
         if matches!(kind.as_str(), "ADDED" | "MODIFIED") && wanted(&event) {
-            let text = if printer.is_human() { show.lines(call, &[event]) } else { printer.print(&event)? };
-            call.out(text);
+            if printer.is_human() {
+                call.out(show.lines(call, &[event]));
+            } else {
+                quietly(call, &mut printer, &event);
+            }
             call.console().flush().await?;
         }
     }
@@ -102,12 +106,24 @@ async fn about(call: &Invocation) -> Result<String> {
         };
         return Err(Failure::new(words));
     };
-    if kind.is_empty() || name.is_empty() {
-        return Err(Failure::new("arguments in resource/name form must have a single resource and name"));
+    if kind.is_empty() {
+        return Err(Failure::new("a resource must be present, got: /, Resource="));
     }
     let mapping = call.cluster().await?.mapper().await?.named(kind).map_err(Failure::bare)?;
+    if name.is_empty() {
+        return Ok(String::new());
+    }
     let version = mapping.api_version();
     Ok(format!("involvedObject.apiVersion={version},involvedObject.kind={},involvedObject.name={name}", mapping.kind))
+}
+
+/// Prints in a form. What fails is not told, as the real one has it: a list has no `-o name`.
+fn quietly(call: &Invocation, printer: &mut Printer, shown: &Value) {
+    if matches!(printer.form, Form::Name) && shown.get("items").is_some() {
+        return;
+    }
+    // A template that failed has written why.
+    let _ = printer.show(call.console(), shown, "");
 }
 
 fn last_seen(event: &Value) -> &str {

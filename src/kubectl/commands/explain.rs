@@ -13,11 +13,13 @@ use super::super::mapping::Mapping;
 use super::super::print::go_value;
 use crate::api::meta;
 
+mod swagger;
+
 const FLAGS: &[Flag] = &[
     short("recursive", 'R', Kind::Bool(false), "All fields under it, without their descriptions"),
     long("max-depth", Kind::Int(0), "With --recursive: only so deep"),
     long("api-version", Kind::Text(""), "Another version: apps/v1"),
-    short("output", 'o', Kind::Text("plaintext"), "plaintext"),
+    short("output", 'o', Kind::Text("plaintext"), "plaintext or plaintext-openapiv2"),
 ];
 
 /// `explain`
@@ -53,6 +55,12 @@ async fn explain(call: &Invocation) -> Result {
     let (mut mapping, path) = named(cluster.mapper().await?, word)?;
     if let Some((group, version)) = flags.some("api-version").map(|text| text.rsplit_once('/').unwrap_or(("", text))) {
         (mapping.group, mapping.version) = (group.to_owned(), version.to_owned());
+    }
+    if flags.text("output") == "plaintext-openapiv2" {
+        let document = cluster.api.json(Call::get("/openapi/v2")).await?;
+        let (recursive, most) = (flags.is("recursive"), flags.int("max-depth"));
+        call.out(swagger::Page { document: &document, recursive, most }.text(&mapping, &path)?);
+        return Ok(());
     }
     if flags.text("output") != "plaintext" {
         return Err(Failure::new(format!("unrecognized format: {}", flags.text("output"))));

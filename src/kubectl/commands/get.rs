@@ -166,8 +166,17 @@ impl<'a> Get<'a> {
         }
         let mut infos: Vec<Info> = found.infos.into_iter().map(with_table).collect();
         if !self.sort_by.is_empty() {
+            // Several tables are put in order as if each were an object, by a field of its own.
+            if infos.len() > 1 {
+                print::sort::objects(&call.session, &mut infos, self.sort_by, |info| &info.object)?;
+            }
             for info in &mut infos {
-                print::sort::rows(&mut info.object, self.sort_by)?;
+                match print::sort::rows(&call.session, &mut info.object, self.sort_by) {
+                    Err(Failure::Exit(code)) => return Err(Failure::Exit(code)),
+                    // The real one does not tell why it shows nothing of a table.
+                    Err(_) => info.object["rows"] = json!([]),
+                    Ok(()) => {}
+                }
             }
         }
         let kinds = infos.windows(2).any(|pair| pair[0].mapping != pair[1].mapping);
@@ -213,16 +222,12 @@ impl<'a> Get<'a> {
             objects.remove(0)
         } else {
             if !self.sort_by.is_empty() {
-                print::sort::objects(&mut objects, self.sort_by)?;
+                print::sort::objects(&call.session, &mut objects, self.sort_by, |object| object)?;
             }
             json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": objects})
         };
-        match printer.print(&shown) {
-            Ok(text) => call.out(text),
-            Err(failure) => {
-                call.out(printer.begun());
-                found.failures.push(failure);
-            }
+        if let Err(failure) = printer.show(call.console(), &shown, "") {
+            found.failures.push(failure);
         }
         Failure::of(found.failures)
     }

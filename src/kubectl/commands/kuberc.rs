@@ -68,7 +68,7 @@ async fn view(call: &Invocation) -> Result {
     }
     let mut printer = Printer::of(&call.flags, call.session.files.as_ref(), false)?;
     printer.typed = true;
-    call.out(printer.print(&shown)?);
+    printer.show(call.console(), &shown, "")?;
     Ok(())
 }
 

@@ -96,6 +96,9 @@ pub static ROOT: Command = Command {
     ..COMMAND
 };
 
+/// `kubectl alpha`: no list shows it, since nothing is in it.
+pub static ALPHA: Command = Command { name: "alpha", about: "Commands that are being tried", ..COMMAND };
+
 /// The commands in the groups and the order in which kubectl's own help has them; some are not built in.
 pub const GROUPED: &[&str] = &[
     "create",

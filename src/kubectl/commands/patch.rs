@@ -77,7 +77,7 @@ async fn patch(call: &Invocation) -> Result {
         };
         match done.await {
             // The real one does not tell a dry run here.
-            Ok((patched, done)) => call.out(printer.answer(&patched, done)?),
+            Ok((patched, done)) => printer.show(call.console(), &patched, done)?,
             Err(failure) => failures.push(failure),
         }
     }

@@ -144,9 +144,7 @@ async fn change(
         return Err(Failure::new("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
     }
     if call.flags.is("local") && !resources.is_empty() {
-        return Err(Failure::new(
-            "error: you must specify resources by --filename when --local is set.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'",
-        ));
+        return Err(Failure::new(selection::ONLY_FILES));
     }
     if call.flags.is("all") && !call.flags.text("selector").is_empty() {
         return Err(Failure::new("cannot set --all and --selector at the same time"));

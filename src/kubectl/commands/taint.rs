@@ -106,7 +106,7 @@ async fn taint(call: &Invocation) -> Result {
                     meta::set(&mut object, &["spec", "taints"], json!(taints));
                 }
                 // The real one does not say here that it was only tried.
-                call.out(printer.answer(&object, done)?);
+                printer.show(call.console(), &object, done)?;
             }
         }
     }

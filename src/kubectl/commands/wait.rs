@@ -127,7 +127,7 @@ fn field_holds(object: &Value, path: &JsonPath, wanted: Option<&str>) -> Result<
     let found = path.find(object);
     match (found.as_slice(), wanted) {
         ([], _) => Ok(false),
-        (_, None) => Ok(true),
+        ([_], None) => Ok(true),
         ([Value::Object(_) | Value::Array(_)], Some(_)) => {
             Err(Failure::new("jsonpath leads to a nested object or list which is not supported"))
         }
@@ -137,11 +137,15 @@ fn field_holds(object: &Value, path: &JsonPath, wanted: Option<&str>) -> Result<
 }
 
 async fn wait(call: &Invocation) -> Result {
+    let mut printer = Printer::of(&call.flags, call.session.files.as_ref(), false)?;
+    super::super::connect::check(&call.session, &call.flags)?;
     let goals = call.flags.all("for").iter().map(|text| Goal::parse(text)).collect::<Result<Vec<_>>>()?;
     if goals.is_empty() {
         return Err(Failure::new("unrecognized condition: []"));
     }
-    let mut printer = Printer::of(&call.flags, call.session.files.as_ref(), false)?;
+    if call.flags.is("local") && !call.arguments().is_empty() {
+        return Err(Failure::new(selection::ONLY_FILES));
+    }
     let seconds = call.flags.seconds("timeout");
     let limit = if seconds < 0.0 { WEEK } else { Duration::from_secs_f64(seconds) };
     let deadline = call.session.clock.now() + jiff::SignedDuration::try_from(limit).unwrap_or_default();
@@ -151,10 +155,7 @@ async fn wait(call: &Invocation) -> Result {
         call.session.clock.timeout(limit, created).await.map_err(|_| late())??;
     }
     let for_delete = goals.iter().any(|goal| matches!(goal, Goal::Deleted));
-    let mut selection = Selection::of(call);
-    selection.latest = true;
-    selection.go_on = false;
-    let mut found = selection.read().await?;
+    let mut found = selected(call).read().await?;
     if for_delete {
         found.failures.retain(|failure| !failure.is_not_found());
     }
@@ -168,7 +169,8 @@ async fn wait(call: &Invocation) -> Result {
             let left = if limit.is_zero() { None } else { Some(left.unsigned_abs()).filter(|_| left.is_positive()) };
             match reached(call, info, goal, limit, left).await {
                 Ok(object) => {
-                    call.out(printer.answer(&object, "condition met")?);
+                    // A form that fails is not told, as the real one has it.
+                    let _ = printer.show(call.console(), &object, "condition met");
                     call.console().flush().await?;
                 }
                 Err(failure) => {
@@ -181,12 +183,18 @@ async fn wait(call: &Invocation) -> Result {
     Failure::of(failures)
 }
 
+/// What is waited for. `--all` says something of a type that stands alone, and nothing beside other words.
+fn selected(call: &Invocation) -> Selection<'_> {
+    let mut selection = Selection::of(call);
+    selection.latest = true;
+    selection.type_means_all = std::mem::take(&mut selection.all);
+    selection
+}
+
 /// Waits until something is selected at all.
 async fn until_created(call: &Invocation) -> Result {
     loop {
-        let mut selection = Selection::of(call);
-        selection.latest = true;
-        let found = selection.read().await?;
+        let found = selected(call).read().await?;
         let missing = found.failures.iter().any(Failure::is_not_found);
         if !missing {
             Failure::of(found.failures)?;

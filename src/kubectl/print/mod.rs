@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::failure::{Failure, Result, quote};
 use super::flags::{Flag, Flags, Kind, long, short};
-use super::session::Files;
+use super::session::{Console, Files};
 use crate::api::schema::Schema;
 use crate::api::{meta, yaml};
 
 pub mod columns;
+pub mod go_sort;
 pub mod jsonpath;
 pub mod kyaml;
 pub mod sort;
@@ -115,6 +116,10 @@ impl Printer {
         let object = ordered.as_ref().unwrap_or(object);
         let printed = match &self.form {
             Form::Columns(columns) => columns.print(object, first),
+            Form::GoTemplate(template) => template.print(object).map_err(|fault| {
+                let raw = compact(object, !self.typed);
+                template.explained(&fault, &raw, object)
+            }),
             _ => self.print_whole(object, first).map_err(|failure| (String::new(), failure)),
         };
         printed.map_err(|(begun, failure)| {
@@ -134,9 +139,20 @@ impl Printer {
             Form::Kyaml if self.typed => kyaml::in_order(&self.cleaned(object)),
             Form::Kyaml => kyaml::to_string(&self.cleaned(object)),
             Form::JsonPath(template, as_json) => template.print(object, *as_json)?,
-            Form::GoTemplate(template) => template.print(object)?,
-            Form::Columns(_) => String::new(),
+            // Those that may have written something when they fail.
+            Form::GoTemplate(_) | Form::Columns(_) => String::new(),
         })
+    }
+
+    /// Prints an object for a console, also what was written of it before it turned out not to fit.
+    ///
+    /// # Errors
+    /// When the template fails on it.
+    pub fn show(&mut self, console: &Console, object: &Value, done: &str) -> Result {
+        let printed = self.answer(object, done);
+        console.out(&self.begun());
+        console.out(&printed?);
+        Ok(())
     }
 
     /// What was written before the last object turned out not to fit.
@@ -327,15 +343,22 @@ pub fn json_string(string: &str) -> String {
 
 /// JSON on one line with sorted keys, as Go's `json.Marshal` of a map.
 pub fn json_line(value: &Value) -> String {
+    compact(value, true)
+}
+
+fn compact(value: &Value, sorted: bool) -> String {
     match value {
         Value::Object(map) => {
             let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort();
-            let fields: Vec<String> =
-                keys.into_iter().map(|key| format!("{}:{}", json_string(key), json_line(&map[key]))).collect();
-            format!("{{{}}}", fields.join(","))
+            if sorted {
+                keys.sort();
+            }
+            let field = |key: &String| format!("{}:{}", json_string(key), compact(&map[key], sorted));
+            format!("{{{}}}", keys.into_iter().map(field).collect::<Vec<_>>().join(","))
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(json_line).collect::<Vec<_>>().join(",")),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(|item| compact(item, sorted)).collect::<Vec<_>>().join(","))
+        }
         Value::String(string) => json_string(string),
         other => other.to_string(),
     }

@@ -32,6 +32,9 @@ pub fn no_resource() -> Failure {
     )
 }
 
+/// `--local` reads files, and something else was named.
+pub const ONLY_FILES: &str = "error: you must specify resources by --filename when --local is set.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'";
+
 /// More than one type was named where one is wanted.
 pub fn several_types() -> Failure {
     Failure::new("you may only specify a single resource type")

@@ -342,6 +342,6 @@ async fn token(call: &Invocation) -> Result {
         call.out(format!("{token}\n"));
         return Ok(());
     }
-    call.out(printer.print(&made)?);
+    printer.show(call.console(), &made, "")?;
     Ok(())
 }

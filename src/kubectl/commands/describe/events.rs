@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::super::print::go_sort;
 use super::text::Text;
 use crate::api::meta;
 
@@ -12,7 +13,8 @@ pub fn write(text: &mut Text, mut events: Vec<Value>, age: impl Fn(&str) -> Stri
         return;
     }
     text.flush();
-    events.sort_by_key(|event| meta::text(event, &["lastTimestamp"]).to_owned());
+    let last = |event: &Value| meta::text(event, &["lastTimestamp"]).parse::<jiff::Timestamp>().ok();
+    go_sort::sort(&mut events, |a, b| last(a) < last(b));
     text.line(0, "Events:\n  Type\tReason\tAge\tFrom\tMessage");
     text.line(1, "----\t------\t----\t----\t-------");
     for event in &events {

@@ -124,7 +124,6 @@ impl Show {
             (Form::Name, _) | (_, false) => object,
             (_, true) => json!({"type": kind, "object": object}),
         };
-        call.out(self.printer.print(&shown)?);
-        Ok(())
+        self.printer.show(call.console(), &shown, "")
     }
 }

@@ -107,7 +107,7 @@ pub(super) async fn history(call: &Invocation) -> Result {
             for mut object in shown {
                 // An item of a list does not say its type.
                 meta::set_type(&mut object, "apps/v1", keeper);
-                call.out(printer.print(&object)?);
+                printer.show(call.console(), &object, "")?;
             }
             continue;
         }

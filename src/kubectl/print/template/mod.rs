@@ -1,66 +1,103 @@
 //! Go templates: `-o go-template='{{range .items}}{{.metadata.name}}{{"\n"}}{{end}}'`.
 //!
-//! In: a template and an object. Out: text. The language is that of Go's `text/template` as far as JSON
-//! reaches: fields, variables, pipelines, `if`, `with`, `range`, `define`, and its functions.
+//! In: a template and an object. Out: text, or where and why the template failed, in Go's words. The
+//! language is that of Go's `text/template` as far as JSON reaches: fields, variables, pipelines, `if`,
+//! `with`, `range`, `define`, and its functions. Source: pkg.go.dev/text/template.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::super::failure::{Failure, Result};
+use super::super::failure::{Failure, Result, quote};
 
 mod functions;
+mod lex;
+mod operand;
 mod parse;
+mod run;
 
 /// A parsed template.
 #[derive(Clone, Debug)]
 pub struct Template {
     text: String,
-    nodes: Vec<Node>,
-    defined: HashMap<String, Vec<Node>>,
+    nodes: Body,
+    defined: HashMap<String, Body>,
     missing_is_error: bool,
 }
+
+/// Why a template failed.
+#[derive(Debug)]
+pub struct Fault {
+    /// What it had written by then.
+    pub begun: String,
+    /// `template: output:1:7: executing "output" at <.a.b>: …`
+    pub why: String,
+}
+
+type Body = Vec<Node>;
 
 #[derive(Clone, Debug)]
 enum Node {
     Text(String),
     Print(Pipeline),
-    If(Vec<(Pipeline, Vec<Node>)>, Vec<Node>),
-    With(Pipeline, Vec<Node>, Vec<Node>),
-    Range(Pipeline, Vec<Node>, Vec<Node>),
-    Call(String, Option<Pipeline>),
+    If(Pipeline, Body, Body),
+    With(Pipeline, Body, Body),
+    Range(Pipeline, Body, Body),
+    Call(Place, String, Option<Pipeline>),
     Break,
     Continue,
 }
 
+/// Where a part of the template begins, and how Go writes it when it fails there.
+#[derive(Clone, Debug)]
+struct Place {
+    at: usize,
+    text: String,
+}
+
 /// Commands, each given the one before's value last; maybe kept in variables.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Pipeline {
+    place: Place,
     variables: Vec<String>,
     assigns: bool,
-    commands: Vec<Vec<Term>>,
+    commands: Vec<Command>,
+}
+
+#[derive(Clone, Debug)]
+struct Command {
+    place: Place,
+    words: Vec<Word>,
+}
+
+#[derive(Clone, Debug)]
+struct Word {
+    place: Place,
+    term: Term,
 }
 
 #[derive(Clone, Debug)]
 enum Term {
     Literal(Value),
+    Dot,
+    Nil,
     /// The value here, and the fields behind it.
     Field(Vec<String>),
     Variable(String, Vec<String>),
-    Inner(Box<Pipeline>, Vec<String>),
+    /// Fields of what a pipeline or a function gives.
+    Chain(Box<Word>, Vec<String>),
+    Pipe(Box<Pipeline>),
     Function(String),
 }
 
-enum Flow {
-    Next,
-    Break,
-    Continue,
-}
-
-struct Run<'a> {
-    template: &'a Template,
-    variables: Vec<(String, Value)>,
-    out: String,
+impl Word {
+    /// As it stands in a command.
+    fn shown(&self) -> String {
+        match self.term {
+            Term::Pipe(_) => format!("({})", self.place.text),
+            _ => self.place.text.clone(),
+        }
+    }
 }
 
 impl Template {
@@ -78,214 +115,23 @@ impl Template {
     ///
     /// # Errors
     /// When a function or a field does not fit its value.
-    pub fn print(&self, object: &Value) -> Result<String> {
-        let mut run = Run { template: self, variables: vec![("$".into(), object.clone())], out: String::new() };
-        match run.nodes(&self.nodes, object) {
-            Ok(_) => Ok(run.out),
-            Err(why) => {
-                let shown = super::json_line(object);
-                Err(Failure::new(format!(
-                    "error executing template {}: template: output:1:{why}\n\ttemplate was:\n\t\t{}\n\traw data was:\n\t\t{shown}\n\tobject given to template engine was:\n\t\t{}\n\n",
-                    super::super::failure::quote(&self.text),
-                    self.text,
-                    super::go_value(object),
-                )))
-            }
-        }
+    pub fn print(&self, object: &Value) -> std::result::Result<String, Fault> {
+        run::run(self, object)
+    }
+
+    /// What kubectl writes of a fault: to standard output all that may help, and the failure.
+    pub fn explained(&self, fault: &Fault, raw: &str, object: &Value) -> (String, Failure) {
+        let Fault { begun, why } = fault;
+        let text = format!(
+            "{begun}Error executing template: {why}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{}\n\traw data was:\n\t\t{raw}\n\tobject given to template engine was:\n\t\t{}\n\n",
+            self.text,
+            super::go_value(object),
+        );
+        (text, Failure::new(format!("error executing template {}: {why}", quote(&self.text))))
     }
 }
 
 type Done<T> = std::result::Result<T, String>;
-
-impl Run<'_> {
-    fn nodes(&mut self, nodes: &[Node], here: &Value) -> Done<Flow> {
-        for node in nodes {
-            match self.node(node, here)? {
-                Flow::Next => {}
-                other => return Ok(other),
-            }
-        }
-        Ok(Flow::Next)
-    }
-
-    fn node(&mut self, node: &Node, here: &Value) -> Done<Flow> {
-        let scope = self.variables.len();
-        let flow = match node {
-            Node::Text(text) => {
-                self.out.push_str(text);
-                Flow::Next
-            }
-            Node::Print(pipeline) => {
-                let value = self.pipeline(pipeline, here)?;
-                if pipeline.variables.is_empty() {
-                    self.out.push_str(&match value {
-                        None => "<no value>".to_owned(),
-                        Some(value) => functions::shown(&value),
-                    });
-                }
-                return Ok(Flow::Next);
-            }
-            Node::If(branches, otherwise) => {
-                let mut taken = otherwise;
-                for (condition, body) in branches {
-                    if functions::truth(self.pipeline(condition, here)?.as_ref()) {
-                        taken = body;
-                        break;
-                    }
-                }
-                self.nodes(taken, here)?
-            }
-            Node::With(pipeline, body, otherwise) => {
-                let value = self.pipeline(pipeline, here)?;
-                match value {
-                    Some(value) if functions::truth(Some(&value)) => self.nodes(body, &value)?,
-                    _ => self.nodes(otherwise, here)?,
-                }
-            }
-            Node::Range(pipeline, body, otherwise) => self.range(pipeline, body, otherwise, here)?,
-            Node::Call(name, argument) => {
-                let value = match argument {
-                    Some(pipeline) => self.pipeline(pipeline, here)?.unwrap_or(Value::Null),
-                    None => Value::Null,
-                };
-                let Some(body) = self.template.defined.get(name) else {
-                    return Err(format!("template {name:?} not defined"));
-                };
-                let outer = std::mem::replace(&mut self.variables, vec![("$".into(), value.clone())]);
-                self.nodes(body, &value)?;
-                self.variables = outer;
-                Flow::Next
-            }
-            Node::Break => Flow::Break,
-            Node::Continue => Flow::Continue,
-        };
-        self.variables.truncate(scope);
-        Ok(flow)
-    }
-
-    fn range(&mut self, pipeline: &Pipeline, body: &[Node], otherwise: &[Node], here: &Value) -> Done<Flow> {
-        let plain = Pipeline { variables: Vec::new(), ..pipeline.clone() };
-        let value = self.pipeline(&plain, here)?.unwrap_or(Value::Null);
-        let items: Vec<(Value, Value)> = match value {
-            Value::Array(items) => items.into_iter().enumerate().map(|(at, item)| (Value::from(at), item)).collect(),
-            Value::Object(map) => {
-                let mut entries: Vec<(String, Value)> = map.into_iter().collect();
-                entries.sort_by(|a, b| a.0.cmp(&b.0));
-                entries.into_iter().map(|(key, item)| (Value::from(key), item)).collect()
-            }
-            Value::Number(number) => (0..number.as_i64().unwrap_or(0)).map(|n| (n.into(), n.into())).collect(),
-            Value::Null => Vec::new(),
-            other => return Err(format!("range can't iterate over {}", super::go_value(&other))),
-        };
-        if items.is_empty() {
-            return self.nodes(otherwise, here);
-        }
-        for (key, item) in items {
-            let scope = self.variables.len();
-            match pipeline.variables.as_slice() {
-                [] => {}
-                [value] => self.variables.push((value.clone(), item.clone())),
-                [index, value, ..] => {
-                    self.variables.push((index.clone(), key));
-                    self.variables.push((value.clone(), item.clone()));
-                }
-            }
-            let flow = self.nodes(body, &item)?;
-            self.variables.truncate(scope);
-            if matches!(flow, Flow::Break) {
-                break;
-            }
-        }
-        Ok(Flow::Next)
-    }
-
-    /// The pipeline's value; `None` for a field that is not there.
-    fn pipeline(&mut self, pipeline: &Pipeline, here: &Value) -> Done<Option<Value>> {
-        let mut value: Option<Option<Value>> = None;
-        for command in &pipeline.commands {
-            value = Some(self.command(command, here, value)?);
-        }
-        let value = value.flatten();
-        for name in &pipeline.variables {
-            let kept = value.clone().unwrap_or(Value::Null);
-            let known = self.variables.iter_mut().rev().find(|(known, _)| known == name);
-            match known {
-                Some((_, slot)) if pipeline.assigns => *slot = kept,
-                _ => self.variables.push((name.clone(), kept)),
-            }
-        }
-        Ok(value)
-    }
-
-    fn command(&mut self, terms: &[Term], here: &Value, piped: Option<Option<Value>>) -> Done<Option<Value>> {
-        let Some((first, rest)) = terms.split_first() else { return Err("missing value for command".into()) };
-        let Term::Function(name) = first else {
-            if !rest.is_empty() || piped.is_some() {
-                return Err("can't give argument to non-function".into());
-            }
-            return self.term(first, here);
-        };
-        if matches!(name.as_str(), "and" | "or") {
-            let mut last = None;
-            for term in rest {
-                last = self.term(term, here)?;
-                if functions::truth(last.as_ref()) == (name == "or") {
-                    return Ok(last);
-                }
-            }
-            return Ok(piped.unwrap_or(last));
-        }
-        let mut arguments = Vec::new();
-        for term in rest {
-            arguments.push(self.term(term, here)?.unwrap_or(Value::Null));
-        }
-        arguments.extend(piped.map(|value| value.unwrap_or(Value::Null)));
-        functions::call(name, &arguments).map(Some)
-    }
-
-    fn term(&mut self, term: &Term, here: &Value) -> Done<Option<Value>> {
-        match term {
-            Term::Literal(value) => Ok(Some(value.clone())),
-            Term::Field(path) => self.fields(Some(here.clone()), path),
-            Term::Variable(name, path) => {
-                let found = self.variables.iter().rev().find(|(known, _)| known == name);
-                let Some((_, value)) = found else { return Err(format!("undefined variable \"{name}\"")) };
-                self.fields(Some(value.clone()), path)
-            }
-            Term::Inner(pipeline, path) => {
-                let value = self.pipeline(pipeline, here)?;
-                self.fields(value, path)
-            }
-            Term::Function(name) => functions::call(name, &[]).map(Some),
-        }
-    }
-
-    fn fields(&self, value: Option<Value>, path: &[String]) -> Done<Option<Value>> {
-        let mut value = value;
-        for field in path {
-            value = match value {
-                Some(Value::Object(map)) => match map.get(field) {
-                    Some(found) => Some(found.clone()),
-                    None if self.template.missing_is_error => {
-                        return Err(format!("map has no entry for key \"{field}\""));
-                    }
-                    None => None,
-                },
-                None | Some(Value::Null) => None,
-                Some(other) => {
-                    let kind = match other {
-                        Value::Array(_) => "[]interface {}",
-                        Value::String(_) => "string",
-                        Value::Bool(_) => "bool",
-                        _ => "int64",
-                    };
-                    return Err(format!("can't evaluate field {field} in type {kind}"));
-                }
-            };
-        }
-        Ok(value)
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -315,5 +161,56 @@ mod tests {
         }
         assert!(Template::parse("{{range .a}}", false).is_err());
         assert!(Template::parse("{{.m.x}}", true).unwrap().print(&object).is_err());
+    }
+
+    #[test]
+    fn what_fails_is_told_where_it_fails() {
+        let object = json!({"kind": "Pod", "m": {"k": "v", "n": null}, "l": [1]});
+        let at = |place: &str, shown: &str, words: &str| {
+            format!("template: output:{place}: executing \"output\" at <{shown}>: {words}")
+        };
+        let table = [
+            ("{{.m.k.x}}", at("1:4", ".m.k.x", "can't evaluate field x in type interface {}")),
+            ("a\n {{ (.kind).x}}", at("2:5", ".kind", "can't evaluate field x in type string")),
+            ("{{.m.n.x}}", at("1:4", ".m.n.x", "nil pointer evaluating interface {}.x")),
+            ("{{len .x}}", at("1:2", "len .x", "error calling len: reflect: call of reflect.Value.Type on zero Value")),
+            ("{{len .m.n}}", at("1:2", "len .m.n", "error calling len: len of nil pointer")),
+            ("{{.kind | len | len}}", at("1:16", "len", "error calling len: len of type int")),
+            ("{{len}}", at("1:2", "len", "wrong number of args for len: want 1 got 0")),
+            ("{{index .l 7}}", at("1:2", "index .l 7", "error calling index: index out of range: 7")),
+            (
+                "{{lt .kind 1}}",
+                at("1:2", "lt .kind 1", "error calling lt: incompatible types for comparison: string and int"),
+            ),
+            ("{{.kind 1}}", at("1:2", ".kind", "kind is not a method but has arguments")),
+            ("{{printf .l}}", at("1:9", ".l", "wrong type for value; expected string; got []interface {}")),
+            ("{{range .kind}}{{end}}", at("1:8", ".kind", "range can't iterate over Pod")),
+            ("{{template \"t\"}}", at("1:11", "{{template \"t\"}}", "template \"t\" not defined")),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Template::parse(text, false).unwrap().print(&object).unwrap_err().why, expected, "{text}");
+        }
+        let table = [
+            ("{{if}}", "1: missing value for if"),
+            ("x\n{{end}}", "2: unexpected {{end}}"),
+            ("{{range .a}}", "1: unexpected EOF"),
+            ("{{.a", "1: unclosed action"),
+            ("{{\n.a", "2: unclosed action started at output:1"),
+            ("{{(.a}}", "1: unclosed left paren"),
+            ("{{.a)}}", "1: unexpected right paren"),
+            ("{{foo}}", "1: function \"foo\" not defined"),
+            ("{{$x}}", "1: undefined variable \"$x\""),
+            ("{{.a | 1}}", "1: non executable command in pipeline stage 2"),
+            ("{{if .a}}{{else}}{{else}}{{end}}", "1: expected end; found {{else}}"),
+            ("{{break}}", "1: {{break}} outside {{range}}"),
+            ("{{.a@}}", "1: bad character U+0040 '@'"),
+            ("{{1x}}", "1: bad number syntax: \"1x\""),
+            ("{{\"a}}", "1: unterminated quoted string"),
+            ("{{range range}}", "1: unexpected <range> in range"),
+        ];
+        for (text, why) in table {
+            let words = Template::parse(text, false).unwrap_err().words();
+            assert_eq!(words, format!("error parsing template {text}, template: output:{why}\n"));
+        }
     }
 }

@@ -4,327 +4,460 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Done, Node, Pipeline, Term};
+use super::super::super::failure::quote;
+use super::functions;
+use super::lex::{self, Kind, Token};
+use super::{Body, Command, Done, Node, Pipeline, Place, Term, Word};
 
-type Read = (Vec<Node>, HashMap<String, Vec<Node>>);
+/// Which action holds a pipeline, and what ends it.
+const PARENTHESIZED: &str = "parenthesized pipeline";
 
 /// The nodes of a template and those it defines.
-pub(super) fn parse(text: &str) -> Done<Read> {
-    let pieces = pieces(text)?;
-    let mut reader = Reader { pieces: pieces.into_iter(), defined: HashMap::new() };
-    let (nodes, ended) = reader.nodes()?;
-    match ended {
-        None => Ok((nodes, reader.defined)),
-        Some(word) => Err(format!("1: unexpected {{{{{word}}}}}")),
-    }
+///
+/// # Errors
+/// `1: unexpected EOF`: the line and what is wrong.
+pub(super) fn parse(text: &str) -> Done<(Body, HashMap<String, Body>)> {
+    let mut reader = Reader {
+        text,
+        tokens: lex::tokens(text),
+        at: 0,
+        farthest: 0,
+        action_line: 0,
+        variables: vec!["$".into()],
+        ranges: 0,
+        defined: HashMap::new(),
+    };
+    let nodes = reader.whole()?;
+    Ok((nodes, reader.defined))
 }
 
-enum Piece {
-    Text(String),
-    Action(Vec<Token>),
+/// What a text or an action is.
+enum Item {
+    Node(Node),
+    /// `{{end}}` or `{{else}}`
+    Ending(&'static str),
 }
 
-/// The action that ended a list of nodes: its word, and the tokens after it.
-type Ending = (String, Vec<Token>);
-
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Word(String),
-    /// `.a.b` that stands alone; `true` when it follows the token before without a space.
-    Field(Vec<String>, bool),
-    Variable(String),
-    Literal(Value),
-    Sign(&'static str),
+struct Reader<'t> {
+    text: &'t str,
+    tokens: Vec<Token>,
+    at: usize,
+    /// The last token that was looked at: its line is told.
+    farthest: usize,
+    /// Where the action begins that is read; zero outside.
+    action_line: usize,
+    variables: Vec<String>,
+    /// How many ranges are open.
+    ranges: usize,
+    defined: HashMap<String, Body>,
 }
 
-/// Texts and actions; `{{-` and `-}}` take the spaces beside them.
-fn pieces(text: &str) -> Done<Vec<Piece>> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    let mut trim = false;
-    loop {
-        let open = rest.find("{{");
-        let mut before = &rest[..open.unwrap_or(rest.len())];
-        if trim {
-            before = before.trim_start();
-        }
-        let Some(open) = open else {
-            found.push(Piece::Text(before.to_owned()));
-            return Ok(found);
-        };
-        let mut inner = &rest[open + 2..];
-        if let Some(trimmed) = inner.strip_prefix('-').filter(|left| left.starts_with([' ', '\n', '\t'])) {
-            before = before.trim_end();
-            inner = trimmed;
-        }
-        found.push(Piece::Text(before.to_owned()));
-        if inner.trim_start().starts_with("/*") {
-            let end = inner.find("*/").ok_or("1: unclosed comment")?;
-            let after = inner[end + 2..].trim_start();
-            trim = after.starts_with("-}}");
-            rest =
-                after.trim_start_matches('-').strip_prefix("}}").ok_or("1: comment ends before closing delimiter")?;
-            continue;
-        }
-        let close = closing(inner).ok_or("1: unclosed action")?;
-        let mut action = &inner[..close];
-        rest = &inner[close + 2..];
-        trim = action.ends_with(" -") || action.ends_with("\t-") || action.ends_with("\n-");
-        if trim {
-            action = &action[..action.len() - 1];
-        }
-        found.push(Piece::Action(tokens(action)?));
-    }
-}
-
-fn closing(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let (mut quote, mut at) = (0u8, 0);
-    while at < bytes.len() {
-        match (quote, bytes[at]) {
-            (b'"' | b'\'', b'\\') => at += 1,
-            (0, byte @ (b'"' | b'`' | b'\'')) => quote = byte,
-            (open, byte) if open != 0 && open == byte => quote = 0,
-            (0, b'}') if bytes.get(at + 1) == Some(&b'}') => return Some(at),
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-fn tokens(text: &str) -> Done<Vec<Token>> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    let mut touching = false;
-    while let Some(first) = rest.chars().next() {
-        if first.is_whitespace() {
-            rest = &rest[first.len_utf8()..];
-            touching = false;
-            continue;
-        }
-        let name = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-        let (token, used) = match first {
-            '"' | '\'' | '`' => quoted(rest)?,
-            '|' => (Token::Sign("|"), 1),
-            '(' => (Token::Sign("("), 1),
-            ')' => (Token::Sign(")"), 1),
-            ',' => (Token::Sign(","), 1),
-            ':' if rest.starts_with(":=") => (Token::Sign(":="), 2),
-            '=' => (Token::Sign("="), 1),
-            '$' => {
-                let end = 1 + name(&rest[1..]);
-                (Token::Variable(rest[..end].to_owned()), end)
-            }
-            '.' => {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').unwrap_or(rest.len());
-                let path = rest[1..end].split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-                (Token::Field(path, touching), end)
-            }
-            c if c.is_ascii_digit() || c == '-' || c == '+' => {
-                let end = rest[1..].find(|c: char| !c.is_alphanumeric() && c != '.').map_or(rest.len(), |at| at + 1);
-                let number = serde_json::from_str(rest[..end].trim_start_matches('+'));
-                (Token::Literal(number.map_err(|_| format!("1: bad number syntax: \"{}\"", &rest[..end]))?), end)
-            }
-            c if c.is_alphabetic() || c == '_' => {
-                let end = name(rest);
-                let token = match &rest[..end] {
-                    "true" => Token::Literal(true.into()),
-                    "false" => Token::Literal(false.into()),
-                    "nil" => Token::Literal(Value::Null),
-                    word => Token::Word(word.to_owned()),
-                };
-                (token, end)
-            }
-            other => return Err(format!("1: unexpected {other:?} in command")),
-        };
-        found.push(token);
-        rest = &rest[used..];
-        touching = true;
-    }
-    Ok(found)
-}
-
-fn quoted(text: &str) -> Done<(Token, usize)> {
-    let open = text.chars().next().unwrap_or_default();
-    let mut out = String::new();
-    let mut letters = text.char_indices().skip(1);
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            letter if letter == open => {
-                let value = match open {
-                    '\'' => Value::from(u32::from(out.chars().next().unwrap_or_default())),
-                    _ => Value::from(out),
-                };
-                return Ok((Token::Literal(value), at + 1));
-            }
-            '\\' if open != '`' => out.push(match letters.next().map(|(_, letter)| letter) {
-                Some('n') => '\n',
-                Some('t') => '\t',
-                Some('r') => '\r',
-                Some(other) => other,
-                None => break,
-            }),
-            letter => out.push(letter),
-        }
-    }
-    Err("1: unterminated quoted string".into())
-}
-
-struct Reader {
-    pieces: std::vec::IntoIter<Piece>,
-    defined: HashMap<String, Vec<Node>>,
-}
-
-impl Reader {
-    /// Nodes up to `end` or `else`, which is told with its pipeline's tokens.
-    fn nodes(&mut self) -> Done<(Vec<Node>, Option<String>)> {
-        let (nodes, ended) = self.until()?;
-        Ok((nodes, ended.map(|(word, _)| word)))
+impl Reader<'_> {
+    fn line(&self, at: usize) -> usize {
+        1 + self.text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count()
     }
 
-    fn until(&mut self) -> Done<(Vec<Node>, Option<Ending>)> {
+    fn fault<T>(&self, words: impl AsRef<str>) -> Done<T> {
+        let last = self.tokens.get(self.farthest).map_or(self.text.len(), |token| token.at);
+        Err(format!("{}: {}", self.line(last), words.as_ref()))
+    }
+
+    fn unexpected<T>(&self, token: &Token, context: &str) -> Done<T> {
+        if token.kind != Kind::Error {
+            return self.fault(format!("unexpected {} in {context}", token.shown()));
+        }
+        let mut words = token.text.clone();
+        if self.action_line != 0 && self.action_line != self.line(token.at) {
+            let action = if words.ends_with(" action") { "" } else { " in action" };
+            words.push_str(&format!("{action} started at output:{}", self.action_line));
+        }
+        self.fault(words)
+    }
+
+    fn peek(&mut self) -> Token {
+        self.farthest = self.farthest.max(self.at);
+        let end = || Token { kind: Kind::End, text: String::new(), at: self.text.len() };
+        self.tokens.get(self.at).cloned().unwrap_or_else(end)
+    }
+
+    fn next(&mut self) -> Token {
+        let token = self.peek();
+        self.at += 1;
+        token
+    }
+
+    fn peek_word(&mut self) -> Token {
+        while self.peek().kind == Kind::Space {
+            self.at += 1;
+        }
+        self.peek()
+    }
+
+    fn next_word(&mut self) -> Token {
+        self.peek_word();
+        self.next()
+    }
+
+    fn expect(&mut self, kind: Kind, context: &str) -> Done<Token> {
+        let token = self.next_word();
+        if token.kind == kind { Ok(token) } else { self.unexpected(&token, context) }
+    }
+
+    fn whole(&mut self) -> Done<Body> {
         let mut nodes = Vec::new();
-        while let Some(piece) = self.pieces.next() {
-            let tokens = match piece {
-                Piece::Text(text) => {
-                    if !text.is_empty() {
-                        nodes.push(Node::Text(text));
-                    }
-                    continue;
-                }
-                Piece::Action(tokens) => tokens,
-            };
-            let word = match tokens.first() {
-                Some(Token::Word(word)) => word.clone(),
-                _ => String::new(),
-            };
-            let rest = tokens.get(1..).unwrap_or_default();
-            match word.as_str() {
-                "end" | "else" => return Ok((nodes, Some((word, rest.to_vec())))),
-                "if" => nodes.push(self.if_node(rest)?),
-                "with" | "range" => {
-                    let pipeline = pipeline(rest)?;
-                    let (body, otherwise) = self.two()?;
-                    nodes.push(match word.as_str() {
-                        "with" => Node::With(pipeline, body, otherwise),
-                        _ => Node::Range(pipeline, body, otherwise),
-                    });
-                }
-                "define" | "block" => {
-                    let Some(Token::Literal(Value::String(name))) = rest.first() else {
-                        return Err(format!("1: unexpected token in {word} clause"));
-                    };
-                    let (body, _) = self.two()?;
-                    self.defined.insert(name.clone(), body);
-                    if word == "block" {
-                        nodes.push(Node::Call(name.clone(), Some(pipeline(&rest[1..])?)));
-                    }
-                }
-                "template" => {
-                    let Some(Token::Literal(Value::String(name))) = rest.first() else {
-                        return Err("1: unexpected token in template clause".into());
-                    };
-                    let argument = if rest.len() > 1 { Some(pipeline(&rest[1..])?) } else { None };
-                    nodes.push(Node::Call(name.clone(), argument));
-                }
-                "break" => nodes.push(Node::Break),
-                "continue" => nodes.push(Node::Continue),
-                _ => nodes.push(Node::Print(pipeline(&tokens)?)),
-            }
-        }
-        Ok((nodes, None))
-    }
-
-    fn two(&mut self) -> Done<(Vec<Node>, Vec<Node>)> {
-        let (body, ended) = self.nodes()?;
-        match ended.as_deref() {
-            Some("end") => Ok((body, Vec::new())),
-            Some("else") => {
-                let (otherwise, ended) = self.nodes()?;
-                if ended.is_none() { Err("1: unexpected EOF".into()) } else { Ok((body, otherwise)) }
-            }
-            _ => Err("1: unexpected EOF".into()),
-        }
-    }
-
-    fn if_node(&mut self, condition: &[Token]) -> Done<Node> {
-        let mut branches = Vec::new();
-        let mut condition = condition.to_vec();
         loop {
-            let (body, ended) = self.until()?;
-            branches.push((pipeline(&condition)?, body));
-            let Some((word, rest)) = ended else { return Err("1: unexpected EOF".into()) };
-            if word == "end" {
-                return Ok(Node::If(branches, Vec::new()));
+            match self.peek().kind {
+                Kind::End => return Ok(nodes),
+                Kind::LeftDelimiter => {
+                    let begun = self.at;
+                    self.next();
+                    let word = self.next_word();
+                    if word.kind == Kind::Keyword && word.text == "define" {
+                        self.definition()?;
+                        continue;
+                    }
+                    self.at = begun;
+                }
+                _ => {}
             }
-            match rest.split_first() {
-                Some((Token::Word(word), more)) if word == "if" => condition = more.to_vec(),
+            match self.item()? {
+                Item::Node(node) => nodes.push(node),
+                Item::Ending(ending) => return self.fault(format!("unexpected {ending}")),
+            }
+        }
+    }
+
+    fn definition(&mut self) -> Done<()> {
+        let context = "define clause";
+        let token = self.next_word();
+        let name = self.name(&token, context)?;
+        self.expect(Kind::RightDelimiter, context)?;
+        self.apart(name, context)
+    }
+
+    /// A body of its own, up to its end.
+    fn apart(&mut self, name: String, context: &str) -> Done<()> {
+        let outer = std::mem::replace(&mut self.variables, vec!["$".into()]);
+        let ranges = std::mem::take(&mut self.ranges);
+        let (body, ending) = self.list()?;
+        (self.variables, self.ranges) = (outer, ranges);
+        if ending != "{{end}}" {
+            return self.fault(format!("unexpected {ending} in {context}"));
+        }
+        let says = |body: &Body| body.iter().any(|node| !matches!(node, Node::Text(text) if text.trim().is_empty()));
+        match self.defined.get(&name) {
+            Some(before) if says(before) && says(&body) => {
+                self.fault(format!("template: multiple definition of template {}", quote(&name)))
+            }
+            Some(before) if says(before) => Ok(()),
+            _ => {
+                self.defined.insert(name, body);
+                Ok(())
+            }
+        }
+    }
+
+    fn name(&mut self, token: &Token, context: &str) -> Done<String> {
+        if token.kind != Kind::Quoted {
+            return self.unexpected(token, context);
+        }
+        self.unquoted(&token.text)
+    }
+
+    fn unquoted(&self, text: &str) -> Done<String> {
+        lex::unquote(text).map_or_else(|| self.fault("invalid syntax"), Ok)
+    }
+
+    /// Nodes up to an `end` or `else`.
+    fn list(&mut self) -> Done<(Body, &'static str)> {
+        let mut nodes = Vec::new();
+        while self.peek_word().kind != Kind::End {
+            match self.item()? {
+                Item::Node(node) => nodes.push(node),
+                Item::Ending(ending) => return Ok((nodes, ending)),
+            }
+        }
+        self.fault("unexpected EOF")
+    }
+
+    fn item(&mut self) -> Done<Item> {
+        let token = self.next_word();
+        match token.kind {
+            Kind::Text => Ok(Item::Node(Node::Text(token.text))),
+            Kind::LeftDelimiter => {
+                self.action_line = self.line(token.at);
+                let item = self.action();
+                self.action_line = 0;
+                item
+            }
+            _ => self.unexpected(&token, "input"),
+        }
+    }
+
+    fn action(&mut self) -> Done<Item> {
+        let token = self.peek_word();
+        if token.kind != Kind::Keyword || token.text == "define" {
+            return Ok(Item::Node(Node::Print(self.pipeline("command", Kind::RightDelimiter)?)));
+        }
+        self.next();
+        let node = match token.text.as_str() {
+            "end" => {
+                self.expect(Kind::RightDelimiter, "end")?;
+                return Ok(Item::Ending("{{end}}"));
+            }
+            "else" => {
+                let word = self.peek_word();
+                if word.kind != Kind::Keyword || !matches!(word.text.as_str(), "if" | "with") {
+                    self.expect(Kind::RightDelimiter, "else")?;
+                }
+                return Ok(Item::Ending("{{else}}"));
+            }
+            word @ ("break" | "continue") => {
+                let shown = format!("{{{{{word}}}}}");
+                self.expect(Kind::RightDelimiter, &shown)?;
+                if self.ranges == 0 {
+                    return self.fault(format!("{shown} outside {{{{range}}}}"));
+                }
+                if word == "break" { Node::Break } else { Node::Continue }
+            }
+            "block" => self.called("block clause")?,
+            "template" => self.called("template clause")?,
+            word => self.control(word)?,
+        };
+        Ok(Item::Node(node))
+    }
+
+    /// `{{template "name" pipeline}}`, or a block, which defines it where it calls it.
+    fn called(&mut self, context: &str) -> Done<Node> {
+        let token = self.next_word();
+        let name = self.name(&token, context)?;
+        let block = context == "block clause";
+        let argument = if !block && self.peek_word().kind == Kind::RightDelimiter {
+            self.next();
+            None
+        } else {
+            Some(self.pipeline(context, Kind::RightDelimiter)?)
+        };
+        if block {
+            self.apart(name.clone(), context)?;
+        }
+        let with = argument.as_ref().map_or_else(String::new, |argument| format!(" {}", argument.place.text));
+        let text = format!("{{{{template {}{with}}}}}", quote(&name));
+        Ok(Node::Call(Place { at: token.at, text }, name, argument))
+    }
+
+    /// `if`, `with` and `range`, with all that belongs to them.
+    fn control(&mut self, word: &str) -> Done<Node> {
+        let known = self.variables.len();
+        let pipeline = self.pipeline(word, Kind::RightDelimiter)?;
+        self.ranges += usize::from(word == "range");
+        let (body, ending) = self.list()?;
+        self.ranges -= usize::from(word == "range");
+        let mut otherwise = Vec::new();
+        if ending == "{{else}}" {
+            let next = self.peek();
+            if next.kind == Kind::Keyword && next.text == word && word != "range" {
+                // What follows an `else` ends with the same `end`.
+                self.next();
+                otherwise = vec![self.control(word)?];
+            } else {
+                let (body, ending) = self.list()?;
+                if ending != "{{end}}" {
+                    return self.fault(format!("expected end; found {ending}"));
+                }
+                otherwise = body;
+            }
+        }
+        self.variables.truncate(known);
+        Ok(match word {
+            "if" => Node::If(pipeline, body, otherwise),
+            "with" => Node::With(pipeline, body, otherwise),
+            _ => Node::Range(pipeline, body, otherwise),
+        })
+    }
+
+    fn pipeline(&mut self, context: &str, end: Kind) -> Done<Pipeline> {
+        let at = self.peek_word().at;
+        let (variables, assigns) = self.declared(context)?;
+        let mut commands = Vec::new();
+        loop {
+            let token = self.peek_word();
+            if token.kind == end {
+                self.next();
+                break;
+            }
+            if !begins_operand(token.kind) {
+                self.next();
+                return self.unexpected(&token, context);
+            }
+            commands.push(self.command()?);
+        }
+        if commands.is_empty() {
+            return self.fault(format!("missing value for {context}"));
+        }
+        let plain = |command: &Command| {
+            let first = command.words.first().map(|word| &word.term);
+            matches!(first, Some(Term::Literal(_) | Term::Dot | Term::Nil))
+        };
+        if let Some(at) = commands.iter().skip(1).position(plain) {
+            return self.fault(format!("non executable command in pipeline stage {}", at + 2));
+        }
+        let mut text = variables.join(", ");
+        if !variables.is_empty() {
+            text.push_str(if assigns { " = " } else { " := " });
+        }
+        text.push_str(&commands.iter().map(|one| one.place.text.as_str()).collect::<Vec<_>>().join(" | "));
+        Ok(Pipeline { place: Place { at, text }, variables, assigns, commands })
+    }
+
+    /// The variables before `:=` or `=`, and whether it is `=`.
+    fn declared(&mut self, context: &str) -> Done<(Vec<String>, bool)> {
+        let mut variables = Vec::new();
+        loop {
+            let variable = self.peek_word();
+            if variable.kind != Kind::Variable {
+                return Ok((variables, false));
+            }
+            let begun = self.at;
+            self.next();
+            let sign = self.peek_word();
+            match sign.kind {
+                Kind::Assign | Kind::Declare => {
+                    self.next();
+                    self.variables.push(variable.text.clone());
+                    variables.push(variable.text);
+                    return Ok((variables, sign.kind == Kind::Assign));
+                }
+                Kind::Sign if sign.text == "," => {
+                    self.next();
+                    self.variables.push(variable.text.clone());
+                    variables.push(variable.text);
+                    if context != "range" || variables.len() >= 2 {
+                        return self.fault(format!("too many declarations in {context}"));
+                    }
+                    if !matches!(self.peek_word().kind, Kind::Variable | Kind::RightDelimiter | Kind::RightParen) {
+                        return self.fault("range can only initialize variables");
+                    }
+                }
                 _ => {
-                    let (otherwise, ended) = self.nodes()?;
-                    return match ended.as_deref() {
-                        Some("end") => Ok(Node::If(branches, otherwise)),
-                        _ => Err("1: unexpected EOF".into()),
-                    };
+                    self.at = begun;
+                    return Ok((variables, false));
                 }
             }
         }
     }
-}
 
-fn pipeline(tokens: &[Token]) -> Done<Pipeline> {
-    let mut rest = tokens;
-    let mut pipeline = Pipeline::default();
-    let set = rest.iter().position(|token| matches!(token, Token::Sign(":=" | "=")));
-    if let Some(at) = set {
-        let names = rest[..at].iter().filter_map(|token| match token {
-            Token::Variable(name) => Some(name.clone()),
-            _ => None,
-        });
-        pipeline.variables = names.collect();
-        pipeline.assigns = rest[at] == Token::Sign("=");
-        rest = &rest[at + 1..];
-    }
-    let (commands, left) = commands(rest)?;
-    if !left.is_empty() {
-        return Err("1: unexpected right paren".into());
-    }
-    pipeline.commands = commands;
-    if pipeline.commands.iter().any(Vec::is_empty) {
-        return Err("1: missing value for command".into());
-    }
-    Ok(pipeline)
-}
-
-/// Commands up to the end or a closing parenthesis, and what is left from there.
-fn commands(tokens: &[Token]) -> Done<(Vec<Vec<Term>>, &[Token])> {
-    let mut found = vec![Vec::new()];
-    let mut rest = tokens;
-    while let Some((token, after)) = rest.split_first() {
-        rest = after;
-        let last = found.len() - 1;
-        let command: &mut Vec<Term> = &mut found[last];
-        match token {
-            Token::Sign("|") => found.push(Vec::new()),
-            Token::Sign(")") => return Ok((found, &tokens[tokens.len() - after.len() - 1..])),
-            Token::Sign("(") => {
-                let (inner, left) = commands(rest)?;
-                let Some((Token::Sign(")"), after)) = left.split_first() else {
-                    return Err("1: unclosed left paren".into());
-                };
-                rest = after;
-                let pipeline = Pipeline { commands: inner, ..Pipeline::default() };
-                command.push(Term::Inner(Box::new(pipeline), Vec::new()));
+    fn command(&mut self) -> Done<Command> {
+        let at = self.peek_word().at;
+        let mut words = Vec::new();
+        loop {
+            self.peek_word();
+            if let Some(word) = self.operand()? {
+                words.push(word);
             }
-            Token::Field(path, touching) => match command.last_mut() {
-                Some(Term::Inner(_, fields) | Term::Variable(_, fields)) if *touching => fields.extend(path.clone()),
-                _ => command.push(Term::Field(path.clone())),
-            },
-            Token::Variable(name) => command.push(Term::Variable(name.clone(), Vec::new())),
-            Token::Literal(value) => command.push(Term::Literal(value.clone())),
-            Token::Word(word) => command.push(Term::Function(word.clone())),
-            Token::Sign(other) => return Err(format!("1: unexpected {other:?} in operand")),
+            let token = self.next();
+            match token.kind {
+                Kind::Space => {}
+                Kind::RightDelimiter | Kind::RightParen => {
+                    self.at -= 1;
+                    break;
+                }
+                Kind::Pipe => break,
+                _ => return self.unexpected(&token, "operand"),
+            }
         }
+        if words.is_empty() {
+            return self.fault("empty command");
+        }
+        let text = words.iter().map(Word::shown).collect::<Vec<_>>().join(" ");
+        Ok(Command { place: Place { at, text }, words })
     }
-    Ok((found, rest))
+
+    /// A term and the fields behind it.
+    fn operand(&mut self) -> Done<Option<Word>> {
+        let Some(mut word) = self.term()? else { return Ok(None) };
+        let at = self.peek().at;
+        let mut more = Vec::new();
+        while self.peek().kind == Kind::Field {
+            more.push(self.next().text[1..].to_owned());
+        }
+        if more.is_empty() {
+            return Ok(Some(word));
+        }
+        let text = format!("{}.{}", word.shown(), more.join("."));
+        match &mut word.term {
+            Term::Field(path) | Term::Variable(_, path) => path.extend(more),
+            Term::Literal(_) | Term::Nil | Term::Dot => {
+                return self.fault(format!("unexpected . after term {}", quote(&word.place.text)));
+            }
+            _ => {
+                let inner = Box::new(word);
+                return Ok(Some(Word { place: Place { at, text }, term: Term::Chain(inner, more) }));
+            }
+        }
+        word.place = Place { at, text };
+        Ok(Some(word))
+    }
+
+    fn term(&mut self) -> Done<Option<Word>> {
+        let token = self.peek_word();
+        if !begins_operand(token.kind) {
+            return Ok(None);
+        }
+        self.next();
+        let term = match token.kind {
+            Kind::Identifier if functions::taken_by(&token.text).is_none() => {
+                return self.fault(format!("function {} not defined", quote(&token.text)));
+            }
+            Kind::Identifier => Term::Function(token.text.clone()),
+            Kind::Dot => Term::Dot,
+            Kind::Nil => Term::Nil,
+            Kind::Variable => {
+                if !self.variables.contains(&token.text) {
+                    return self.fault(format!("undefined variable {}", quote(&token.text)));
+                }
+                Term::Variable(token.text.clone(), Vec::new())
+            }
+            Kind::Field => Term::Field(vec![token.text[1..].to_owned()]),
+            Kind::Bool => Term::Literal(Value::from(token.text == "true")),
+            Kind::Number => match lex::number(&token.text) {
+                Some(number) => Term::Literal(number),
+                None => {
+                    let digits = token.text.trim_start_matches(['+', '-']);
+                    let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+                    let why = if whole { "integer overflow" } else { "illegal number syntax" };
+                    return self.fault(format!("{why}: {}", quote(&token.text)));
+                }
+            },
+            Kind::CharConstant => match lex::unquote(&token.text) {
+                Some(text) if text.chars().count() == 1 => {
+                    Term::Literal(Value::from(text.chars().next().map_or(0, u32::from)))
+                }
+                _ if token.text == "''" => return self.fault("invalid syntax"),
+                _ => return self.fault(format!("malformed character constant: {}", token.text)),
+            },
+            Kind::LeftParen => {
+                let inner = self.pipeline(PARENTHESIZED, Kind::RightParen)?;
+                return Ok(Some(Word { place: inner.place.clone(), term: Term::Pipe(Box::new(inner)) }));
+            }
+            _ => Term::Literal(Value::from(self.unquoted(&token.text)?)),
+        };
+        Ok(Some(Word { place: Place { at: token.at, text: token.text }, term }))
+    }
+}
+
+fn begins_operand(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Bool
+            | Kind::CharConstant
+            | Kind::Dot
+            | Kind::Field
+            | Kind::Identifier
+            | Kind::Number
+            | Kind::Nil
+            | Kind::Quoted
+            | Kind::Variable
+            | Kind::LeftParen
+    )
 }
