@@ -42,10 +42,11 @@ pub fn apply(target: &mut Value, patch: &Value, schema: &Schema) -> Result<(), S
 /// A directive that is no list.
 const BAD_RETAIN_KEYS: &str = "invalid patch format of retainKeys";
 const BAD_PRIMITIVE_LIST: &str = "invalid patch format of primitive list";
+const BAD_ORDER: &str = "invalid patch format of setElementOrder list";
 
 /// 500 without a reason: how the API server answers errors that are not Statuses.
 fn internal(message: String) -> Status {
-    if [BAD_RETAIN_KEYS, BAD_PRIMITIVE_LIST].contains(&message.as_str()) {
+    if [BAD_RETAIN_KEYS, BAD_PRIMITIVE_LIST, BAD_ORDER].contains(&message.as_str()) {
         return Status::new(Reason::BadRequest, message);
     }
     let mut status = Status::new(Reason::InternalError, message);
@@ -164,7 +165,7 @@ fn delete_from_lists(original: &mut Object, patch: &mut Object) -> Result<(), St
 fn order_lists(original: &mut Object, patch: &mut Object, schema: Option<&Schema>) -> Result<(), String> {
     for directive in directives(patch, SET_ORDER) {
         let Some(Value::Array(wanted)) = patch.shift_remove(&directive) else {
-            return Err("invalid patch format of setElementOrder list".to_owned());
+            return Err(BAD_ORDER.to_owned());
         };
         let key = &directive[SET_ORDER.len()..];
         let strategy = Strategy::of(schema, key);

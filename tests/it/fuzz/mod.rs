@@ -55,6 +55,12 @@ const KNOWN_500: &[&str] = &[
     "target.kind: Unsupported value: ",
     "target.name: Required value",
     "target.name: Invalid value: ",
+    // A strategic merge patch that does not fit the list or has a directive that is none.
+    "list element types are not identical",
+    "does not contain declared merge key: ",
+    "unknown patch type: ",
+    // Server-side apply of a value that Go's type does not take.
+    "failed to convert new object (",
 ];
 
 /// A kubelet that says yes to everything.

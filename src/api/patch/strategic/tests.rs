@@ -87,3 +87,13 @@ fn errors_use_the_official_words() {
     let error = pod(json!({"spec": {"containers": [{"image": "noname:1"}]}}));
     assert_eq!(error.unwrap_err(), "map: map[image:noname:1] does not contain declared merge key: name");
 }
+
+#[test]
+fn a_directive_in_a_wrong_form_is_a_bad_request() {
+    for directive in ["$setElementOrder/containers", "$deleteFromPrimitiveList/containers", "$retainKeys"] {
+        let schema = Schema::builtin("io.k8s.api.core.v1.Pod").unwrap();
+        let patch = json!({"spec": {directive: {"a": "b"}}});
+        let status = apply(&mut json!({"spec": {}}), &patch, &schema).unwrap_err();
+        assert_eq!(status.code, 400, "{directive}: {}", status.message);
+    }
+}
