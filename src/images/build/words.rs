@@ -164,13 +164,13 @@ impl Expander<'_> {
         if let Some((pattern, longest)) = twice('#') {
             let pattern = self.pattern(pattern)?;
             let mut fitting = ends().filter(|at| fits(&pattern, &value[..*at]));
-            let at = if longest { fitting.last() } else { fitting.next() };
+            let at = if longest { fitting.next_back() } else { fitting.next() };
             return Ok(Some(value[at.unwrap_or(0)..].to_owned()));
         }
         if let Some((pattern, longest)) = twice('%') {
             let pattern = self.pattern(pattern)?;
             let mut fitting = ends().filter(|at| fits(&pattern, &value[*at..]));
-            let at = if longest { fitting.next() } else { fitting.last() };
+            let at = if longest { fitting.next() } else { fitting.next_back() };
             return Ok(Some(value[..at.unwrap_or(value.len())].to_owned()));
         }
         let Some((rest, all)) = twice('/') else { return Ok(None) };
@@ -178,7 +178,7 @@ impl Expander<'_> {
         let (pattern, with) = (self.pattern(pattern)?, self.word(with)?);
         let (mut out, mut at) = (String::new(), 0);
         while at < value.len() {
-            let Some(end) = ends().filter(|end| *end > at && fits(&pattern, &value[at..*end])).last() else {
+            let Some(end) = ends().rfind(|end| *end > at && fits(&pattern, &value[at..*end])) else {
                 let letter = value[at..].chars().next().map_or(1, char::len_utf8);
                 out.push_str(&value[at..at + letter]);
                 at += letter;

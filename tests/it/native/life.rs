@@ -51,7 +51,7 @@ async fn a_container_has_the_limits_that_it_is_given_and_so_has_a_command_beside
     let most: u64 = limit(&ours, "Max open files").1.parse().unwrap_or(u64::MAX);
     let files = MOST_OPEN_FILES.min(most).to_string();
     let few = Resources { pids_limit: Some(MOST_PROCESSES), ..Resources::default() };
-    let config = || ContainerConfig { resources: few.clone(), ..ContainerConfig::default() };
+    let config = || ContainerConfig { resources: few, ..ContainerConfig::default() };
     let (first, code, _) = machine.run(&LIMITS.join(" "), config()).await;
     assert_eq!(code, 0, "{first}");
     let sandbox = machine.sandbox("beside").await;
