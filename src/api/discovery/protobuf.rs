@@ -10,6 +10,7 @@ use crate::api::protobuf::wire::{put_bytes, put_message};
 use crate::api::schema::Schema;
 
 /// What a field holds. Texts and metadata are always written, the rest where it is there.
+#[derive(Clone, Copy)]
 enum Part {
     Text,
     Texts,
@@ -52,20 +53,20 @@ pub fn encode(document: &Value) -> Vec<u8> {
 }
 
 fn message(out: &mut Vec<u8>, value: &Value, fields: Message) {
-    for (name, number, part) in fields {
-        let value = &value[*name];
-        let text = |out: &mut Vec<u8>, value: &Value| put_bytes(out, *number, value.as_str().unwrap_or("").as_bytes());
+    for &(name, number, part) in fields {
+        let value = &value[name];
+        let text = |out: &mut Vec<u8>, value: &Value| put_bytes(out, number, value.as_str().unwrap_or("").as_bytes());
         let items = || value.as_array().into_iter().flatten();
         match part {
             Part::Text => text(out, value),
             Part::Texts => items().for_each(|item| text(out, item)),
             Part::One(_) if value.is_null() => {}
-            Part::One(inner) => put_message(out, *number, |out| message(out, value, *inner)),
-            Part::Each(inner) => items().for_each(|item| put_message(out, *number, |out| message(out, item, *inner))),
+            Part::One(inner) => put_message(out, number, |out| message(out, value, inner)),
+            Part::Each(inner) => items().for_each(|item| put_message(out, number, |out| message(out, item, inner))),
             Part::Meta(kind) => {
                 let schema = Schema::builtin(&format!("io.k8s.apimachinery.pkg.apis.meta.v1.{kind}"));
                 if let Some(schema) = schema {
-                    put_message(out, *number, |out| protobuf::message(out, value, &schema));
+                    put_message(out, number, |out| protobuf::message(out, value, &schema));
                 }
             }
         }
