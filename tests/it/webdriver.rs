@@ -17,6 +17,9 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(240);
 /// The name under which the protocol hands over an element. Source: WebDriver, section 12.1, web element identifier.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// What the protocol says of a click that another element would get.
+const INTERCEPTED: &str = "element click intercepted";
+
 /// A headless Chromium with a profile of its own, ended when dropped.
 pub struct Browser {
     driver: Child,
@@ -142,25 +145,35 @@ impl Browser {
         found.as_str().unwrap_or_else(|| panic!("{selector} does not come: {found}")).to_owned()
     }
 
-    /// Presses the button with these words once it can be pressed, as a reader with a mouse does. A button that was
-    /// drawn anew, or moved, while the mouse was on its way is aimed at once more.
+    /// Presses the button with these words once it can be pressed and stands still, as a reader with a mouse does. A
+    /// button that was drawn anew, or moved away, while the mouse was on its way is aimed at once more.
     #[track_caller]
     pub fn press(&self, words: &str) {
-        let look = "const [words, done] = arguments; (function look() {
+        let look = "const [words, done] = arguments; let before; (function look() {
             const found = [...document.querySelectorAll('button')].find((button) => button.textContent === words && !button.disabled);
             if (!found) return setTimeout(look, 20);
             found.scrollIntoView({ block: 'center', behavior: 'instant' });
+            const { x, y, width, height } = found.getBoundingClientRect();
+            const place = `${x} ${y} ${width} ${height}`;
+            if (place !== before) {
+                before = place;
+                return setTimeout(look, 60);
+            }
+            window.pressed = false;
+            found.addEventListener('click', () => { window.pressed = true; }, { capture: true, once: true });
             done(found);
         })()";
         self.on_element(look, words, &format!("a button {words:?} to press"), |element| {
-            self.does("POST", &format!("element/{element}/click"), &json!({}))
+            let said = self.does("POST", &format!("element/{element}/click"), &json!({}));
+            let astray = said.is_null() && self.script("return window.pressed", "") == false;
+            if astray { json!({"error": INTERCEPTED, "message": "the click went elsewhere"}) } else { said }
         });
     }
 
     /// Does something with the element that a script hands over; once more when it was drawn anew or moved meanwhile.
     #[track_caller]
     fn on_element(&self, look: &str, argument: &str, what: &str, does: impl Fn(&str) -> Value) {
-        const MISSED: [&str; 3] = ["stale element reference", "element click intercepted", "element not interactable"];
+        const MISSED: [&str; 3] = ["stale element reference", INTERCEPTED, "element not interactable"];
         let begun = Instant::now();
         loop {
             let found = self.comes(look, argument);
