@@ -150,7 +150,7 @@ impl Printer {
     /// When the template fails on it.
     pub fn show(&mut self, console: &Console, object: &Value, done: &str) -> Result {
         let printed = self.answer(object, done);
-        console.out(&self.begun());
+        console.out(self.begun());
         console.out(&printed?);
         Ok(())
     }
