@@ -295,7 +295,12 @@ fn read_bracket(text: &str) -> Result<Step, PathError> {
     if let Some(indexes) = parts.iter().map(|part| part.parse().ok()).collect::<Option<Vec<i64>>>() {
         return Ok(Step::Indexes(indexes));
     }
-    read_slice(text).ok_or_else(|| PathError(format!("invalid array index {text}")))
+    read_slice(text).ok_or_else(|| {
+        // Of several, the first that is none is told.
+        let fits = |part: &&str| unquote(part).is_some() || part.parse::<i64>().is_ok() || read_slice(part).is_some();
+        let wrong = parts.iter().copied().find(|part| !fits(part)).unwrap_or(text);
+        PathError(format!("invalid array index {wrong}"))
+    })
 }
 
 fn read_slice(text: &str) -> Option<Step> {
@@ -362,6 +367,10 @@ mod tests {
             assert_eq!(json!(path.find(&object)).to_string(), expected, "{text}");
         }
         assert!(JsonPath::parse(".a[").is_err());
+        for (text, wrong) in [(".a[b,c]", "b"), (".a['b',c]", "c"), (".a[1,c]", "c"), (".a[b]", "b")] {
+            let fault = JsonPath::parse(text).unwrap_err();
+            assert_eq!(fault.to_string(), format!("invalid array index {wrong}"), "{text}");
+        }
         assert_eq!(print(&json!({"b": 1, "a": [true]})), r#"{"a":[true],"b":1}"#);
     }
 }

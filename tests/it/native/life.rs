@@ -25,9 +25,11 @@ const LIMITS: [&str; 2] = ["cat", "/proc/self/limits"];
 const TERMINAL: Streams = Streams { stdin: true, stdout: true, stderr: false, tty: true };
 
 /// Prints the size of its terminal: at first, when the terminal tells it of another, and with each word that is typed.
+/// What perl's `%SIG` calls waits for perl's next step, so a signal that comes while it answers one can lie until the next
+/// key; what sigaction(2) calls does not.
 const SIZES: &str = r#"$| = 1;
 sub size { my $size = "\0" x 8; ioctl(STDIN, 0x5413, $size) or die "no terminal: $!"; join "x", (unpack "S2", $size)[1, 0] }
-$SIG{WINCH} = sub { print "now ", size(), ".\n" };
+use POSIX; sigaction(SIGWINCH, POSIX::SigAction->new(sub { print "now ", size(), ".\n" }));
 print "begun ", size(), ".\n";
 while (my $word = <STDIN>) { exit 3 if $word =~ /^end/; print "asked ", size(), ".\n" }"#;
 
@@ -66,6 +68,24 @@ async fn a_container_has_the_limits_that_it_is_given_and_so_has_a_command_beside
         assert_eq!(limit(limits, "Max open files"), (files.clone(), files.clone()), "{limits}");
         assert_eq!(limit(limits, "Max processes"), processes, "{}\n{limits}", machine.host.limits_said());
         assert_eq!(others(limits), others(&ours));
+    }
+    machine.node.remove_sandbox(&sandbox).await.unwrap();
+    machine.stop().await;
+}
+
+/// A signal that is held back from the start would never come: a shell or a supervisor would not hear that its child ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_signal_is_held_back_from_a_container_or_a_command_beside_it() {
+    const STATUS: [&str; 2] = ["cat", "/proc/self/status"];
+    let Some(machine) = machine().await else { return };
+    let (first, code, _) = machine.run(&STATUS.join(" "), ContainerConfig::default()).await;
+    assert_eq!(code, 0, "{first}");
+    let sandbox = machine.sandbox("signals").await;
+    let id = machine.start(&sandbox, "sleep 600", ContainerConfig::default()).await;
+    let beside = machine.node.exec_sync(&id, &STATUS.map(str::to_owned)).await.unwrap();
+    for status in [first, String::from_utf8(beside.output.to_vec()).unwrap()] {
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        assert_eq!(blocked.map(str::trim), Some("0000000000000000"), "{status}");
     }
     machine.node.remove_sandbox(&sandbox).await.unwrap();
     machine.stop().await;

@@ -1,7 +1,7 @@
 //! Hears of children that ended, in a process that waits for other things too.
 //!
 //! The signal SIGCHLD as something that can be polled (signalfd(2)), beside sockets. A process that this
-//! one starts does not inherit the blocked signal: `std::process::Command` unblocks all.
+//! one starts inherits that the signal is blocked: [`release`] before another program takes over.
 //! Chapter: `book/src/inside/runtime.md`.
 
 use std::io;
@@ -27,6 +27,11 @@ impl Ended {
         while self.0.read_signal()?.is_some() {}
         Ok(())
     }
+}
+
+/// No signal is held back from this process, as every program expects when it starts.
+pub fn release() -> io::Result<()> {
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 impl AsFd for Ended {

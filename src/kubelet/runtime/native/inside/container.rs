@@ -23,7 +23,7 @@ use super::super::messages::{Birth, FromBirth, Plan};
 use super::super::wire;
 use super::namespaces::cgroup;
 use super::users::Identity;
-use super::{leaks, privileges, rootfs, seccomp, users};
+use super::{children, leaks, privileges, rootfs, seccomp, users};
 
 /// Source: runc.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -163,6 +163,7 @@ fn run(plan: &Plan, who: &Identity) -> Result<std::convert::Infallible, Failure>
     std::env::set_current_dir(folder).map_err(|fault| format!("chdir to cwd (\"{folder}\"): {}", words(&fault)))?;
     let path = env.iter().find(|(name, _)| name == "PATH").map_or(DEFAULT_PATH, |(_, path)| path);
     let program = find(name, path)?;
+    children::release()?;
     if plan.seccomp && !plan.privileged {
         seccomp::filter()?;
     } else if !plan.privileged {
