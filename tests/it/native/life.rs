@@ -192,6 +192,9 @@ async fn a_terminal_is_attached_to_and_resized_through_the_api() {
     let mut sizes = attached.terminal_size().unwrap();
     let talk = async {
         let mut seen = String::new();
+        // Who is resized before it listens for that hears nothing of it: first it has to answer.
+        keyboard.write_all(b"what\r").await.unwrap();
+        until(&mut screen, &mut seen, "asked ").await;
         for (width, height) in [(100, 30), (61, 17)] {
             sizes.send(ApiSize { width, height }).await.unwrap();
             until(&mut screen, &mut seen, &format!("now {width}x{height}.")).await;
