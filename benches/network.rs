@@ -104,12 +104,14 @@ spec: {selector: {app: server}, ports: [{port: 9000}]}
     }
 
     fn network_of(pod: Ipv4Addr) -> File {
-        let (mut seen, wanted) = (HashSet::new(), format!("|-- {pod}\n           /32 host LOCAL"));
+        // The kernel indents by the depth of its tree.
+        let (mut seen, wanted) = (HashSet::new(), [format!("|-- {pod}"), "/32 host LOCAL".to_owned()]);
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let process = entry.path();
             let Ok(network) = fs::read_link(process.join("ns/net")) else { continue };
             let table = if seen.insert(network) { fs::read_to_string(process.join("net/fib_trie")) } else { continue };
-            if table.is_ok_and(|table| table.contains(&wanted)) {
+            let lines = table.unwrap_or_default().lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+            if lines.windows(2).any(|pair| pair == wanted) {
                 return File::open(process.join("ns/net")).unwrap();
             }
         }
@@ -207,7 +209,7 @@ spec: {selector: {app: server}, ports: [{port: 9000}]}
                 let more = p50 - at(&mut trips, 0.5) * 1e3;
                 let begun = (at(&mut self.connects.clone(), 0.5) - at(&mut connects, 0.5)) * 1e3;
                 let share = 100.0 * self.throughput / direct.throughput;
-                (format!(" (+{more:.0})"), format!(" (+{begun:.0})"), format!(" ({share:.0} %)"))
+                (format!(" ({more:+.0})"), format!(" ({begun:+.0})"), format!(" ({share:.0} %)"))
             });
             let (more, begun, share) = against.unwrap_or_default();
             println!(
