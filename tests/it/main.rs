@@ -37,6 +37,7 @@ mod proxy;
 mod pull_through;
 mod python;
 mod reader;
+mod registry_clients;
 mod served;
 mod shown;
 mod streams;
