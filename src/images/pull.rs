@@ -31,9 +31,9 @@ use crate::registry::{Digest, drain, read_ahead};
 use crate::tasks::TaskGroup;
 
 /// How long a registry may take to begin an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Redirections and authentications of one request.
-const MOST_HOPS: usize = 6;
+pub(super) const MOST_HOPS: usize = 6;
 /// The manifests that are understood.
 pub(super) const ACCEPTED: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
 /// What an error's text is read of.
@@ -56,8 +56,8 @@ pub struct Registries {
     http: Http,
     store: Store,
     logins: Logins,
-    clock: Clock,
-    tasks: TaskGroup,
+    pub(super) clock: Clock,
+    pub(super) tasks: TaskGroup,
     /// What the course's images are made of.
     executable: PathBuf,
 }

@@ -5,6 +5,7 @@
 //! images/<hex>.json            an image by name: its manifest and all content it needs
 //! layers/<hex>/root            a layer, unpacked; never written again
 //! layers/<hex>/removals.json   what it hides of the layers below it
+//! layers/<hex>/owners.json     whose its files are, once somebody asked
 //! flat/<hex>                   an image whose layers hide files, in one folder
 //! ```
 //! In: content that is there, names. Out: [`Stored`] images and [`Unpacked`] folders. Content without an
@@ -12,6 +13,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -21,6 +23,7 @@ use uuid::Uuid;
 
 use super::manifest::{CONFIG_MAX, ImageConfig, ImageFile, MANIFEST_MAX, Manifest, architecture};
 use super::name::ImageName;
+use super::owners::{Layer, Owners};
 use super::packed::{ahead, plain};
 use super::unpack::{self, Limits, Removals};
 use crate::error::{Error, Result};
@@ -80,7 +83,10 @@ impl Store {
         };
         let content = Content::open(dir).map_err(unusable)?;
         for folder in ["layers", "flat"] {
-            fs::create_dir_all(dir.join(folder)).map_err(unusable)?;
+            let folder = dir.join(folder);
+            fs::create_dir_all(&folder).map_err(unusable)?;
+            // Files in it belong to the images' users, who are strangers to this machine's of the same number.
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
         }
         Ok(Store { content })
     }
@@ -231,6 +237,15 @@ impl Store {
         digests.iter().zip(diff_ids).map(unpack).collect()
     }
 
+    /// Whose the files of layers are.
+    pub(super) fn owners(&self, digests: &[String]) -> Owners {
+        let layer = |digest: Digest| Layer {
+            archive: self.content.path(&digest),
+            note: Some(self.folder("layers").join(digest.hex()).join("owners.json")),
+        };
+        Owners::of(digests.iter().filter_map(|digest| Digest::parse(digest)).map(layer).collect())
+    }
+
     fn layer(&self, digest: &Digest, diff_id: &str) -> io::Result<(PathBuf, Removals)> {
         let target = self.folder("layers").join(digest.hex());
         if !target.exists() {
@@ -369,7 +384,6 @@ impl Drop for Scratch {
 
 /// Removes a tree whose folders may be closed to their owner.
 fn remove_tree(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     if fs::symlink_metadata(path)?.is_dir() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
         for entry in fs::read_dir(path)? {

@@ -9,10 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use tar::{Archive, Entry, EntryType};
+
+use super::owners;
 
 /// What a layer may grow to, in bytes.
 const MOST_BYTES: u64 = 32 << 30;
@@ -125,18 +127,21 @@ fn place(entry: &mut Entry<'_, impl Read>, root: &Path, path: &Path, modes: &mut
             if !target.is_dir() {
                 fs::create_dir(&target)?;
             }
+            owners::give(&target, owners::of_entry(entry))?;
             modes.insert(path.to_owned(), mode | entry.header().mode()? & STICKY);
         }
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target)?;
             io::copy(entry, &mut file)?;
             file.flush()?;
+            owners::give(&target, owners::of_entry(entry))?;
             file.set_permissions(fs::Permissions::from_mode(mode))?;
         }
         EntryType::Symlink => {
             let to = entry.link_name()?.ok_or_else(|| refused(entry, "a link that leads nowhere"))?;
             // Where it leads is looked up inside the container; here nobody follows it.
             symlink(to, &target)?;
+            owners::give(&target, owners::of_entry(entry))?;
         }
         EntryType::Link => {
             let to = entry.link_name()?.ok_or_else(|| refused(entry, "a link that leads nowhere"))?.into_owned();
@@ -273,7 +278,7 @@ fn merge(upper: &Path, target: &Path) -> io::Result<()> {
         let there = fs::symlink_metadata(&to).ok();
         if folder && there.as_ref().is_some_and(fs::Metadata::is_dir) {
             merge(&from, &to)?;
-            fs::set_permissions(&to, entry.metadata()?.permissions())?;
+            same_rights(&entry.metadata()?, &to)?;
             continue;
         }
         if there.is_some() {
@@ -282,7 +287,7 @@ fn merge(upper: &Path, target: &Path) -> io::Result<()> {
         if folder {
             fs::create_dir(&to)?;
             merge(&from, &to)?;
-            fs::set_permissions(&to, entry.metadata()?.permissions())?;
+            same_rights(&entry.metadata()?, &to)?;
         } else if fs::hard_link(&from, &to).is_err() {
             copy(&from, &to)?;
         }
@@ -293,10 +298,16 @@ fn merge(upper: &Path, target: &Path) -> io::Result<()> {
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let metadata = fs::symlink_metadata(from)?;
     if metadata.is_symlink() {
-        return symlink(fs::read_link(from)?, to);
+        symlink(fs::read_link(from)?, to)?;
+        return owners::give(to, (metadata.uid(), metadata.gid()));
     }
     io::copy(&mut File::open(from)?, &mut File::create(to)?)?;
-    fs::set_permissions(to, metadata.permissions())
+    same_rights(&metadata, to)
+}
+
+fn same_rights(of: &fs::Metadata, to: &Path) -> io::Result<()> {
+    owners::give(to, (of.uid(), of.gid()))?;
+    fs::set_permissions(to, of.permissions())
 }
 
 #[cfg(test)]

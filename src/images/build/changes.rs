@@ -28,7 +28,10 @@ pub fn entries(upper: &Path, below: &View) -> io::Result<Entries> {
     Ok(found)
 }
 
-fn collect(upper: &Path, folder: &Path, below: &View, found: &mut Entries) -> io::Result<()> {
+/// Whether something was found. A folder that was passed through on the way is told as it was below: what a layer says
+/// nothing of would hide its permissions.
+fn collect(upper: &Path, folder: &Path, below: &View, found: &mut Entries) -> io::Result<bool> {
+    let mut any = false;
     for item in fs::read_dir(upper.join(folder))? {
         let path = folder.join(item?.file_name());
         if MOUNTED.iter().any(|mounted| path == Path::new(mounted)) {
@@ -37,29 +40,40 @@ fn collect(upper: &Path, folder: &Path, below: &View, found: &mut Entries) -> io
         let real = upper.join(&path);
         let metadata = fs::symlink_metadata(&real)?;
         let kind = metadata.file_type();
-        let entry = |kind: Kind| Entry { kind, mode: metadata.permissions().mode() & 0o777, owner: owner(&metadata) };
+        let entry = |kind: Kind| Entry { kind, mode: metadata.permissions().mode() & 0o7777, owner: owner(&metadata) };
         if kind.is_char_device() && metadata.rdev() == 0 {
             found.put(path, entry(Kind::Whiteout));
         } else if kind.is_dir() {
-            // A folder that was passed through on the way to a file is no change.
             let before = below.look(&path).filter(|seen| seen.metadata.is_dir());
-            let same =
-                before.is_some_and(|seen| seen.metadata.permissions().mode() & 0o777 == entry(Kind::Folder).mode);
-            if !same {
-                found.put(path.clone(), Entry { mode: metadata.permissions().mode() & 0o1777, ..entry(Kind::Folder) });
-            }
-            if is_opaque(&real) {
+            let rights = |it: &fs::Metadata| (it.permissions().mode(), it.uid(), it.gid());
+            let same = before.filter(|seen| rights(&seen.metadata) == rights(&metadata));
+            let opaque = is_opaque(&real);
+            if opaque {
                 found.put(path.join(".wh..wh..opq"), entry(Kind::Text(String::new())));
             }
-            collect(upper, &path, below, found)?;
+            let inside = collect(upper, &path, below, found)? || opaque;
+            match same {
+                Some(seen) if inside => found.put(path.clone(), passed(&path, &seen, below)?),
+                Some(_) => continue,
+                None => found.put(path, entry(Kind::Folder)),
+            }
         } else if kind.is_symlink() {
             found.put(path, entry(Kind::Link(fs::read_link(&real)?)));
         } else if kind.is_file() {
             found.put(path, entry(Kind::File(real)));
+        } else {
+            // Sockets and pipes live no longer than their process.
+            continue;
         }
-        // Sockets and pipes live no longer than their process.
+        any = true;
     }
-    Ok(())
+    Ok(any)
+}
+
+/// A folder as it was below.
+fn passed(path: &Path, seen: &Seen, below: &View) -> io::Result<Entry> {
+    let mode = seen.metadata.permissions().mode() & 0o7777;
+    Ok(Entry { kind: Kind::Folder, mode, owner: below.owner(path, seen)? })
 }
 
 /// Finds what differs between a tree, `whole`, and what it was copied from.
@@ -72,7 +86,8 @@ pub fn between(whole: &Path, below: &View) -> io::Result<Entries> {
     Ok(found)
 }
 
-fn compare(whole: &Path, folder: &Path, below: &View, found: &mut Entries) -> io::Result<()> {
+fn compare(whole: &Path, folder: &Path, below: &View, found: &mut Entries) -> io::Result<bool> {
+    let mut any = false;
     let is_mounted = |path: &Path| MOUNTED.iter().any(|mounted| path == Path::new(mounted));
     let mut gone = below.names(folder)?;
     for item in fs::read_dir(whole.join(folder))? {
@@ -85,26 +100,36 @@ fn compare(whole: &Path, folder: &Path, below: &View, found: &mut Entries) -> io
         let real = whole.join(&path);
         let metadata = fs::symlink_metadata(&real)?;
         let (kind, before) = (metadata.file_type(), below.look(&path));
-        let mode = metadata.permissions().mode() & if kind.is_dir() { 0o1777 } else { 0o777 };
-        let same = before.is_some_and(|before| is_same(&before, &real, &metadata));
+        let mode = metadata.permissions().mode() & 0o7777;
+        let same = before.filter(|before| is_same(before, &real, &metadata));
         let mut put = |kind: Kind| found.put(path.clone(), Entry { kind, mode, owner: owner(&metadata) });
         if kind.is_dir() {
-            if !same {
-                put(Kind::Folder);
+            match same {
+                None => put(Kind::Folder),
+                Some(_) if !compare(whole, &path, below, found)? => continue,
+                Some(seen) => {
+                    found.put(path.clone(), passed(&path, &seen, below)?);
+                    any = true;
+                    continue;
+                }
             }
             compare(whole, &path, below, found)?;
-        } else if same {
+        } else if same.is_some() {
             continue;
         } else if kind.is_symlink() {
             put(Kind::Link(fs::read_link(&real)?));
         } else if kind.is_file() {
             put(Kind::File(real));
+        } else {
+            continue;
         }
+        any = true;
     }
     for path in gone.into_iter().map(|name| folder.join(name)).filter(|path| !is_mounted(path)) {
         found.put(path, Entry { kind: Kind::Whiteout, mode: 0, owner: (0, 0) });
+        any = true;
     }
-    Ok(())
+    Ok(any)
 }
 
 /// Whether a file is what it was. A time can be set to anything, so of a file with the same one the content counts.
@@ -179,6 +204,7 @@ mod tests {
         assert_eq!(
             kinds,
             [
+                "etc/",
                 "etc/gone -",
                 "etc/mode file",
                 "etc/touched file",

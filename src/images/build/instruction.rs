@@ -3,6 +3,8 @@
 //! In: a [`Line`]. Out: an [`Instruction`] with its words as they were written (variables go in later, when
 //! their values are known), or the mistake in it. Pure. Source: the Dockerfile reference.
 
+use serde_json::Value;
+
 use super::fault::Fault;
 use super::mounts::{self, Options};
 use super::reader::{Document, Line};
@@ -63,8 +65,8 @@ pub const SCRIPT: &str = "/.heredoc";
 /// COPY or ADD.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copy {
-    /// ADD: archives are unpacked.
-    pub unpacks: bool,
+    /// ADD: archives are unpacked, files fetched.
+    pub adds: bool,
     /// A stage or an image; the context when absent.
     pub from: Option<String>,
     /// `user:group`
@@ -79,6 +81,10 @@ pub struct Copy {
     pub sources: Vec<String>,
     /// Files whose content is in the Dockerfile.
     pub documents: Vec<Document>,
+    /// Whether archives are unpacked, if that was said.
+    pub unpack: Option<bool>,
+    /// What the one file that is fetched has to be: `sha256:…`
+    pub checksum: Option<String>,
     /// Where to.
     pub to: String,
 }
@@ -140,15 +146,17 @@ pub fn read(line: &Line, escape: char) -> Result<Instruction, Fault> {
         "USER" => Instruction::User(one()?),
         "COPY" | "ADD" => Instruction::Copy(copy(name, rest, line, escape).map_err(wrong)?),
         "RUN" => Instruction::Run(run(rest, line).map_err(wrong)?),
-        "CMD" => Instruction::Cmd(command(rest)),
-        "ENTRYPOINT" => Instruction::Entrypoint(command(rest)),
+        "CMD" => Instruction::Cmd(command(rest).map_err(wrong)?),
+        "ENTRYPOINT" => Instruction::Entrypoint(command(rest).map_err(wrong)?),
         "EXPOSE" => Instruction::Expose(split(rest, escape)),
-        "VOLUME" => Instruction::Volume(array(rest).unwrap_or_else(|| split(rest, escape))),
+        "VOLUME" => Instruction::Volume(array(rest).map_err(wrong)?.unwrap_or_else(|| split(rest, escape))),
         "STOPSIGNAL" => Instruction::StopSignal(one()?),
         "HEALTHCHECK" => Instruction::Healthcheck(health(rest).map_err(wrong)?),
-        "SHELL" => Instruction::Shell(array(rest).filter(|words| !words.is_empty()).ok_or_else(|| {
-            wrong("it is a list of words in double quotes".to_owned()).hint("SHELL [\"/bin/sh\", \"-c\"]")
-        })?),
+        "SHELL" => {
+            Instruction::Shell(array(rest).map_err(wrong)?.filter(|words| !words.is_empty()).ok_or_else(|| {
+                wrong("it is a list of words in double quotes".to_owned()).hint("SHELL [\"/bin/sh\", \"-c\"]")
+            })?)
+        }
         "MAINTAINER" => Instruction::Maintainer(rest.to_owned()),
         _ => Instruction::Onbuild(later(rest, line, escape)?),
     })
@@ -223,7 +231,7 @@ fn flags<'a>(mut rest: &'a str, known: &[&str]) -> Result<(Flags, &'a str), Stri
         let (name, value) = match flag.split_once('=') {
             Some(pair) => pair,
             // Says how BuildKit may share the layer, not what is in it.
-            None if flag == "link" || flag == "parents" => (flag, "true"),
+            None if ["link", "parents", "unpack", "keep-git-dir"].contains(&flag) => (flag, "true"),
             None => (flag, ""),
         };
         if !known.contains(&name) {
@@ -245,28 +253,48 @@ fn value(flags: &Flags, name: &str) -> Option<String> {
 }
 
 fn copy(name: &str, rest: &str, line: &Line, escape: char) -> Result<Copy, String> {
-    let known = ["chown", "chmod", "link", "exclude", "from", "parents"];
-    let (flags, rest) = flags(rest, if name == "COPY" { &known } else { &known[..4] })?;
-    let mut words = array(rest).unwrap_or_else(|| split(rest, escape));
+    let known = ["from", "parents", "chown", "chmod", "link", "exclude", "checksum", "unpack", "keep-git-dir"];
+    let (flags, rest) = flags(rest, if name == "COPY" { &known[..6] } else { &known[2..] })?;
+    let mut words = array(rest)?.unwrap_or_else(|| split(rest, escape));
     words.retain(|word| !word.starts_with("<<") || line.documents.is_empty());
     let to = words.pop().unwrap_or_default();
     if to.is_empty() || (words.is_empty() && line.documents.is_empty()) {
         return Err(format!("it is {name} SOURCE… TO"));
     }
-    if let Some(url) = words.iter().find(|word| ["http://", "https://", "git@"].iter().any(|it| word.starts_with(it))) {
-        return Err(format!("{url} is not on this machine: fetch it into the context, then COPY it"));
+    if let Some(url) = words.iter().find(|word| name == "COPY" && (is_url(word) || is_repository(word))) {
+        return Err(format!("{url} is not on this machine, and COPY fetches nothing: ADD does"));
     }
+    let checksum = value(&flags, "checksum");
+    if checksum.is_some() && !(words.len() == 1 && line.documents.is_empty()) {
+        return Err("--checksum is for one file that is fetched, and there are others".to_owned());
+    }
+    let yes = |name: &str| value(&flags, name).map(|value| value.eq_ignore_ascii_case("true"));
     Ok(Copy {
-        unpacks: name == "ADD",
+        adds: name == "ADD",
         from: value(&flags, "from"),
         chown: value(&flags, "chown"),
         chmod: value(&flags, "chmod"),
         exclude: flags.iter().filter(|(name, _)| name == "exclude").map(|(_, value)| value.clone()).collect(),
-        parents: value(&flags, "parents").is_some_and(|value| value == "true"),
+        parents: yes("parents") == Some(true),
         sources: words,
         documents: line.documents.clone(),
+        unpack: yes("unpack"),
+        checksum,
         to,
     })
+}
+
+/// Whether a source is fetched.
+pub fn is_url(source: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| source.starts_with(scheme)) && !is_repository(source)
+}
+
+/// Whether a source is a git repository: by its scheme, or an address whose path ends in `.git`. Source: Docker's "Build
+/// context", "Git repositories".
+pub fn is_repository(source: &str) -> bool {
+    let path = source.split('#').next().unwrap_or_default();
+    let is_web = path.starts_with("http://") || path.starts_with("https://");
+    ["git://", "git@", "ssh://"].iter().any(|scheme| source.starts_with(scheme)) || (is_web && path.ends_with(".git"))
 }
 
 /// A here-document alone is the script; beside a command it goes to the command.
@@ -276,33 +304,41 @@ fn run(rest: &str, line: &Line) -> Result<Run, String> {
         return Err("RUN needs a command".to_owned());
     }
     let mounts = flags.iter().filter(|(name, _)| name == "mount").map(|(_, value)| mounts::split(value)).collect();
-    let (words, script) = to_run(rest, line);
+    let (words, script) = to_run(rest, line)?;
     Ok(Run { words, mounts, network: value(&flags, "network"), script })
 }
 
-fn to_run(rest: &str, line: &Line) -> (Words, Option<String>) {
+fn to_run(rest: &str, line: &Line) -> Result<(Words, Option<String>), String> {
     if line.documents.is_empty() {
-        return (command(rest), None);
+        return Ok((command(rest)?, None));
     }
     let alone = rest.split_whitespace().count() == 1 && rest.starts_with("<<");
     if alone {
         let body = line.documents[0].body.clone();
-        return match body.starts_with("#!") {
+        return Ok(match body.starts_with("#!") {
             true => (Words::Exec(vec![SCRIPT.to_owned()]), Some(body)),
             false => (Words::Shell(body), None),
-        };
+        });
     }
     let documents: String = line.documents.iter().map(|it| format!("\n{}{}", it.body, it.name)).collect();
-    (Words::Shell(format!("{rest}{documents}\n")), None)
+    Ok((Words::Shell(format!("{rest}{documents}\n")), None))
 }
 
-fn command(rest: &str) -> Words {
-    array(rest).map_or_else(|| Words::Shell(rest.to_owned()), Words::Exec)
+fn command(rest: &str) -> Result<Words, String> {
+    Ok(array(rest)?.map_or_else(|| Words::Shell(rest.to_owned()), Words::Exec))
 }
 
-/// A JSON list of texts; anything else is a line for the shell, as Docker has it.
-fn array(rest: &str) -> Option<Vec<String>> {
-    rest.starts_with('[').then(|| serde_json::from_str(rest).ok()).flatten()
+/// A JSON list of texts; what is no JSON is a line for the shell, as Docker has it.
+fn array(rest: &str) -> Result<Option<Vec<String>>, String> {
+    if !rest.starts_with('[') {
+        return Ok(None);
+    }
+    let Ok(list) = serde_json::from_str::<Vec<Value>>(rest) else { return Ok(None) };
+    let text = |word: Value| match word {
+        Value::String(text) => Ok(text),
+        other => Err(format!("{other} in the list is no text: each word stands in double quotes")),
+    };
+    list.into_iter().map(text).collect::<Result<_, _>>().map(Some)
 }
 
 fn health(rest: &str) -> Result<Option<Check>, String> {
@@ -314,7 +350,7 @@ fn health(rest: &str) -> Result<Option<Check>, String> {
     if !word.eq_ignore_ascii_case("cmd") || rest.trim().is_empty() {
         return Err("it is HEALTHCHECK CMD COMMAND or HEALTHCHECK NONE".to_owned());
     }
-    Ok(Some(Check { command: command(rest.trim()), flags }))
+    Ok(Some(Check { command: command(rest.trim())?, flags }))
 }
 
 #[cfg(test)]
@@ -346,6 +382,17 @@ mod tests {
                     mounts: vec![mounts::split("type=cache,target=/c")],
                     network: Some("none".into()),
                     ..run(Words::Shell("make".into()))
+                }),
+            ),
+            (
+                "ADD --unpack --checksum=sha256:00 https://x/y /b",
+                Instruction::Copy(Copy {
+                    adds: true,
+                    unpack: Some(true),
+                    checksum: Some("sha256:00".into()),
+                    sources: words(&["https://x/y"]),
+                    to: "/b".into(),
+                    ..Copy::default()
                 }),
             ),
             (
@@ -397,7 +444,11 @@ mod tests {
             ("COPY a", "COPY SOURCE… TO"),
             ("COPY --recursive a b", "--recursive is not known here"),
             ("ADD --parents a b", "--parents is not known here"),
-            ("ADD https://x/y /y", "not on this machine"),
+            ("COPY https://x/y /y", "COPY fetches nothing"),
+            ("COPY git@x:y.git /y", "COPY fetches nothing"),
+            ("ADD --checksum=sha256:00 https://x/y b /y", "--checksum is for one file"),
+            ("CMD [\"python\", 1]", "1 in the list is no text"),
+            ("VOLUME [[\"a\"]]", "is no text"),
             ("ENV A", "has no value"),
             ("ENV A=1 B", "not NAME=value"),
             ("FROM a b", "FROM IMAGE AS NAME"),

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use super::view::View;
+use crate::images::owners::Owner;
 use crate::images::store::Store;
 use crate::registry::{Digest, Written};
 
@@ -28,7 +30,7 @@ pub struct Entry {
     /// Permission bits.
     pub mode: u32,
     /// Its user and group.
-    pub owner: (u32, u32),
+    pub owner: Owner,
 }
 
 /// What an entry is.
@@ -67,14 +69,24 @@ impl Entries {
         self.0.insert(path, entry);
     }
 
-    /// Adds the folders on the way to a path that `below` does not have.
-    pub fn put_folders(&mut self, path: &Path, below: &View, owner: (u32, u32)) {
-        let mut missing: Vec<&Path> = path.ancestors().filter(|part| !part.as_os_str().is_empty()).collect();
-        missing
-            .retain(|part| !self.0.contains_key(*part) && !below.look(part).is_some_and(|seen| seen.metadata.is_dir()));
-        for part in missing {
-            self.put(part.to_owned(), Entry { kind: Kind::Folder, mode: 0o755, owner });
+    /// Adds the folders on the way to a path: those that `below` has as they are there, for what a layer says nothing of
+    /// would hide the permissions below; the others for `owner`.
+    ///
+    /// # Errors
+    /// When it cannot be found out who owns a folder.
+    pub fn put_folders(&mut self, path: &Path, below: &View, owner: Owner) -> io::Result<()> {
+        for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+            if self.0.contains_key(part) {
+                continue;
+            }
+            let there = below.look(part).filter(|seen| seen.metadata.is_dir());
+            let (mode, owner) = match there {
+                Some(seen) => (seen.metadata.permissions().mode() & 0o7777, below.owner(part, &seen)?),
+                None => (0o755, owner),
+            };
+            self.put(part.to_owned(), Entry { kind: Kind::Folder, mode, owner });
         }
+        Ok(())
     }
 
     /// What the entries come to.

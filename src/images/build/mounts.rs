@@ -24,6 +24,8 @@ pub enum Kind {
     Cache {
         /// Its name; builds that say the same one share it.
         id: String,
+        /// What a new one is given: permissions, user, group. Another one by the same name is another folder.
+        made: (u32, u32, u32),
     },
     /// A file or folder of the context, of a stage or an image. What is written to it is thrown away.
     Bind {
@@ -49,6 +51,9 @@ pub enum Kind {
     },
 }
 
+/// What a new folder is given when nothing else is said.
+pub const MADE: (u32, u32, u32) = (0o755, 0, 0);
+
 /// Splits what stands behind `--mount=`.
 pub fn split(text: &str) -> Options {
     let pair = |part: &str| match part.split_once('=') {
@@ -71,7 +76,7 @@ pub fn read(options: &[(String, String)]) -> Result<Mount, String> {
     let kind = find(&["type"]).unwrap_or_else(|| "bind".to_owned());
     let own: &[&str] = match kind.as_str() {
         // One build runs at a time, so nobody has to wait for a folder.
-        "cache" => &["id", "sharing"],
+        "cache" => &["id", "sharing", "mode", "uid", "gid"],
         "bind" => &["from", "source", "src"],
         "tmpfs" => &[],
         "secret" => &["id", "required", "mode", "env"],
@@ -93,7 +98,14 @@ pub fn read(options: &[(String, String)]) -> Result<Mount, String> {
     let writes = kind != "bind";
     let writable = said(&["rw", "readwrite"]).or(said(&["ro", "readonly"]).map(|it| !it)).unwrap_or(writes);
     let kind = match kind.as_str() {
-        "cache" => Kind::Cache { id: find(&["id"]).unwrap_or_else(|| target.clone()) },
+        "cache" => {
+            let number = |name: &str, radix: u32, else_is: u32| match find(&[name]) {
+                Some(text) => u32::from_str_radix(&text, radix).map_err(|_| format!("{name}={text} is no number")),
+                None => Ok(else_is),
+            };
+            let made = (number("mode", 8, MADE.0)? & 0o7777, number("uid", 10, MADE.1)?, number("gid", 10, MADE.2)?);
+            Kind::Cache { id: find(&["id"]).unwrap_or_else(|| target.clone()), made }
+        }
         "bind" => Kind::Bind { from: find(&["from"]), source: find(&["source", "src"]).unwrap_or_default() },
         _ => Kind::Empty,
     };
@@ -130,12 +142,14 @@ mod tests {
             variable: variable.map(str::to_owned),
             file,
         };
-        let cache = |id: &str| Kind::Cache { id: id.into() };
+        let cache = |id: &str| Kind::Cache { id: id.into(), made: MADE };
+        let owned = |id: &str, made| Kind::Cache { id: id.into(), made };
         let bind =
             |from: Option<&str>, source: &str| Kind::Bind { from: from.map(str::to_owned), source: source.into() };
         for (text, kind, target, writable) in [
             ("type=cache,target=/root/.cache/pip", cache("/root/.cache/pip"), "/root/.cache/pip", true),
             ("type=cache,id=pip,dst=/c,sharing=locked,readonly", cache("pip"), "/c", false),
+            ("type=cache,target=/c,mode=0770,uid=7,gid=8", owned("/c", (0o770, 7, 8)), "/c", true),
             ("type=bind,source=a.txt,target=a.txt", bind(None, "a.txt"), "a.txt", false),
             ("target=.,from=build,rw", bind(Some("build"), ""), ".", true),
             ("type=tmpfs,target=/tmp", Kind::Empty, "/tmp", true),
@@ -156,7 +170,11 @@ mod tests {
     fn what_cannot_be_done_is_said() {
         for (text, words) in [
             ("type=cache", "needs a target"),
-            ("type=cache,target=/c,uid=7", "has no uid here: tutor knows target, id, sharing, readonly"),
+            (
+                "type=cache,target=/c,from=a",
+                "has no from here: tutor knows target, id, sharing, mode, uid, gid, readonly",
+            ),
+            ("type=cache,target=/c,mode=rw", "mode=rw is no number"),
             ("type=secret", "needs an id"),
             ("type=secret,id=key,mode=rw", "is no permission"),
             ("type=ssh", "no keys"),

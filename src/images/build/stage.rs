@@ -8,17 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::cache::{Cache, Outcome, key};
-use super::copy::{self, Names, Source, Target};
 use super::fault::Fault;
 use super::ignore::Ignore;
-use super::instruction::{self, Copy, Instruction, Words};
+use super::instruction::{self, Instruction, Words};
 use super::layer::Entries;
-use super::mode::Mode;
 use super::reader::{self, Line};
-use super::stages::{self, Base, Stages};
+use super::stages::{Base, Stages};
 use super::view::View;
 use super::words::Expander;
 use super::{Cached, Progress, Report, Request, Runner, meaning};
@@ -27,15 +27,19 @@ use crate::images::manifest::{
 };
 use crate::images::name::ImageName;
 use crate::images::pull::Registries;
-use crate::images::store::{Scratch, Store, Stored};
+use crate::images::store::{Store, Stored};
 use crate::registry::{Digest, Written};
 
+mod files;
 mod run;
 
 /// Where programs are looked for when an image does not say. Source: Docker's default.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What reads a line when an image does not say.
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
+/// Arguments that every RUN sees without an ARG, and no key has. Source: the Dockerfile reference, "Predefined ARGs".
+const PROXIES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
 
 /// A build under way.
 pub struct Builder<'a> {
@@ -88,7 +92,8 @@ impl<'a> Builder<'a> {
             self.done.insert(at, state);
         }
         for (name, _) in &self.request.arguments {
-            if !self.asked.contains(name) && !self.stages.globals.contains_key(name) {
+            let is_known = self.asked.contains(name) || self.stages.globals.contains_key(name) || is_proxy(name);
+            if !is_known {
                 (self.report)(Progress::Warning(&format!("no ARG asks for --build-arg {name}")));
             }
         }
@@ -157,12 +162,23 @@ impl<'a> Builder<'a> {
         (self.report)(Progress::Step { number: self.step, total, text, cached });
     }
 
-    async fn base(&self, base: &Base, number: usize) -> Result<State, Fault> {
+    /// Builds a stage that nothing in the Dockerfile needs: an image's own instruction asks for it.
+    fn late(&mut self, stage: usize) -> BoxFuture<'_, Result<State, Fault>> {
+        self.stages.needed.insert(stage);
+        async move {
+            let state = self.stage(stage).await?;
+            self.done.insert(stage, state.clone());
+            Ok(state)
+        }
+        .boxed()
+    }
+
+    async fn base(&mut self, base: &Base, number: usize) -> Result<State, Fault> {
         match base {
-            Base::Stage(stage) => self.done.get(stage).cloned().ok_or_else(|| {
-                let why = "only an image's own instruction asks for it, and that is read too late";
-                Fault::new(number, "the stage is not built by then", why).hint("COPY --from it in this Dockerfile too")
-            }),
+            Base::Stage(stage) => match self.done.get(stage) {
+                Some(state) => Ok(state.clone()),
+                None => self.late(*stage).await,
+            },
             Base::Scratch => {
                 let mut file =
                     ImageFile { architecture: architecture().into(), os: "linux".into(), ..ImageFile::default() };
@@ -241,8 +257,12 @@ impl<'a> Builder<'a> {
                 let before = state.clone();
                 for (name, value) in pairs {
                     let (name, value) = (expand(&before, name)?, expand(&before, value)?);
-                    state.file.config.env.retain(|known| !known.starts_with(&format!("{name}=")));
-                    state.file.config.env.push(format!("{name}={value}"));
+                    let (start, env) = (format!("{name}="), &mut state.file.config.env);
+                    // Another value takes the place of the former.
+                    match env.iter_mut().find(|known| known.starts_with(&start)) {
+                        Some(known) => *known = format!("{start}{value}"),
+                        None => env.push(format!("{start}{value}")),
+                    }
                 }
             }
             Instruction::Label(pairs) => {
@@ -315,18 +335,9 @@ impl<'a> Builder<'a> {
     fn view(&self, state: &State, number: usize) -> Result<View, Fault> {
         let digests: Vec<String> = state.layers.iter().map(|layer| layer.digest.clone()).collect();
         let layers = self.store.unpack_each(&digests, &state.file.rootfs.diff_ids);
-        layers.map(View::new).map_err(|error| Fault::new(number, "the layers below cannot be read", error.to_string()))
-    }
-
-    fn workdir(&mut self, state: &mut State, line: &Line, to: &str) -> Result<(), Fault> {
-        let to = state.absolute(to);
-        let view = self.view(state, line.number)?;
-        let failed = |error: io::Error| Fault::new(line.number, "the folder cannot be made", error.to_string());
-        let place = view.resolve(Path::new(&to)).map_err(failed)?;
-        state.file.config.working_dir = to;
-        let mut entries = Entries::default();
-        entries.put_folders(&place, &view, (0, 0));
-        self.add_layer(state, line, &entries)
+        layers
+            .map(|layers| View::new(layers).owned(self.store.owners(&digests)))
+            .map_err(|error| Fault::new(number, "the layers below cannot be read", error.to_string()))
     }
 
     /// A layer of these entries, written unless it is there.
@@ -356,51 +367,6 @@ impl<'a> Builder<'a> {
 
     fn known(&self, key: &Digest) -> Option<Outcome> {
         Cache::of(self.store).find(key).filter(|_| self.request.cache == Cached::Use)
-    }
-
-    async fn copy_step(&mut self, state: &mut State, at: usize, line: &Line, copy: &Copy) -> Result<(), Fault> {
-        let number = line.number;
-        let (view, called) = match &copy.from {
-            None => (View::of(&self.request.context), "the context".to_owned()),
-            Some(from) => {
-                let from = self.expand(state, number, from)?;
-                let base = stages::source(&from, at, &self.stages.list, number)?;
-                let other = self.base(&base, number).await?;
-                (self.view(&other, number)?, format!("the files of {from}"))
-            }
-        };
-        let below = self.view(state, number)?;
-        let wrong = |why: String| Fault::new(number, "the files cannot be copied", why);
-        let sources: Vec<String> =
-            copy.sources.iter().map(|source| self.expand(state, number, source)).collect::<Result<_, _>>()?;
-        let mut texts = Vec::new();
-        for document in &copy.documents {
-            let body = match document.expands {
-                true => self.expanded(state, number, |expander| expander.document(&document.body))?,
-                false => document.body.clone(),
-            };
-            texts.push((document.name.clone(), body));
-        }
-        let to = state.absolute(&self.expand(state, number, &copy.to)?);
-        let chown = copy.chown.as_ref().map(|text| self.expand(state, number, text)).transpose()?;
-        let owner = chown.map(|text| meaning::owner(&text, &below)).transpose().map_err(wrong)?.unwrap_or((0, 0));
-        let chmod = copy.chmod.as_ref().map(|text| self.expand(state, number, text)).transpose()?;
-        let mode = chmod.map(|text| Mode::read(&text)).transpose().map_err(wrong)?;
-        let exclude: Vec<String> =
-            copy.exclude.iter().map(|pattern| self.expand(state, number, pattern)).collect::<Result<_, _>>()?;
-        let exclude = Ignore::read(&exclude.join("\n"));
-        let scratch = Scratch::new(&self.store.folder("uploads")).map_err(|error| wrong(error.to_string()))?;
-        let none = Ignore::default();
-        let ignore = if copy.from.is_none() { &self.ignore } else { &none };
-        let source = Source { view: &view, ignore, called };
-        let scratch = copy.unpacks.then(|| scratch.path());
-        let names = if copy.parents { Names::WithFolders } else { Names::Alone };
-        let target = Target { view: &below, to: &to, owner, mode: mode.as_ref(), scratch, exclude: &exclude, names };
-        let entries = copy::entries(&source, &sources, &texts, &target).map_err(|(why, hint)| {
-            let fault = wrong(why);
-            if hint.is_empty() { fault } else { fault.hint(hint) }
-        })?;
-        self.add_layer(state, line, &entries)
     }
 }
 
@@ -452,6 +418,10 @@ impl State {
             _ => joined,
         }
     }
+}
+
+fn is_proxy(name: &str) -> bool {
+    PROXIES.iter().any(|known| *known == name || known.to_uppercase() == name)
 }
 
 fn described(media_type: &str, written: &Written) -> Descriptor {

@@ -8,7 +8,9 @@ use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
+use crate::images::owners::{Owner, Owners};
 use crate::images::unpack::Removals;
 
 /// Links that may be followed on the way to one file. Source: Linux `MAXSYMLINKS`.
@@ -18,6 +20,8 @@ const MOST_LINKS: usize = 40;
 #[derive(Clone, Debug, Default)]
 pub struct View {
     layers: Vec<(PathBuf, Removals)>,
+    /// Those of layers; of a folder of this machine nobody here is the owner.
+    owners: Option<Arc<Owners>>,
 }
 
 /// A file of a view.
@@ -27,12 +31,28 @@ pub struct Seen {
     pub real: PathBuf,
     /// What it is; of a link, the link's own.
     pub metadata: Metadata,
+    /// The folder of the view that it is in, from 0.
+    pub layer: usize,
 }
 
 impl View {
     /// Folders, lowest first.
     pub fn new(layers: Vec<(PathBuf, Removals)>) -> View {
-        View { layers }
+        View { layers, owners: None }
+    }
+
+    /// The same, with who owns the files.
+    #[must_use]
+    pub fn owned(self, owners: Owners) -> View {
+        View { owners: Some(Arc::new(owners)), ..self }
+    }
+
+    /// Who owns what was seen at a path.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn owner(&self, path: &Path, seen: &Seen) -> io::Result<Owner> {
+        self.owners.as_ref().map_or(Ok(Owner::default()), |owners| owners.find(seen.layer, path))
     }
 
     /// A folder alone.
@@ -42,9 +62,9 @@ impl View {
 
     /// What is at a path (relative to the root, none of its folders a link): the uppermost counts.
     pub fn look(&self, path: &Path) -> Option<Seen> {
-        for (root, removals) in self.layers.iter().rev() {
+        for (layer, (root, removals)) in self.layers.iter().enumerate().rev() {
             if let Some(seen) = exactly(root, path) {
-                return Some(seen);
+                return Some(Seen { layer, ..seen });
             }
             let above = || path.ancestors().skip(1);
             if path.ancestors().any(|part| removals.paths.contains(part))
@@ -125,7 +145,7 @@ fn exactly(root: &Path, path: &Path) -> Option<Seen> {
         real.push(part);
         metadata = fs::symlink_metadata(&real).ok()?;
     }
-    Some(Seen { real, metadata })
+    Some(Seen { real, metadata, layer: 0 })
 }
 
 /// A file or a link where a lower layer may have a folder: it hides what is in that.

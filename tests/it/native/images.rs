@@ -119,6 +119,23 @@ async fn where_overlayfs_is_refused_a_run_makes_the_same_image() {
     assert_eq!(String::from_utf8_lossy(&done.stdout), id, "{}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// As projects do it: the program's user owns its folder, and everybody's folder stays everybody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_the_image_writes_where_it_is_the_owner() {
+    if super::is_refused() {
+        return;
+    }
+    let (state, context) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dockerfile = "FROM tutor/shell:1\nRUN echo 'app:x:1234:1234::/app:/bin/sh' >> /etc/passwd && mkdir -p /tmp && chmod 1777 /tmp\n\
+        COPY --chown=app Dockerfile /app/\nCOPY Dockerfile /tmp/\nUSER app\nWORKDIR /app\n\
+        RUN id -u > /app/uid && grep -q 1234 /app/uid && touch /tmp/mine\n\
+        RUN --mount=type=cache,target=/cache,uid=1234,mode=0700 touch /cache/x /app/again && rm /app/uid\n\
+        WORKDIR made\nRUN touch here && test ! -e /app/uid && test -e /tmp/mine\n";
+    fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
+    let build = ["image", "build", "-t", "owned:1", context.path().to_str().unwrap()];
+    tutor(state.path(), &build).await;
+}
+
 /// By the proxy that it finds in its variables, as package managers do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_reaches_this_computer_only_when_the_build_asks_for_it() {

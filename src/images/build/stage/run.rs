@@ -15,7 +15,8 @@ use super::super::mounts::{self, Kind, Mount, Options};
 use super::super::reader::Line;
 use super::super::view::View;
 use super::super::{Command, Kept, Mounted, Network, Progress, Ran, Secret, changes, stages};
-use super::{Builder, State};
+use super::{Builder, State, is_proxy};
+use crate::images::owners;
 use crate::images::packed::plain;
 use crate::images::store::Scratch;
 use crate::images::unpack::{Limits, unpack};
@@ -108,7 +109,7 @@ impl Builder<'_> {
         let scratch = Scratch::new(&self.store.folder("uploads")).map_err(failed)?;
         let changes = scratch.path().join("changes");
         let mut mounts = self.lay_out(state, seen, scratch.path()).map_err(failed)?;
-        let env = self.with_secrets(env, seen, line.number)?;
+        let env = self.with_secrets(self.with_proxies(env), seen, line.number)?;
         if let Some(script) = script {
             mounts.push(written(script, scratch.path()).map_err(failed)?);
         }
@@ -143,7 +144,7 @@ impl Builder<'_> {
     }
 
     /// What is mounted, and the files of it that are copied.
-    async fn seen(&self, state: &State, at: usize, number: usize, all: &[Options]) -> Result<Vec<Seen>, Fault> {
+    async fn seen(&mut self, state: &State, at: usize, number: usize, all: &[Options]) -> Result<Vec<Seen>, Fault> {
         let wrong = |why: String| Fault::new(number, "the RUN sees no such files", why);
         let mut seen = Vec::new();
         for options in all {
@@ -170,13 +171,14 @@ impl Builder<'_> {
             let target = Target {
                 view: &empty,
                 to: &to,
-                owner: (0, 0),
+                owner: None,
                 mode: None,
                 scratch: None,
                 exclude: &exclude,
                 names: Names::Alone,
             };
-            let files = copy::entries(&Source { view: &view, ignore, called }, &[source.to_owned()], &[], &target);
+            let source_files = Source { view: &view, ignore, called };
+            let files = copy::entries(&source_files, &[source.to_owned()], Vec::new(), &target);
             let files = files.map_err(|(why, hint)| {
                 let fault = wrong(why);
                 if hint.is_empty() { fault } else { fault.hint(hint) }
@@ -207,11 +209,7 @@ impl Builder<'_> {
                     unpack(plain(File::open(self.store.content.path(&layer.digest))?)?, &own, limits)?;
                     own.join(PLACE)
                 }
-                (Kind::Cache { id }, None) => {
-                    let kept = self.store.folder("build-mounts").join(Digest::of(id.as_bytes()).hex());
-                    fs::create_dir_all(&kept)?;
-                    kept
-                }
+                (Kind::Cache { id, made }, None) => self.kept(id, *made)?,
                 (_, None) => {
                     fs::create_dir_all(&own)?;
                     fs::set_permissions(&own, Permissions::from_mode(0o1777))?;
@@ -224,8 +222,31 @@ impl Builder<'_> {
         seen.iter().enumerate().filter_map(|seen| lay_out(seen).transpose()).collect()
     }
 
+    /// A folder that the next build finds as this one left it.
+    fn kept(&self, id: &str, made: (u32, u32, u32)) -> io::Result<PathBuf> {
+        let name = if made == mounts::MADE { id.to_owned() } else { format!("{id} {made:?}") };
+        let kept = self.store.folder("build-mounts").join(Digest::of(name.as_bytes()).hex());
+        if !kept.exists() {
+            let (mode, user, group) = made;
+            fs::create_dir_all(&kept)?;
+            owners::give(&kept, (user, group))?;
+            fs::set_permissions(&kept, Permissions::from_mode(mode))?;
+        }
+        Ok(kept)
+    }
+
     fn secret(&self, id: &str) -> Option<&Secret> {
         self.request.secrets.iter().rfind(|secret| secret.id == id)
+    }
+
+    /// The environment, and the proxies that were given to the build.
+    fn with_proxies(&self, mut env: Vec<(String, String)>) -> Vec<(String, String)> {
+        for (name, value) in self.request.arguments.iter().filter(|(name, _)| is_proxy(name)) {
+            if !env.iter().any(|(known, _)| known == name) {
+                env.push((name.clone(), value.clone()));
+            }
+        }
+        env
     }
 
     /// The environment, and the secrets that are asked for as variables.
@@ -266,7 +287,7 @@ fn written(script: &str, scratch: &Path) -> io::Result<Mounted> {
 }
 
 /// A path without `.` and `..`.
-fn clean(path: &str) -> PathBuf {
+pub(super) fn clean(path: &str) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for part in Path::new(path).components() {
         match part {
