@@ -93,6 +93,12 @@ pub fn dns_subdomain(text: &str) -> Faults {
     faults
 }
 
+/// A DNS-1123 subdomain, as the types that declare their own rules tell of it: its length is in bytes.
+pub fn dns_subdomain_declared(text: &str) -> Faults {
+    let faults = dns_subdomain(text).into_iter();
+    faults.map(|fault| if fault == max_length(253) { max_bytes(253) } else { fault }).collect()
+}
+
 /// A DNS-1123 subdomain in any case, as the types that declare their own rules tell of it.
 pub fn dns_subdomain_caseless(text: &str) -> Faults {
     let faults = dns_subdomain(&text.to_lowercase()).into_iter();

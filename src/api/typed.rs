@@ -95,6 +95,9 @@ fn present(value: Value, field: &Field, list_kind: bool) -> Option<Value> {
         return Some(value);
     }
     let container = matches!(schema.kind(), Type::List | Type::Map | Type::Bytes);
+    if field.keeps_empty && value.is_array() {
+        return Some(value);
+    }
     if container && !field.omitempty && !(list_kind && &*field.name == "items") {
         return Some(Value::Null); // the store's protobuf does not tell empty from unset
     }

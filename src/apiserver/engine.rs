@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::admission::{Attributes, Authorizer, Chain, Operation};
+use super::admission::{Attributes, Authorizer, Chain, Defaulter, Operation};
 use super::auth::grants::Writing;
 use super::auth::{Action, Auth, Decision, User};
 use super::cache::feed::Caches;
@@ -38,6 +38,7 @@ use crate::api::apply::{self, FieldSet, Writer};
 use crate::api::field_error::go_quote;
 use crate::api::resource::Resource;
 use crate::api::status::{Details, Reason, Status};
+use crate::api::typed;
 use crate::clock::Clock;
 use crate::tasks::TaskGroup;
 
@@ -195,6 +196,14 @@ impl Authorizer for Engine {
     }
 }
 
+impl Defaulter for Call {
+    fn fill(&self, kind: (&str, &str, &str), object: &mut Value, dry_run: bool) {
+        if kind == (&*self.resource.group, &*self.resource.version, &*self.resource.kind) {
+            self.fill_in(object, dry_run);
+        }
+    }
+}
+
 /// One request on its way.
 pub struct Call {
     /// What all share.
@@ -229,6 +238,14 @@ impl Call {
             (true, None) => &custom::strategy::PLAIN,
             _ => kinds::strategy(&self.resource.group, &self.resource.kind),
         }
+    }
+
+    /// Normal form and defaults.
+    pub fn fill_in(&self, object: &mut Value, dry_run: bool) {
+        if !self.resource.custom {
+            typed::normalize(object, &self.resource.schema);
+        }
+        (self.strategy().defaults)(object, &self.context(dry_run));
     }
 
     /// What a strategy may know.
@@ -349,6 +366,7 @@ impl Call {
             now: self.now,
             objects: &*self.engine,
             authorizer: self.engine.clone(),
+            defaulter: self,
             warnings: Vec::new(),
         }
     }

@@ -54,6 +54,8 @@ fn answer(seen: &Seen) -> Response<Full<Bytes>> {
         "/unpatchable" => patch(seen, &json!([{"op": "remove", "path": "/metadata/no"}])),
         "/misshapen" => patch(seen, &json!([{"op": "add", "path": "/data", "value": 1}])),
         "/label" => patch(seen, &json!([{"op": "add", "path": "/metadata/labels/seen", "value": "yes"}])),
+        "/port" => patch(seen, &json!([{"op": "add", "path": "/spec/ports/-", "value": {"name": "more", "port": 81}}])),
+        "/look" => review(seen, json!({"allowed": true})),
         "/deny" => {
             let details = json!({"causes": [{"message": "too long", "field": "data.a"}]});
             let status = json!({"message": "no", "reason": "HouseRule", "code": 418, "details": details});
@@ -181,6 +183,29 @@ async fn what_a_server_decides_counts_whatever_its_policy() {
     let gone = play.api("configmap", "default").delete("mutating-label-fail", &Default::default()).await;
     let why = "admission webhook \"hook.example.com\" attempted to modify the object, which is not supported for this operation";
     assert_eq!(refusal(gone), (500, format!("Internal error occurred: {why}")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_server_sees_the_defaults_of_what_the_first_added() {
+    let play = Playground::simulated().nodes(0).in_real_time().start().await;
+    let backend = Backend::start("localhost", None, answer).await;
+    let mut made = configuration("Mutating", &backend, "port", "Fail");
+    made["webhooks"][0]["rules"][0]["resources"] = json!(["services"]);
+    let mut second = made["webhooks"][0].clone();
+    second["name"] = json!("later.example.com");
+    second["clientConfig"]["url"] = json!(format!("https://localhost:{}/look", backend.port));
+    made["webhooks"].as_array_mut().unwrap().push(second);
+    let configurations = play.api("mutatingwebhookconfiguration", "");
+    configurations.create(&PostParams::default(), &into(made)).await.unwrap();
+    let service = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web", "labels": {"case": case("Mutating", "port", "Fail")}},
+        "spec": {"ports": [{"name": "http", "port": 80}]}});
+    play.api("service", "default").create(&PostParams::default(), &into(service)).await.unwrap();
+    let asked: Value = serde_json::from_slice(&backend.seen("/look")[0].body).unwrap();
+    assert_eq!(
+        asked["request"]["object"]["spec"]["ports"][1],
+        json!({"name": "more", "port": 81, "protocol": "TCP", "targetPort": 81})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

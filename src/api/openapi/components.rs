@@ -23,13 +23,24 @@ const BY_VERB: [(&str, &[&str]); 3] = [
 /// What is told of the body of a patch, which may be anything.
 const PATCH: &str = "Patch is provided to give a concrete name and type to the Kubernetes PATCH request body.";
 
-/// The definitions that `served` reach; kinds that every group has name the groups of `all`.
-pub(super) fn schemas(served: &[Arc<Resource>], all: &[Arc<Resource>], form: Form) -> Map<String, Value> {
-    let about = if form == Form::V2 { all } else { served };
-    let mut writer = Writer::new(form, every_group(about));
-    let asks = |verbs: &[&str]| served.iter().any(|resource| verbs.iter().any(|verb| resource.allows(verb)));
+/// Groups whose kinds are not those of the server of custom resources.
+const APART: [&str; 4] = ["admission.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "imagepolicy.k8s.io"];
+
+/// The definitions that `served` reach.
+pub(super) fn schemas(served: &[Arc<Resource>], form: Form) -> Map<String, Value> {
     // A custom resource's watch is not described.
     let custom = served.iter().all(|resource| resource.custom);
+    let texts = Descriptions::read();
+    let groups = match form {
+        Form::V2 => own(&texts.groups()),
+        // The server of custom resources is built without these.
+        Form::V3 if custom => {
+            own(&texts.groups()).into_iter().filter(|(group, _)| !APART.contains(&&**group)).collect()
+        }
+        Form::V3 => every_group(served),
+    };
+    let mut writer = Writer::new(form, texts, groups);
+    let asks = |verbs: &[&str]| served.iter().any(|resource| verbs.iter().any(|verb| resource.allows(verb)));
     for (name, _) in BY_VERB.iter().filter(|(name, verbs)| asks(verbs) && !(custom && *name == "WatchEvent")) {
         writer.definition(Schema::builtin(&format!("{META}.{name}")));
     }
@@ -58,15 +69,21 @@ pub(super) fn schemas(served: &[Arc<Resource>], all: &[Arc<Resource>], form: For
 
 /// A definition and what it reaches.
 pub(super) fn only(name: &str, form: Form) -> Map<String, Value> {
-    let mut writer = Writer::new(form, Vec::new());
+    let mut writer = Writer::new(form, Descriptions::read(), Vec::new());
     writer.definition(Schema::builtin(name));
     writer.leaves();
     writer.definitions.into_iter().collect()
 }
 
 fn every_group(all: &[Arc<Resource>]) -> Vec<(String, String)> {
-    let groups: BTreeSet<(String, String)> = all.iter().map(|r| (r.group.to_string(), r.version.to_string())).collect();
+    let own = all.iter().map(|r| (r.group.to_string(), r.version.to_string()));
+    // They are of the first group, whoever else names them.
+    let groups: BTreeSet<(String, String)> = own.chain([(String::new(), "v1".to_string())]).collect();
     groups.into_iter().collect()
+}
+
+fn own(groups: &[(&str, &str)]) -> Vec<(String, String)> {
+    groups.iter().map(|(group, version)| ((*group).to_string(), (*version).to_string())).collect()
 }
 
 /// The name of a resource's definition; of custom ones, the group backwards.
@@ -89,9 +106,9 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(form: Form, every_group: Vec<(String, String)>) -> Writer {
+    fn new(form: Form, descriptions: Descriptions, every_group: Vec<(String, String)>) -> Writer {
         let (definitions, scalars) = (BTreeMap::new(), BTreeSet::new());
-        Writer { form, descriptions: Descriptions::read(), every_group, definitions, scalars }
+        Writer { form, descriptions, every_group, definitions, scalars }
     }
 
     fn definition(&mut self, schema: Option<SchemaRef>) {

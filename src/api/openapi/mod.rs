@@ -86,15 +86,17 @@ pub fn document(resources: &[Arc<Resource>], path: &str) -> Option<Value> {
         out["components"] = json!({});
     }
     out["paths"] = Value::Object(paths::paths(&served, Form::V3));
-    out["components"]["schemas"] = json!(components::schemas(&served, resources, Form::V3));
+    out["components"]["schemas"] = json!(components::schemas(&served, Form::V3));
     Some(out)
 }
 
 /// `/openapi/v2`: one document for everything.
 pub fn swagger(resources: &[Arc<Resource>]) -> Value {
     let mut served = paths::paths(resources, Form::V2);
-    let mut definitions = components::schemas(resources, resources, Form::V2);
-    let groups = discovery::groups(resources).into_iter().filter(|group| !group.is_empty());
+    let mut definitions = components::schemas(resources, Form::V2);
+    // A group of custom resources has no path of its own here.
+    let known: Vec<Arc<Resource>> = resources.iter().filter(|resource| !resource.custom).cloned().collect();
+    let groups = discovery::groups(&known).into_iter().filter(|group| !group.is_empty());
     let own = PLAIN.iter().map(|path| (*path).to_string()).chain(groups.map(|group| format!("apis/{group}")));
     for path in own {
         let Some((operation, definition)) = plain(&path, Form::V2) else { continue };

@@ -1,12 +1,13 @@
 //! The operations of a document: what one verb does to one resource, with which parameters and answers.
 //!
-//! In: a resource, a verb. Out: its OpenAPI, in Kubernetes' names for operations. Texts of parameters are
-//! told where `k8s-openapi` has them or where they are names.
+//! In: a resource, a verb. Out: its OpenAPI, in Kubernetes' names for operations. Custom resources are told by
+//! another server, which says less of them.
 
 use super::super::resource::{Resource, Subresource};
 use super::super::schema::Schema;
 use super::Form;
 use super::components::definition_name;
+use super::descriptions::Descriptions;
 use serde_json::{Map, Value, json};
 
 /// The bodies a server writes.
@@ -94,8 +95,8 @@ impl Parameter {
         Parameter { name: name.to_string(), place: "path", kind: "string", about: Some(about.into()) }
     }
 
-    pub fn query(name: &str, kind: &'static str) -> Parameter {
-        Parameter { name: name.to_string(), place: "query", kind, about: None }
+    pub fn query(name: &str, kind: &'static str, about: Option<String>) -> Parameter {
+        Parameter { name: name.to_string(), place: "query", kind, about }
     }
 
     pub fn told(&self, form: Form) -> Value {
@@ -154,12 +155,24 @@ pub(super) struct Subject<'a> {
     pub resource: &'a Resource,
     pub sub: Option<&'a Subresource>,
     pub place: Place,
+    pub texts: &'a Descriptions,
 }
 
 impl Subject<'_> {
-    /// The kind of the bodies here.
-    fn kind(&self) -> &str {
-        self.sub.map_or(&*self.resource.kind, |sub| &*sub.kind)
+    /// The group, version and kind of the bodies here. The server of custom resources names its own, also where a
+    /// Scale is served.
+    fn kind(&self) -> (&str, &str, &str) {
+        match self.sub {
+            Some(sub) if !self.resource.custom => (&sub.group, &sub.version, &sub.kind),
+            _ => (&self.resource.group, &self.resource.version, &self.resource.kind),
+        }
+    }
+
+    /// A query parameter, with what is told of it here.
+    pub fn query(&self, name: &str, kind: &'static str, method: &str) -> Parameter {
+        let sub = self.sub.map_or("", |sub| &sub.name);
+        let leads_to = format!("{}/{sub}", self.resource.plural);
+        Parameter::query(name, kind, self.texts.parameter(name, &[method, sub, &leads_to]))
     }
 
     fn definition(&self) -> String {
@@ -172,17 +185,17 @@ impl Subject<'_> {
     pub fn path_parameters(&self) -> Vec<Parameter> {
         let mut out = Vec::new();
         if matches!(self.place, Place::Object | Place::NamespacedObject) {
-            out.push(Parameter::path("name", format!("name of the {}", self.kind())));
+            out.push(Parameter::path("name", format!("name of the {}", self.kind().2)));
         }
         if matches!(self.place, Place::Namespace | Place::NamespacedObject) {
             out.push(Parameter::path("namespace", "object name and auth scope, such as for teams and projects"));
         }
         let connects = self.sub.is_some_and(|sub| connection(&sub.name).is_some());
         if !connects {
-            out.push(Parameter::query("pretty", "string"));
+            out.push(self.query("pretty", "string", ""));
         }
         if self.sub.is_some_and(|sub| &*sub.name == "log") {
-            out.extend(LOG.iter().map(|(name, kind)| Parameter::query(name, kind)));
+            out.extend(LOG.iter().map(|(name, kind)| self.query(name, kind, "")));
         }
         out
     }
@@ -198,12 +211,8 @@ impl Subject<'_> {
     }
 
     fn told(&self, does: &str, end: &str, about: String, action: &str) -> Value {
-        let kind = match self.sub {
-            Some(sub) => json!({"group": sub.group, "version": sub.version, "kind": sub.kind}),
-            None => {
-                json!({"group": self.resource.group, "version": self.resource.version, "kind": self.resource.kind})
-            }
-        };
+        let (group, version, kind) = self.kind();
+        let kind = json!({"group": group, "version": version, "kind": kind});
         json!({"tags": [tag(&self.resource.group, &self.resource.version)], "description": about,
             "operationId": self.operation_id(does, end), "x-kubernetes-action": action, KINDS: kind})
     }
@@ -228,7 +237,7 @@ impl Subject<'_> {
         let one = with_article(kind);
         let instead = "deprecated: use the 'watch' parameter with a list operation instead";
         let (method, does, action, about) = match verb {
-            "list" if self.resource.allows("watch") => {
+            "list" if self.resource.allows("watch") && !self.resource.custom => {
                 ("get", "list", "list", format!("list or watch objects of kind {kind}"))
             }
             "list" => ("get", "list", "list", format!("list objects of kind {kind}")),
@@ -252,6 +261,7 @@ impl Subject<'_> {
         let mut told = self.told(does, if verb == "watchlist" { "List" } else { "" }, about, action);
         let codes: &[(&str, &str)] = match verb {
             "create" => &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
+            "patch" if self.resource.custom => &[("200", "OK")],
             "update" | "patch" => &[("200", "OK"), ("201", "Created")],
             "delete" => &[("200", "OK"), ("202", "Accepted")],
             _ => &[("200", "OK")],
@@ -262,8 +272,13 @@ impl Subject<'_> {
         }
         answers(&mut told, codes, &forms, &schema, form);
         let body = self.body(verb, &mut told, form);
-        let taken = QUERY.iter().filter(|(_, _, verbs)| verbs.contains(&verb));
-        let parameters = taken.map(|(name, kind, _)| Parameter::query(name, kind)).collect();
+        let as_if = match verb {
+            "deletecollection" if self.resource.custom => "list",
+            verb => verb,
+        };
+        let reads = |name: &str| verb == "get" && name == "resourceVersion" && self.resource.custom;
+        let taken = QUERY.iter().filter(|(name, _, verbs)| verbs.contains(&as_if) || reads(name));
+        let parameters = taken.map(|(name, kind, _)| self.query(name, kind, method)).collect();
         Operation { method: method.to_string(), told, parameters, body }
     }
 
@@ -295,16 +310,18 @@ impl Subject<'_> {
 
     /// What a verb reads: told with the operation, or given back as version 2's parameter.
     fn body(&self, verb: &str, told: &mut Value, form: Form) -> Option<Value> {
+        let any = if self.resource.custom { ANSWERS[..2].to_vec() } else { vec!["*/*"] };
         let (definition, forms): (String, Vec<&str>) = match verb {
-            "create" | "update" => (self.definition(), vec!["*/*"]),
+            "create" | "update" => (self.definition(), any),
             "patch" => {
                 let read = PATCHES.into_iter().filter(|patch| !self.resource.custom || !patch.contains("strategic"));
                 (format!("{META}.Patch"), read.collect())
             }
-            "delete" | "deletecollection" => (format!("{META}.DeleteOptions"), vec!["*/*"]),
+            "deletecollection" if !self.resource.custom => (format!("{META}.DeleteOptions"), any),
+            "delete" => (format!("{META}.DeleteOptions"), any),
             _ => {
                 if form == Form::V2 {
-                    told["consumes"] = json!(["*/*"]);
+                    told["consumes"] = json!(any);
                 }
                 return None;
             }

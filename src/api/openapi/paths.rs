@@ -5,6 +5,7 @@
 
 use super::super::resource::{Resource, Subresource};
 use super::Form;
+use super::descriptions::Descriptions;
 use super::operations::{self, Operation, Parameter, Place, Subject};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -12,16 +13,16 @@ use std::sync::Arc;
 
 /// Every path below which `resources` are served.
 pub(super) fn paths(resources: &[Arc<Resource>], form: Form) -> Map<String, Value> {
-    let mut paths = Map::new();
+    let (mut paths, texts) = (Map::new(), Descriptions::read());
     let groups: BTreeSet<_> = resources.iter().filter(|r| !r.custom).map(|r| (&*r.group, &*r.version)).collect();
     for (group, version) in groups {
         let path = format!("{}/", prefix(group, version));
         paths.insert(path, item(&[operations::resources(group, version, form)], &[], form));
     }
     for resource in resources {
-        own(&mut paths, resource, form);
+        own(&mut paths, resource, &texts, form);
         for sub in &resource.subresources {
-            below(&mut paths, resource, sub, form);
+            below(&mut paths, &Subject { resource, sub: Some(sub), place: place(resource), texts: &texts }, sub, form);
         }
     }
     paths.sort_keys();
@@ -33,7 +34,7 @@ fn prefix(group: &str, version: &str) -> String {
 }
 
 /// A resource's collection and objects, and the older paths to watch them.
-fn own(paths: &mut Map<String, Value>, resource: &Resource, form: Form) {
+fn own(paths: &mut Map<String, Value>, resource: &Resource, texts: &Descriptions, form: Form) {
     let (prefix, plural) = (prefix(&resource.group, &resource.version), &resource.plural);
     let scoped = if resource.namespaced() { "/namespaces/{namespace}" } else { "" };
     let objects = ["get", "update", "delete", "patch"];
@@ -41,7 +42,7 @@ fn own(paths: &mut Map<String, Value>, resource: &Resource, form: Form) {
     let collection: Vec<&str> =
         ["list", "create", "deletecollection"].into_iter().filter(|verb| resource.allows(verb)).collect();
     let mut add = |path: String, verbs: &[&str], place: Place| {
-        let subject = Subject { resource, sub: None, place };
+        let subject = Subject { resource, sub: None, place, texts };
         let found: Vec<Operation> = verbs.iter().map(|verb| subject.operation(verb, form)).collect();
         if !found.is_empty() {
             paths.insert(path, item(&found, &subject.path_parameters(), form));
@@ -65,16 +66,20 @@ fn own(paths: &mut Map<String, Value>, resource: &Resource, form: Form) {
     }
 }
 
+/// Where an object of the resource is.
+fn place(resource: &Resource) -> Place {
+    if resource.namespaced() { Place::NamespacedObject } else { Place::Object }
+}
+
 /// A subresource.
-fn below(paths: &mut Map<String, Value>, resource: &Resource, sub: &Subresource, form: Form) {
+fn below(paths: &mut Map<String, Value>, subject: &Subject, sub: &Subresource, form: Form) {
+    let resource = subject.resource;
     let scoped = if resource.namespaced() { "/namespaces/{namespace}" } else { "" };
     let prefix = prefix(&resource.group, &resource.version);
     let path = format!("{prefix}{scoped}/{}/{{name}}/{}", resource.plural, sub.name);
-    let place = if resource.namespaced() { Place::NamespacedObject } else { Place::Object };
-    let subject = Subject { resource, sub: Some(sub), place };
     if let Some((options, methods)) = operations::connection(&sub.name) {
         let mut parameters = subject.path_parameters();
-        parameters.extend(options.iter().map(|(name, kind)| Parameter::query(name, kind)));
+        parameters.extend(options.iter().map(|(name, kind)| subject.query(name, kind, "")));
         let found: Vec<Operation> = methods.iter().map(|method| subject.connect(method, false, form)).collect();
         paths.insert(path.clone(), item(&found, &parameters, form));
         if &*sub.name == "proxy" {

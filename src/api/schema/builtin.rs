@@ -1,7 +1,7 @@
 //! The schemas of the built-in kinds, read once from `facts/schema.tsv`.
 //!
 //! A line `#name map kinds other` opens a definition; each line after it is a field: name, type,
-//! protobuf numbers, flags (`r`equired, `o`mitempty, omit`z`ero, `p`ointer), default, allowed values,
+//! protobuf numbers, flags (`r`equired, `o`mitempty, omit`z`ero, `p`ointer, `e`mpty is not unset), default, allowed values,
 //! list or map type, patch strategy, patch merge key, format, Go type. Fields stand in the order Go writes them.
 
 use super::{Field, Fields, Link, ListType, Schema, SchemaRef, Type};
@@ -111,6 +111,7 @@ impl Reader<'_> {
             omitempty: flags.contains('o'),
             omitzero: flags.contains('z'),
             pointer: flags.contains('p'),
+            keeps_empty: flags.contains('e'),
             default: serde_json::from_str(default).ok(),
             // The first may be the empty text.
             values: values.split(',').filter(|_| !values.is_empty()).map(Arc::from).collect(),

@@ -155,6 +155,8 @@ pub struct Field {
     pub omitzero: bool,
     /// Go: a pointer, so that unset and zero differ.
     pub pointer: bool,
+    /// Defaults and rules tell a list that came empty from one that did not come.
+    pub keeps_empty: bool,
     /// OpenAPI's `default`.
     pub default: Option<Value>,
     /// The values that are allowed; empty: any.

@@ -94,6 +94,7 @@ fn field(name: &str, link: Link, required: bool) -> Field {
         omitempty: true,
         omitzero: false,
         pointer: true,
+        keeps_empty: false,
         default: None,
         values: Arc::from([]),
         patch_merge: false,

@@ -7,15 +7,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, MapEntryExpr, MapExpr};
-use cel::objects::{Key, Map};
 use cel::{Context, Value as Cel};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::authorizer::Asker;
-use crate::api::cel::meter::{BUDGET, EXCEEDED, Meter, OUT_OF_BUDGET, metered};
-use crate::api::cel::{compile, context, evaluate, to_cel};
+use super::variables::{Compiled, Variables};
+use crate::api::cel::meter::{BUDGET, OUT_OF_BUDGET};
+use crate::api::cel::{compile, to_cel};
 
 /// The most compiled expressions that are kept.
 const KEPT: usize = 1024;
@@ -23,7 +23,7 @@ const KEPT: usize = 1024;
 /// Expressions, compiled on first use.
 #[derive(Default)]
 pub struct Expressions {
-    compiled: Mutex<HashMap<String, Arc<IdedExpr>>>,
+    compiled: Mutex<HashMap<String, Arc<Compiled>>>,
 }
 
 /// The variables an expression sees.
@@ -33,11 +33,14 @@ pub struct Scope {
     asker: Option<Asker>,
     /// What the expressions may still cost, all together.
     budget: AtomicU64,
+    /// What they see, and what they have asked for so far.
+    seen: Mutex<Option<Arc<Variables>>>,
 }
 
 impl Default for Scope {
     fn default() -> Self {
-        Scope { values: Vec::new(), definitions: Vec::new(), asker: None, budget: AtomicU64::new(BUDGET) }
+        let (values, definitions, budget) = (Vec::new(), Vec::new(), AtomicU64::new(BUDGET));
+        Scope { values, definitions, asker: None, budget, seen: Mutex::default() }
     }
 }
 
@@ -46,6 +49,7 @@ impl Scope {
     pub fn set(&mut self, name: &'static str, value: Value) {
         self.values.retain(|(own, _)| *own != name);
         self.values.push((name, to_cel(&value)));
+        self.seen = Mutex::default();
     }
 
     /// Lets expressions cost so much, all together, from now on.
@@ -64,9 +68,16 @@ impl Scope {
         self.asker = Some(asker);
     }
 
+    /// No expression has an `authorizer` from now on; what those before asked for is asked for again.
+    pub fn drop_asker(&mut self) {
+        self.asker = None;
+        self.seen = Mutex::default();
+    }
+
     /// `variables.NAME`, an expression over what was defined before it.
     pub fn define(&mut self, name: &str, expression: &str) {
         self.definitions.push((name.to_string(), expression.to_string()));
+        self.seen = Mutex::default();
     }
 }
 
@@ -76,7 +87,7 @@ impl Expressions {
     /// # Errors
     /// Why it has no value.
     pub fn holds(&self, text: &str, scope: &Scope) -> Result<bool, String> {
-        match self.evaluate(text, scope, scope.asker.as_ref())? {
+        match self.evaluate(text, scope)? {
             Cel::Bool(bool) => Ok(bool),
             _ => Err("must evaluate to bool".to_string()),
         }
@@ -100,11 +111,19 @@ impl Expressions {
         problem.map_or(Ok(true), Err)
     }
 
-    /// The text the expression gives; `None` when it gives none. It has no `authorizer` to ask.
-    pub fn text(&self, text: &str, scope: &Scope) -> Option<String> {
-        match self.evaluate(text, scope, None) {
-            Ok(Cel::String(text)) if !text.trim().is_empty() => Some(text.trim().to_string()),
-            _ => None,
+    /// The text the expression gives, without spaces around it; `None` for null and for what is empty.
+    ///
+    /// # Errors
+    /// Why it has no value, or that it is no text.
+    pub fn text(&self, text: &str, scope: &Scope) -> Result<Option<String>, String> {
+        match self.evaluate(text, scope)? {
+            Cel::String(text) => Ok(Some(text.trim().to_string()).filter(|text| !text.is_empty())),
+            Cel::Null => Ok(None),
+            other => Err(format!(
+                "valueExpression '{text}' resulted in unsupported return type: {}. Return type must be either string or \
+                 null.",
+                kind_of(&other)
+            )),
         }
     }
 
@@ -113,49 +132,30 @@ impl Expressions {
     /// # Errors
     /// Why it has none.
     pub fn json(&self, text: &str, scope: &Scope) -> Result<Value, String> {
-        self.evaluate(text, scope, scope.asker.as_ref())?.json().map_err(|error| error.to_string())
+        self.evaluate(text, scope)?.json().map_err(|error| error.to_string())
     }
 
-    fn evaluate(&self, text: &str, scope: &Scope, asker: Option<&Asker>) -> Result<Cel, String> {
-        let mut context = context();
-        let meter = Meter::default();
-        meter.add_to(&mut context);
-        for (name, value) in &scope.values {
-            context.add_variable_from_value(*name, value.clone());
-        }
-        if let Some(asker) = asker {
-            asker.add_to(&mut context);
-        }
-        add_patch_functions(&mut context);
-        // A variable that cannot be computed is missing: only what uses it fails.
-        let mut variables: HashMap<Key, Cel> = HashMap::new();
-        let mut failed: Vec<(&String, String)> = Vec::new();
-        for (name, definition) in &scope.definitions {
-            context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables.clone()) }));
-            match evaluate(&context, &*self.compiled(definition)?) {
-                Ok(value) => drop(variables.insert(Key::String(Arc::new(name.clone())), value)),
-                Err(why) => {
-                    let why = in_full(why, &failed);
-                    failed.push((name, format!("composited variable \"{name}\" fails to evaluate: {why}")));
-                }
-            }
-        }
-        context.add_variable_from_value("variables", Cel::Map(Map { map: Arc::new(variables) }));
-        let expression = self.compiled(text)?;
-        let result = evaluate(&context, &expression).map_err(|why| in_full(why, &failed));
-        scope.spend(meter.spent(&expression))?;
-        if meter.is_exceeded() { Err(EXCEEDED.to_string()) } else { result }
+    fn evaluate(&self, text: &str, scope: &Scope) -> Result<Cel, String> {
+        let compiled = self.compiled(text)?;
+        let seen = scope.seen.lock().get_or_insert_with(|| Arc::new(self.seen(scope))).clone();
+        let (result, cost) = seen.evaluate(&compiled);
+        scope.spend(cost)?;
+        result
     }
 
-    fn compiled(&self, text: &str) -> Result<Arc<IdedExpr>, String> {
+    fn seen(&self, scope: &Scope) -> Variables {
+        let definitions = scope.definitions.iter().map(|(name, text)| (name.clone(), self.compiled(text)));
+        Variables::new(scope.values.clone(), definitions.collect(), scope.asker.clone())
+    }
+
+    fn compiled(&self, text: &str) -> Result<Arc<Compiled>, String> {
         let mut kept = self.compiled.lock();
         if let Some(expression) = kept.get(text) {
             return Ok(expression.clone());
         }
         let mut expression = compile(text)?.expression().clone();
         structs_to_maps(&mut expression);
-        metered(&mut expression);
-        let expression = Arc::new(expression);
+        let expression = Arc::new(Compiled::new(expression));
         if kept.len() >= KEPT {
             kept.clear();
         }
@@ -164,15 +164,24 @@ impl Expressions {
     }
 }
 
-/// A variable that is missing is one that could not be computed: why not is said instead.
-fn in_full(why: String, failed: &[(&String, String)]) -> String {
-    let missing = why.strip_prefix("no such key: ");
-    let known = failed.iter().find(|(name, _)| missing == Some(name.as_str()));
-    known.map_or(why.clone(), |(_, words)| words.clone())
+/// A type as CEL names it.
+fn kind_of(value: &Cel) -> &'static str {
+    match value {
+        Cel::Bool(_) => "bool",
+        Cel::Int(_) => "int",
+        Cel::UInt(_) => "uint",
+        Cel::Float(_) => "double",
+        Cel::Bytes(_) => "bytes",
+        Cel::List(_) => "list",
+        Cel::Map(_) => "map",
+        Cel::Duration(_) => "google.protobuf.Duration",
+        Cel::Timestamp(_) => "google.protobuf.Timestamp",
+        _ => "type",
+    }
 }
 
 /// `jsonpatch.escapeKey('a/b')`: a key as a JSON pointer writes it.
-fn add_patch_functions(context: &mut Context<'_, '_>) {
+pub fn add_patch_functions(context: &mut Context<'_, '_>) {
     context.add_variable_from_value("jsonpatch", Cel::Null);
     let escape = |cel::extractors::This(_): cel::extractors::This<Cel>, key: Arc<String>| {
         key.replace('~', "~0").replace('/', "~1")
@@ -233,9 +242,42 @@ mod tests {
         scope.define("n", "size(object.data)");
         assert_eq!(expressions.holds("object.metadata.name.startsWith('w') && variables.n == 2", &scope), Ok(true));
         assert_eq!(expressions.holds("object.data.missing == 'x'", &scope), Err("no such key: missing".to_string()));
+        assert_eq!(expressions.holds("has(variables.n) && 'n' in variables", &scope), Ok(true));
         let built = "Object{metadata: Object.metadata{labels: {'n': string(variables.n)}}}";
         assert_eq!(expressions.json(built, &scope), Ok(json!({"metadata": {"labels": {"n": "2"}}})));
         let patch = "[JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('a/b')}]";
         assert_eq!(expressions.json(patch, &scope), Ok(json!([{"op": "add", "path": "/metadata/labels/a~1b"}])));
+    }
+
+    #[test]
+    fn a_variable_costs_once_and_only_who_asks_for_it() {
+        let expressions = Expressions::default();
+        let mut scope = Scope::default();
+        scope.set("object", json!({"l": vec!["a"; 1_000]}));
+        let all = "object.l.all(x, object.l.all(y, x == y))";
+        scope.define("dear", all);
+        scope.define("wrong", "object.none == 1");
+        scope.define("through", "variables.wrong");
+        let costs = |scope: &Scope| BUDGET - scope.budget.load(Ordering::Relaxed);
+        assert_eq!(expressions.holds("true || variables.dear", &scope), Ok(true));
+        assert!(costs(&scope) < 10, "{}", costs(&scope));
+        let why = "composited variable \"dear\" fails to evaluate: operation cancelled: actual cost limit exceeded";
+        assert_eq!(expressions.holds("variables.dear", &scope), Err(why.to_string()));
+        let first = costs(&scope);
+        assert_eq!(expressions.holds("variables.dear", &scope), Err(why.to_string()));
+        assert!(first >= 1_000_000 && costs(&scope) - first < 10, "{first}, {}", costs(&scope));
+        let why = "composited variable \"wrong\" fails to evaluate: no such key: none";
+        let through = format!("composited variable \"through\" fails to evaluate: {why}");
+        assert_eq!(expressions.holds("variables.through", &scope), Err(through));
+    }
+
+    #[test]
+    fn a_text_is_trimmed_and_nothing_else_is_one() {
+        let (expressions, scope) = (Expressions::default(), Scope::default());
+        let text = |expression| expressions.text(expression, &scope);
+        assert_eq!((text("' a '"), text("'  '"), text("null")), (Ok(Some("a".to_string())), Ok(None), Ok(None)));
+        let why =
+            "valueExpression '1' resulted in unsupported return type: int. Return type must be either string or null.";
+        assert_eq!(text("1"), Err(why.to_string()));
     }
 }

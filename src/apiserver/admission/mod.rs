@@ -25,6 +25,7 @@ mod runtime_class;
 mod service_account;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
+mod variables;
 mod webhook;
 
 use std::sync::Arc;
@@ -82,6 +83,8 @@ pub struct Attributes<'a> {
     pub objects: &'a dyn Objects,
     /// Who may do what, for expressions that ask.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Whose defaults a changed object gets.
+    pub defaulter: &'a dyn Defaulter,
     /// `Warning` headers to send.
     pub warnings: Vec<String>,
 }
@@ -92,7 +95,19 @@ pub trait Authorizer: Send + Sync {
     fn decide(&self, user: &User, action: &Action) -> Decision;
 }
 
+/// Fills in what an object leaves to its kind.
+pub trait Defaulter: Send + Sync {
+    /// Normal form and defaults of an object of the resource that the request is about. What is created under one is of
+    /// another kind, and has none.
+    fn fill(&self, kind: (&str, &str, &str), object: &mut Value, dry_run: bool);
+}
+
 impl Attributes<'_> {
+    /// A changed object as the next who is asked sees it: with the defaults of what is new in it.
+    fn settle(&self, object: &mut Value) {
+        self.defaulter.fill(self.object_kind, object, self.dry_run);
+    }
+
     /// Whether it is about this resource itself, no subresource.
     pub fn is(&self, group: &str, resource: &str) -> bool {
         self.group == group && self.resource == resource && self.subresource.is_empty()

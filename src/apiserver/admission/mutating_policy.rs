@@ -94,7 +94,10 @@ impl MutatingAdmissionPolicy {
         let mut object = request.object.clone().unwrap_or(Value::Null);
         for mutation in policy.items("spec.mutations") {
             match self.apply(mutation, &mut object, &scope, request) {
-                Ok(()) => scope.set("object", object.clone()),
+                Ok(()) => {
+                    request.settle(&mut object);
+                    scope.set("object", object.clone());
+                }
                 Err(Failed::Change(problem)) => problems.push(problem),
                 Err(Failed::Whole(problem)) => return Err(Status::internal(problem)),
             }

@@ -40,7 +40,18 @@ impl Plugin for ValidatingAdmissionPolicy {
 struct Denial {
     message: String,
     reason: Reason,
+    /// Refused whatever the binding says is done about findings.
+    always: bool,
 }
+
+impl Denial {
+    fn new(message: String, reason: Reason) -> Denial {
+        Denial { message, reason, always: false }
+    }
+}
+
+/// The longest text of a `messageExpression` that is told, in bytes.
+const MESSAGE_MAX: usize = 5 * 1024;
 
 impl ValidatingAdmissionPolicy {
     fn check(&self, request: &mut Attributes<'_>) -> Result<(), Status> {
@@ -48,6 +59,7 @@ impl ValidatingAdmissionPolicy {
         if is_exempt(request) {
             return Ok(());
         }
+        let mut refusal = None;
         let bindings = request.objects.list(collection(GROUP, "validatingadmissionpolicybindings"), "");
         for binding in bindings {
             let name = binding.text("spec.policyName");
@@ -62,9 +74,11 @@ impl ValidatingAdmissionPolicy {
                 continue;
             }
             let denials = self.evaluate(&policy, &binding, request);
-            self.act(&policy, &binding, denials, request)?;
+            let found = self.act(&policy, &binding, denials, request);
+            // The first decides; the others still warn.
+            refusal = refusal.or(found);
         }
-        Ok(())
+        refusal.map_or(Ok(()), Err)
     }
 
     fn act(
@@ -73,16 +87,17 @@ impl ValidatingAdmissionPolicy {
         binding: &Value,
         denials: Vec<Denial>,
         request: &mut Attributes<'_>,
-    ) -> Result<(), Status> {
+    ) -> Option<Status> {
+        let mut refusal = None;
         let acts = |action: &str| binding.items("spec.validationActions").iter().any(|own| own == action);
         for denial in denials {
             let who = format!("'{}' with binding '{}'", meta::name(policy), meta::name(binding));
-            if acts("Warn") {
+            if acts("Warn") && !denial.always {
                 request
                     .warnings
                     .push(format!("Validation failed for ValidatingAdmissionPolicy {who}: {}", denial.message));
             }
-            if acts("Deny") {
+            if refusal.is_none() && (acts("Deny") || denial.always) {
                 let text = format!("ValidatingAdmissionPolicy {who} denied request: {}", denial.message);
                 let mut status = request.forbidden(&text);
                 status.reason = Some(denial.reason);
@@ -90,19 +105,18 @@ impl ValidatingAdmissionPolicy {
                 if let Some(details) = &mut status.details {
                     details.causes.push(Cause { reason: String::new(), message: text, field: String::new() });
                 }
-                return Err(status);
+                refusal = Some(status);
             }
         }
-        Ok(())
+        refusal
     }
 
     fn evaluate(&self, policy: &Value, binding: &Value, request: &Attributes<'_>) -> Vec<Denial> {
         let fails = policy.text("spec.failurePolicy") != "Ignore";
-        let failed =
-            |message: String| if fails { vec![Denial { message, reason: Reason::Invalid }] } else { Vec::new() };
+        let failed = |message: String| fails.then(|| Denial::new(message, Reason::Invalid));
         let params = match params(policy, binding, request) {
             Ok(params) => params,
-            Err(message) => return failed(message),
+            Err(message) => return failed(message).map(|found| Denial { always: true, ..found }).into_iter().collect(),
         };
         let mut denials = Vec::new();
         for param in params {
@@ -124,35 +138,90 @@ impl ValidatingAdmissionPolicy {
         for variable in policy.items("spec.variables") {
             scope.define(variable.text("name"), variable.text("expression"));
         }
-        let mut denials = Vec::new();
-        for validation in policy.items("spec.validations") {
-            let text = validation.text("expression").trim();
+        let validations = policy.items("spec.validations");
+        let mut verdicts = Vec::with_capacity(validations.len());
+        for validation in validations {
+            match self.expressions.holds(validation.text("expression").trim(), &scope) {
+                Err(problem) if problem == OUT_OF_BUDGET => return Err(problem),
+                verdict => verdicts.push(verdict),
+            }
+        }
+        // The rest has nobody to ask about permissions. Messages may cost what the validations left.
+        scope.drop_asker();
+        let messages = self.messages(validations, &scope);
+        let judged = validations.iter().zip(verdicts).enumerate();
+        let mut denials: Vec<Denial> = judged
+            .filter_map(|(at, (validation, verdict))| {
+                let told = messages.as_ref().map(|messages| messages[at].as_deref());
+                denial(validation, verdict, told, fails)
+            })
+            .collect();
+        scope.set_budget(BUDGET);
+        for annotation in policy.items("spec.auditAnnotations") {
+            // Nobody keeps an audit log here; but what cannot be told to it is a failure all the same.
+            match self.expressions.text(annotation.text("valueExpression").trim(), &scope) {
+                Err(problem) if problem == OUT_OF_BUDGET => return Err(problem),
+                Err(message) if fails => {
+                    let message = in_error(annotation.text("valueExpression"), &message);
+                    denials.push(Denial { always: true, ..Denial::new(message, Reason::Invalid) });
+                }
+                _ => {}
+            }
+        }
+        Ok(denials)
+    }
+
+    /// What each validation's `messageExpression` says, whatever became of the validation.
+    ///
+    /// # Errors
+    /// When they cost too much together.
+    fn messages(&self, validations: &[Value], scope: &Scope) -> Result<Vec<Option<String>>, String> {
+        let told = |validation: &Value| match validation.text("messageExpression").trim() {
+            "" => Ok(None),
+            said => match self.expressions.text(said, scope) {
+                Err(problem) if problem == OUT_OF_BUDGET => Err(problem),
+                Ok(Some(text)) if text.len() <= MESSAGE_MAX && !text.contains('\n') => Ok(Some(text)),
+                _ => Ok(None),
+            },
+        };
+        validations.iter().map(told).collect()
+    }
+}
+
+/// `expression 'x' resulted in error: why`; a wrong type says so by itself.
+fn in_error(expression: &str, why: &str) -> String {
+    match why.starts_with("valueExpression ") {
+        true => why.to_string(),
+        false => format!("expression '{}' resulted in error: {why}", expression.trim()),
+    }
+}
+
+/// What a validation comes to, and its message in words.
+fn denial(
+    validation: &Value,
+    verdict: Result<bool, String>,
+    told: Result<Option<&str>, &String>,
+    fails: bool,
+) -> Option<Denial> {
+    let text = validation.text("expression").trim();
+    let failed = |message: String| fails.then(|| Denial::new(message, Reason::Invalid));
+    match (verdict, told) {
+        (Err(problem), _) => failed(in_error(text, &problem)),
+        (Ok(_), Err(problem)) => failed(format!("failed messageExpression: {problem}")),
+        (Ok(true), _) => None,
+        (Ok(false), Ok(told)) => {
             let reason = match validation.text("reason") {
                 "Forbidden" => Reason::Forbidden,
                 "Unauthorized" => Reason::Unauthorized,
                 "RequestEntityTooLarge" => Reason::RequestEntityTooLarge,
                 _ => Reason::Invalid,
             };
-            match self.expressions.holds(text, &scope) {
-                Ok(true) => {}
-                Ok(false) => {
-                    let said = validation.text("messageExpression");
-                    let told = (!said.is_empty()).then(|| self.expressions.text(said, &scope)).flatten();
-                    let message = told.unwrap_or_else(|| match validation.text("message") {
-                        "" => format!("failed expression: {text}"),
-                        message => message.trim().to_string(),
-                    });
-                    denials.push(Denial { message, reason });
-                }
-                Err(problem) if problem == OUT_OF_BUDGET => return Err(problem),
-                Err(problem) if fails => {
-                    let message = format!("expression '{text}' resulted in error: {problem}");
-                    denials.push(Denial { message, reason: Reason::Invalid });
-                }
-                Err(_) => {}
-            }
+            let plain = || match validation.text("message") {
+                "" => format!("failed expression: {text}"),
+                message => message.trim().to_string(),
+            };
+            Some(Denial::new(told.map_or_else(plain, str::to_string), reason))
         }
-        Ok(denials)
     }
 }
 

@@ -166,10 +166,7 @@ pub fn keep_owners(call: &Call, owners: Option<Value>, object: &mut Value) {
 
 /// Normal form and defaults.
 pub fn finish(call: &Call, object: &mut Value, options: &WriteOptions) {
-    if !call.resource.custom {
-        typed::normalize(object, &call.resource.schema);
-    }
-    (call.strategy().defaults)(object, &call.context(options.dry_run));
+    call.fill_in(object, options.dry_run);
 }
 
 /// Validation by the kind, then by the plugins that only look.

@@ -14,6 +14,11 @@ use super::{META, Writer, definition_name};
 const ANY: &str = "io.k8s.api.core.v1.Pod";
 /// Where clients are sent that want to know more about lists.
 const CONVENTIONS: &str = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
+/// What is told of the type of an object inside an object.
+const INNER: [(&str, &str, &str); 2] = [
+    ("apiVersion", "apiVersion defines the versioned schema of this representation of an object.", "resources"),
+    ("kind", "kind is a string value representing the type of this object. In CamelCase.", "types-kinds"),
+];
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 const KINDS: &str = "x-kubernetes-group-version-kind";
@@ -92,6 +97,9 @@ impl Writer {
             return;
         }
         self.object_fields(schema);
+        for (field, text, place) in INNER {
+            schema["properties"][field]["description"] = json!(format!("{text} More info: {CONVENTIONS}#{place}"));
+        }
         let mut required = schema["required"].as_array().cloned().unwrap_or_default();
         for field in ["kind", "apiVersion"] {
             if !required.iter().any(|known| known == field) {

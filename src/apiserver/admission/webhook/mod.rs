@@ -90,16 +90,17 @@ impl Mutating {
             return Ok(false);
         }
         let (group, version, kind) = request.object_kind;
-        let Some(object) = request.object.as_mut() else {
+        let Some(object) = request.object.as_ref() else {
             let name = hook.text("name");
             return Err(Status::internal(format!(
                 "admission webhook {name:?} attempted to modify the object, which is not supported for this operation"
             )));
         };
         let schema = Schema::of_kind(group, version, kind);
-        let changed = review::patched(object, &verdict.patch, schema.as_deref()).map_err(Status::internal)?;
-        let before = std::mem::replace(object, changed);
-        Ok(before != *object)
+        let mut changed = review::patched(object, &verdict.patch, schema.as_deref()).map_err(Status::internal)?;
+        request.settle(&mut changed);
+        let before = request.object.replace(changed);
+        Ok(before != request.object)
     }
 }
 

@@ -81,14 +81,15 @@ fn v2_defaults(autoscaler: &mut Value) {
             ("spec.behavior.scaleDown+.selectPolicy", Choice("Max")),
         ],
     );
-    if autoscaler.items("spec.behavior.scaleUp.policies").is_empty() {
+    // Who sends an empty list wants none, and is told that there must be one.
+    if !autoscaler.has("spec.behavior.scaleUp.policies") {
         let policies = json!([
             {"type": "Pods", "value": 4, "periodSeconds": 15},
             {"type": "Percent", "value": 100, "periodSeconds": 15},
         ]);
         put(autoscaler, "spec.behavior.scaleUp.policies", policies);
     }
-    if autoscaler.items("spec.behavior.scaleDown.policies").is_empty() {
+    if !autoscaler.has("spec.behavior.scaleDown.policies") {
         let policies = json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]);
         put(autoscaler, "spec.behavior.scaleDown.policies", policies);
     }

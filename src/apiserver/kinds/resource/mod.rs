@@ -184,7 +184,11 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
                 let faults = alternatives(options, &at).into_iter();
                 errors.extend(faults.filter(|fault| !fault.field.ends_with("].name")));
             }
-            (true, true) => errors.extend(one_request(request.at("exactly"), &format!("{at}.exactly"))),
+            (true, true) => {
+                let (own, at) = (request.at("exactly"), format!("{at}.exactly"));
+                errors.extend(class_name(own, &at, names::dns_subdomain));
+                errors.extend(one_request(own, &at));
+            }
             (false, false) => errors.extend(alternatives(options, &at)),
         }
     }
@@ -209,6 +213,13 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
         }
     }
     errors.extend(slice::configs(spec.items("devices.config"), &format!("{path}.config")));
+    // What the type itself declares is told last.
+    let declared = |fault: &FieldError| {
+        let alternative = fault.field.contains(".firstAvailable[");
+        alternative && [".deviceClassName", ".allocationMode"].iter().any(|end| fault.field.ends_with(end))
+    };
+    let (last, mut errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(declared);
+    errors.extend(last);
     errors
 }
 
@@ -244,21 +255,22 @@ fn alternatives(options: &[Value], path: &str) -> Vec<FieldError> {
         if options[..place].iter().any(|other| other.text("name") == name) {
             errors.push(FieldError::duplicate(at.as_str(), option.clone()));
         }
+        errors.extend(class_name(option, &at, names::dns_subdomain_declared));
         errors.extend(one_request(option, &at));
     }
     errors
 }
 
-fn one_request(request: &Value, path: &str) -> Vec<FieldError> {
-    let class = request.text("deviceClassName");
-    let at = format!("{path}.deviceClassName");
-    let mut errors = Vec::new();
+fn class_name(request: &Value, path: &str, faults: fn(&str) -> names::Faults) -> Vec<FieldError> {
+    let (class, at) = (request.text("deviceClassName"), format!("{path}.deviceClassName"));
     if class.is_empty() {
-        errors.push(FieldError::required(at, ""));
-    } else {
-        errors.extend(check::faults(at, class, names::dns_subdomain(class)));
+        return vec![FieldError::required(at, "")];
     }
-    errors.extend(slice::selectors(request.items("selectors"), &format!("{path}.selectors")));
+    check::faults(at, class, faults(class)).into_iter().collect()
+}
+
+fn one_request(request: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = slice::selectors(request.items("selectors"), &format!("{path}.selectors"));
     for (index, toleration) in request.items("tolerations").iter().enumerate() {
         let key = toleration.text("key");
         if !key.is_empty() {
