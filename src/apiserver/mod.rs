@@ -172,6 +172,9 @@ impl ApiServer {
         bootstrap::run(&engine, &service_ip)
             .await
             .map_err(|status| Error::new("the cluster's first objects cannot be made", status.message))?;
+        raw::Sent::restore(&engine)
+            .await
+            .map_err(|status| Error::new("the cluster's objects cannot be read", status.message))?;
         custom::controller::start(&engine).await;
         aggregation::controller::start(&engine).await;
         upkeep::start(&engine).await;

@@ -375,11 +375,14 @@ async fn a_revision_of_a_kind_reads_the_same_after_a_restart() {
     let first = start().await;
     // With spaces that the short form has not.
     let sent = r#"{"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": "r"}, "revision": 1, "data": {"z": 1, "a":  {"b": [1, 2]}}}"#;
-    let mut request = http::Request::builder().method("POST").uri(PATH).header("content-type", "application/json");
-    let peer = Peer::InProcess { user: "admin".into(), groups: vec!["system:masters".into()] };
-    request.extensions_mut().unwrap().insert(peer);
-    let request = request.body(Full::new(Bytes::from(sent))).unwrap();
-    assert_eq!(warp::service(first.filter()).call(request).await.unwrap().status(), 201);
+    let bytes = async |api: &ApiServer, method: &str, path: &str, text: &str| {
+        let mut request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let peer = Peer::InProcess { user: "admin".into(), groups: vec!["system:masters".into()] };
+        request.extensions_mut().unwrap().insert(peer);
+        let request = request.body(Full::new(Bytes::from(text.to_owned()))).unwrap();
+        warp::service(api.filter()).call(request).await.unwrap().status()
+    };
+    assert_eq!(bytes(&first, "POST", PATH, sent).await, 201);
     let path = format!("{PATH}/r");
     let before = form(&first, &path, "application/json").await;
     let proto = form(&first, &path, "application/vnd.kubernetes.protobuf").await;
@@ -389,6 +392,14 @@ async fn a_revision_of_a_kind_reads_the_same_after_a_restart() {
     assert_eq!(form(&second, &path, "application/vnd.kubernetes.protobuf").await, proto);
     let other = json!({"data": {"z": 2}});
     assert_eq!(call(&second, "PATCH", &path, other).await.0, 422, "what it says stays as it is");
+    let respelt = sent.replace("[1, 2]", "[1,2]");
+    assert_eq!(bytes(&second, "PUT", &path, &respelt).await, 422, "so do the bytes that say it");
+    assert_eq!(bytes(&second, "PUT", &path, sent).await, 200);
+    let plain = sent.replace(' ', "").replace("\"r\"", "\"plain\"");
+    assert_eq!(bytes(&second, "POST", PATH, &plain).await, 201);
+    let (plain_path, spaced) = (format!("{PATH}/plain"), plain.replace("[1,2]", "[1, 2]"));
+    assert_eq!(bytes(&second, "PUT", &plain_path, &spaced).await, 422, "also where there was no space");
+    assert_eq!(bytes(&second, "PUT", &plain_path, &plain).await, 200);
 }
 
 #[tokio::test(start_paused = true)]

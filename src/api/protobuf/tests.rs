@@ -51,7 +51,11 @@ fn draw(schema: &Schema, seed: &mut impl FnMut() -> u32, depth: usize) -> Value 
             let mut map = Map::new();
             for field in schema.fields().iter().filter(|field| !field.wire.is_empty()) {
                 if depth > 0 && !seed().is_multiple_of(3) {
-                    map.insert(field.name.to_string(), draw(field.schema(), seed, depth - 1));
+                    let value = draw(field.schema(), seed, depth - 1);
+                    // Protobuf has no list that is there and empty.
+                    if !(field.keeps_empty && value == json!([])) {
+                        map.insert(field.name.to_string(), value);
+                    }
                 }
             }
             Value::Object(map)

@@ -83,7 +83,7 @@ pub async fn store(
         match write(call, &mut object, &name, options).await? {
             Some(revision) => {
                 if !options.dry_run {
-                    call.engine.raw.remember(call, &object);
+                    call.engine.raw.remember(call, &object).await?;
                     call.note(verb, revision, &name, None, &object);
                     call.engine.upkeep.settled(&call.engine, &call.resource, revision).await;
                 }

@@ -266,7 +266,7 @@ fn class_name(request: &Value, path: &str, faults: fn(&str) -> names::Faults) ->
     if class.is_empty() {
         return vec![FieldError::required(at, "")];
     }
-    check::faults(at, class, faults(class)).into_iter().collect()
+    check::faults(at, class, faults(class)).collect()
 }
 
 fn one_request(request: &Value, path: &str) -> Vec<FieldError> {
