@@ -79,7 +79,7 @@ async function reset(desk) {
   desk.results.replaceChildren(element("p", {}, "Removing what is there, and starting afresh…"));
   const { namespace } = await post(`exercises/${desk.exercise.name}/reset`);
   desk.exercise.started = new Date().toISOString();
-  desk.results.replaceChildren(element("p", {}, "A fresh start, in the namespace ", element("code", {}, namespace), "."));
+  desk.results.replaceChildren(element("p", {}, "A fresh start, in the namespace ", element("code", {}, namespace), ". Your files are as you left them."));
 }
 
 async function hint(desk) {
@@ -147,7 +147,7 @@ function verdictShown(desk, report) {
   desk.exercise.passed ??= new Date().toISOString();
   passed(desk.exercise.name);
   const next = following(desk.exercise.name);
-  const link = next?.page ? [" Next: ", element("a", { href: page(next.page).href }, next.title), "."] : [];
+  const link = next?.page ? [" Next: ", element("a", { href: page(next.page).href }, next.title), /[?!]$/.test(next.title) ? "" : "."] : [];
   return element("p", { class: "verdict passed" }, `Passed: ${report.title}.`, ...link);
 }
 

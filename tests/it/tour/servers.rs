@@ -67,17 +67,6 @@ fn containers(reader: &Reader<'_>, bare: &Bare) {
     reader.starts(&page, "memory-limit");
     reader.types("kubectl set resources deployment greedy --limits=memory=64Mi");
     reader.passes("memory-limit");
-
-    reader.starts(&page, "two-versions");
-    reader.types("cd ~/two-versions");
-    reader.types("cat > Dockerfile <<'END'\nFROM tutor/shell:1\nARG PROGRAM\nARG TOOL\nCOPY tool-$TOOL.sh /lib/tool.sh\nCOPY $PROGRAM.sh /program.sh\nCMD [\"sh\", \"/program.sh\"]\nEND");
-    for (program, tool) in [("billing", 1), ("reports", 2)] {
-        reader.types(&format!(
-            "tutor image build -t two-versions:{program} --build-arg PROGRAM={program} --build-arg TOOL={tool} ."
-        ));
-        reader.types(&format!("kubectl run {program} --image=two-versions:{program} --labels=app={program} --overrides='{{\"spec\": {{\"nodeName\": \"node-1\"}}}}'"));
-    }
-    reader.passes("two-versions");
 }
 
 fn images(reader: &Reader<'_>, bare: &Bare) {
@@ -103,6 +92,17 @@ fn images(reader: &Reader<'_>, bare: &Bare) {
     let built = reader.types("tutor image build -t layer-order:2 .");
     assert!(built.lines().any(|line| line.contains("RUN") && line.contains("CACHED")), "{built}");
     reader.passes("layer-order");
+
+    reader.starts(&page, "two-versions");
+    reader.types("cd ~/two-versions");
+    reader.types("cat > Dockerfile <<'END'\nFROM tutor/shell:1\nARG PROGRAM\nARG TOOL\nCOPY tool-$TOOL.sh /lib/tool.sh\nCOPY $PROGRAM.sh /program.sh\nCMD [\"sh\", \"/program.sh\"]\nEND");
+    for (program, tool) in [("billing", 1), ("reports", 2)] {
+        reader.types(&format!(
+            "tutor image build -t two-versions:{program} --build-arg PROGRAM={program} --build-arg TOOL={tool} ."
+        ));
+        reader.types(&format!("kubectl run {program} --image=two-versions:{program} --labels=app={program} --overrides='{{\"spec\": {{\"nodeName\": \"node-1\"}}}}'"));
+    }
+    reader.passes("two-versions");
 }
 
 fn registries(reader: &Reader<'_>, bare: &Bare) {
