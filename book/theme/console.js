@@ -42,11 +42,12 @@ export function offerRun(run) {
     const typed = commands(code.textContent).filter((command) => !PLACEHOLDER.test(command.split("\n")[0]));
     const runs = typed.length > 0 && typed.every((command) => RUNS.has(command.split(/\s/)[0]) && !ELSEWHERE.test(command));
     if (!runs) continue;
+    const said = element("small", { role: "status" });
     const button = element("button", {
       type: "button", title: "Run it in the terminal below", "aria-label": `Run: ${typed[0].split("\n")[0]}`,
-      onclick: () => run(typed),
+      onclick: () => run(typed, (words) => { said.textContent = words; }),
     }, "Run");
-    code.parentElement.after(element("div", { class: "tutor-run" }, button));
+    code.parentElement.after(element("div", { class: "tutor-run" }, said, button));
   }
 }
 

@@ -58,11 +58,21 @@ async function press(desk, pressed, action) {
   } catch (error) {
     desk.results.replaceChildren(fault(error));
   } finally {
+    reveal(desk);
     pressed.removeAttribute("aria-busy");
     for (const button of desk.buttons) button.disabled = false;
     showState(desk);
     pressed.focus({ preventScroll: true });
   }
+}
+
+/** Brings what an exercise says into view, above the terminal, unless the reader has gone elsewhere meanwhile. */
+function reveal({ section, results }) {
+  const { top, bottom } = section.getBoundingClientRect();
+  if (bottom < 0 || top > window.innerHeight) return;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const said = results.lastElementChild?.matches(".hinted") ? results.lastElementChild : results;
+  said.scrollIntoView({ block: "nearest", behavior: still ? "instant" : "smooth" });
 }
 
 async function start(desk) {
@@ -86,7 +96,11 @@ async function hint(desk) {
   const { say, more } = await post(`exercises/${desk.exercise.name}/hint`);
   const words = say ?? "No hint fits where you are. Check says what is missing.";
   const left = more > 0 ? element("p", { class: "aside" }, `${more} more for where you are.`) : null;
-  desk.results.replaceChildren(element("p", { class: "hint" }, words), ...(left ? [left] : []));
+  const hinted = element("div", { class: "hinted" }, element("p", { class: "hint" }, words), left);
+  // What the check found is what the hint is about.
+  desk.results.querySelector(".hinted")?.remove();
+  if (desk.results.querySelector("ol.steps")) desk.results.append(hinted);
+  else desk.results.replaceChildren(hinted);
 }
 
 async function solution(desk) {
@@ -111,6 +125,7 @@ async function check(desk) {
   const steps = element("ol", { class: "steps" });
   const verdict = element("p", { class: "verdict" }, "Checking…");
   desk.results.replaceChildren(steps, verdict);
+  reveal(desk);
   for await (const line of checkLines(desk.exercise.name)) {
     if (line.step) steps.append(stepShown(line.step));
     if (line.error) throw Object.assign(new Error(line.error.what), line.error);

@@ -38,7 +38,7 @@ async function show(place, exercise, path, run) {
   const applies = /\.(ya?ml|json)$/.test(path) && /^\s*["']?kind\b/m.test(start ?? text);
   const apply = async () => {
     await save();
-    await run(`kubectl apply -f ~/${path} -n ${exercise.namespace}`);
+    await run(`kubectl apply -f ~/${path} -n ${exercise.namespace}`, (words) => { said.append(words && ` ${words}`); });
   };
   const guarded = (action) => () => action().catch((error) => {
     said.textContent = [error.message, error.why].filter(Boolean).join(": ");
@@ -52,7 +52,14 @@ async function show(place, exercise, path, run) {
     ...(applies ? [button("Apply", apply, "kubectl apply -f, in the terminal below (Ctrl-Enter)")] : []),
     button("Save", save, "keeps it as a file of the terminal (Ctrl-S)"),
     button("Start over", async () => { editor.text = start ?? ""; }, "the text as the exercise gives it"));
-  const others = exercise.files.filter((other) => other !== path).map((other) =>
-    element("button", { type: "button", onclick: () => show(place, exercise, other, run) }, other.split("/").at(-1)));
-  place.replaceChildren(element("div", { class: "tutor-editor others" }, ...others), editor.root, said);
+  place.replaceChildren(element("div", { class: "tutor-editor others", role: "group", "aria-label": "Files" }, ...switcher(path)), editor.root, said);
+
+  /** A button for each of several files; the one that is open is marked. */
+  function switcher(open) {
+    if (exercise.files.length < 2) return [];
+    return exercise.files.map((file) => element("button", {
+      type: "button", "aria-current": file === open ? "true" : null,
+      onclick: () => { if (file !== open) show(place, exercise, file, run); },
+    }, file.split("/").at(-1)));
+  }
 }

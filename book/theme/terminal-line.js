@@ -42,8 +42,14 @@ export class Line {
   }
 
   changed() {
-    this.choices.replaceChildren();
+    this.forget();
     this.input.rows = Math.min(this.input.value.split("\n").length, 12);
+  }
+
+  /** No choices are shown any more. */
+  forget() {
+    this.choices.replaceChildren();
+    this.menu = undefined;
   }
 
   /** Notes what was run, for Up and for other pages. */
@@ -71,7 +77,7 @@ export class Line {
       "Ctrl-e": () => this.move(value.indexOf("\n", start) < 0 ? value.length : value.indexOf("\n", start)),
       "Ctrl-u": () => this.cut(0, start),
       "Ctrl-k": () => this.cut(start, value.length),
-      "Escape": () => (this.choices.hasChildNodes() ? this.choices.replaceChildren() : this.actions.leave(), true),
+      "Escape": () => (this.choices.hasChildNodes() ? this.forget() : this.actions.leave(), true),
     }[combined];
     if (event.shiftKey || event.altKey || event.metaKey || event.isComposing || !action) return;
     if (action() !== false && !(combined === "Tab" && !value.trim())) event.preventDefault();
@@ -109,9 +115,22 @@ export class Line {
     return true;
   }
 
+  /** The first press asks what fits; the next ones go through it, each choice once, and round again. */
   tab() {
+    if (this.menu) return this.next();
     this.completed = this.input.value.slice(0, this.input.selectionStart);
     this.completing = this.actions.complete(this.completed);
+    return true;
+  }
+
+  next() {
+    const { menu } = this;
+    this.choices.children[menu.at]?.classList.remove("chosen");
+    menu.at = (menu.at + 1) % menu.choices.length;
+    const chosen = menu.choices[menu.at];
+    this.input.setRangeText(chosen, menu.from, menu.to, "end");
+    menu.to = menu.from + chosen.length;
+    this.choices.children[menu.at].classList.add("chosen");
     return true;
   }
 
@@ -129,8 +148,10 @@ export class Line {
     if (whole.length > selectionStart - from) this.input.setRangeText(whole, from, selectionStart, "end");
     this.changed();
     if (choices.length > 1) {
-      const shown = choices.slice(0, 60).map((choice) => element("li", {}, choice));
+      const first = choices.slice(0, 60);
+      const shown = first.map((choice) => element("li", {}, choice));
       const more = choices.length > 60 ? element("li", {}, `and ${choices.length - 60} more`) : null;
+      this.menu = { choices: first, from, to: this.input.selectionStart, at: -1 };
       this.choices.replaceChildren(...shown, ...(more ? [more] : []));
       this.choices.scrollIntoView({ block: "nearest" });
     }

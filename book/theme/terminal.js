@@ -20,14 +20,14 @@ export function showTerminal() {
   return dock;
 }
 
-/** Runs commands in the terminal, each when the one before has ended, and shows it. */
-export function runInTerminal(commands) {
-  showTerminal().runEach(commands);
+/** Runs commands in the terminal, each when the one before has ended, and shows it. `says`: where, if not in the tab you see. */
+export function runInTerminal(commands, says) {
+  showTerminal().runEach(commands, says);
 }
 
 /** Runs lines and resolves with the exit code of the last one. */
-export function runAndWait(text) {
-  return showTerminal().run(text);
+export function runAndWait(text, says) {
+  return showTerminal().run(text, says);
 }
 
 class Dock {
@@ -49,11 +49,12 @@ class Dock {
     this.root.addEventListener("keydown", (event) => event.stopPropagation());
     document.body.append(this.root);
     document.addEventListener("keydown", (event) => this.shortcut(event), { capture: true });
-    window.addEventListener("resize", () => this.current?.measure());
+    window.addEventListener("resize", () => this.fit());
     this.setHeight(Number(localStorage.getItem("tutor-terminal-height")) || 300);
+    // Read before the first tab is made: what is shown is kept from then on.
     const names = JSON.parse(sessionStorage.getItem("tutor-terminal-tabs") ?? "[]");
-    for (const name of names.length > 0 ? names : [newName()]) this.add(name);
     const shown = Number(sessionStorage.getItem("tutor-terminal-shown") ?? 0);
+    this.tabs = (names.length > 0 ? names : [newName()]).map((name) => new Tab(this, name));
     this.current = this.tabs[shown] ?? this.tabs[0];
     this.show();
     this.setOpen(localStorage.getItem("tutor-terminal-open") === "true", false);
@@ -74,15 +75,22 @@ class Dock {
     document.documentElement.classList.toggle("tutor-terminal-open", open);
     this.toggle.setAttribute("aria-expanded", open);
     if (open) this.current.connect();
+    if (open) this.showChosen();
     if (open && focus) this.current.focus();
     if (!open && focus) this.toggle.focus();
   }
 
   setHeight(height) {
-    this.height = Math.round(Math.min(Math.max(height, 120), Math.max(window.innerHeight - 80, 160)));
+    this.wished = height;
+    this.fit();
+    localStorage.setItem("tutor-terminal-height", this.height);
+  }
+
+  /** The height that was wished for, as far as the window has room for it beside some of the page. */
+  fit() {
+    this.height = Math.round(Math.min(Math.max(this.wished, 120), Math.max(window.innerHeight - 80, 160)));
     document.documentElement.style.setProperty("--terminal-height", `${this.height}px`);
     this.grip.setAttribute("aria-valuenow", this.height);
-    localStorage.setItem("tutor-terminal-height", this.height);
     this.current?.measure();
   }
 
@@ -126,25 +134,39 @@ class Dock {
   show() {
     this.list.replaceChildren(...this.tabs.map((tab, at) => tab.head(at + 1)));
     this.panels.replaceChildren(this.current.panel);
+    this.showChosen();
     sessionStorage.setItem("tutor-terminal-tabs", JSON.stringify(this.tabs.map((tab) => tab.name)));
     sessionStorage.setItem("tutor-terminal-shown", this.tabs.indexOf(this.current));
   }
 
-  async run(text) {
-    return this.free().run(text);
+  /** In a narrow window not all tabs are seen; the chosen one is. */
+  showChosen() {
+    const { offsetLeft, offsetWidth } = this.list.querySelector(".chosen").parentElement;
+    const at = offsetLeft - this.list.offsetLeft;
+    this.list.scrollLeft = Math.max(Math.min(this.list.scrollLeft, at), at + offsetWidth - this.list.clientWidth);
+  }
+
+  async run(text, says) {
+    return (await this.free(says)).run(text);
   }
 
   /** Each command has its prompt and its answer, as on the page. Ctrl-C ends them all. */
-  async runEach(commands) {
-    const tab = this.free();
+  async runEach(commands, says) {
+    const tab = await this.free(says);
     for (const command of commands) if ((await tab.run(command)) === STOPPED) return;
   }
 
-  /** A tab to run something in, shown. One in which something runs is left alone. */
-  free() {
-    const free = this.current.running ? this.tabs.find((tab) => !tab.running) ?? this.add(newName()) : this.current;
-    free.select(false);
+  /** A tab to run something in, shown. One in which something runs is left alone; `says` tells of it. */
+  async free(says) {
     this.setOpen(true, false);
+    const seen = this.current;
+    let free = seen;
+    for (const tab of [seen, ...this.tabs.filter((other) => other !== seen), undefined]) {
+      free = tab ?? this.add(newName());
+      if (!(await free.isBusy())) break;
+    }
+    if (free !== this.current) free.select(false);
+    says?.(free === seen ? "" : `The terminal was busy: it runs in tab ${this.tabs.indexOf(free) + 1}.`);
     return free;
   }
 }
@@ -156,6 +178,7 @@ function newName() {
 class Tab {
   constructor(dock, name) {
     Object.assign(this, { dock, name, running: false, attempts: 0, waiting: [], after: [] });
+    this.met = new Promise((meet) => { this.meet = meet; });
     this.output = new Output((number) => this.send({ seen: number }));
     this.status = element("p", { class: "status", role: "status" });
     this.line = new Line({
@@ -185,6 +208,13 @@ class Tab {
     this.dock.current = this;
     this.dock.show();
     if (focus || this.dock.open) this.dock.setOpen(true, focus);
+  }
+
+  /** Whether something runs in it. After a page was loaded only the playground knows. */
+  async isBusy() {
+    if (!this.taken) this.connect();
+    await this.met;
+    return this.running || Boolean(this.taken);
   }
 
   clicked(event) {
@@ -264,6 +294,7 @@ class Tab {
     this.draw(null);
     this.setRunning(running);
     this.measure();
+    this.meet();
   }
 
   leftToAnother() {

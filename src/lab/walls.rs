@@ -21,7 +21,7 @@ const SAID: [(&str, &str); 7] = [
     ("net", "Its network cards are gone. It has a loopback of its own, and all ports are free."),
     (
         "pid",
-        "It is number 1. It still counts everybody's processes: it reads them from files in /proc, and the files are still yours.",
+        "It is number 1, a child that was started for this: a new list begins with a child. It still counts everybody's processes, itself with them: it reads them from files in /proc, and the files are still yours.",
     ),
     ("mnt", "A /proc of its own is mounted where only it can see that. Now it is alone."),
     ("files", "Its root is another folder. Your files have no name that it could say. An image goes here."),

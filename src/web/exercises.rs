@@ -125,8 +125,12 @@ pub fn progress(site: &Site) -> Result<Value> {
 }
 
 /// The files of an exercise that are edited, as paths in the terminal.
+/// What the task names stands before what is there to be read, and what is made before the answers about it.
 fn starting_files(exercise: &Exercise) -> Vec<String> {
-    catalogue::folder(exercise, "start").into_iter().map(|(name, _)| format!("{}/{name}", exercise.name)).collect()
+    let task = catalogue::task(exercise).unwrap_or_default();
+    let mut files = catalogue::folder(exercise, "start");
+    files.sort_by_key(|(name, text)| (!task.contains(name.as_str()), text.contains("kind: ConfigMap")));
+    files.into_iter().map(|(name, _)| format!("{}/{name}", exercise.name)).collect()
 }
 
 /// The course's list.
@@ -239,5 +243,15 @@ mod tests {
         assert_eq!(name(Method::POST, "exercises/first-contact"), None);
         assert_eq!(name(Method::POST, "exercises/first-contact/lines"), None);
         assert!(name(Method::GET, "exercises/first-contact/lines").is_some());
+    }
+
+    #[test]
+    fn the_file_that_is_worked_on_first_stands_first() {
+        let catalogue = Catalogue::get().unwrap();
+        for (exercise, first) in
+            [("what-is-shared", "pods.yaml"), ("controller-off", "prediction.yaml"), ("layer-order", "Dockerfile")]
+        {
+            assert_eq!(starting_files(catalogue.find(exercise).unwrap())[0], format!("{exercise}/{first}"));
+        }
     }
 }

@@ -93,6 +93,8 @@ async fn a_reader_packs_machines_and_builds_walls() {
         assert!(browser.wait(".tutor-walls tbody tr:nth-child(7)").contains("bin etc proc"));
         assert!(browser.wait(".tutor-walls tbody tr:nth-child(6) td.changed").contains('1'));
         assert!(browser.wait(".tutor-walls .said").contains("An image goes here"));
+        let beside = "const { scrollWidth, clientWidth } = document.querySelector('.tutor-walls .table'); return scrollWidth - clientWidth";
+        assert_eq!(browser.script(beside, ""), 0, "the last column, the kernel, is seen");
     }
     assert_eq!(browser.complaints(), Vec::<String>::new());
     drop(browser);

@@ -9,6 +9,7 @@ mod conversion;
 mod course;
 mod custom;
 mod devices;
+mod dock;
 #[cfg(target_os = "linux")]
 mod docker;
 mod fuzz;

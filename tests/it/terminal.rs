@@ -423,3 +423,40 @@ async fn curl_asks_services_and_pods_through_the_api_server() {
     tab.comes_to("curl http://web.default/", |empty| empty.code == 7).await;
     play.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_stuck_is_told_what_to_do() {
+    let play = Paged::start().await;
+    let mut tab = Tab::open(&play, "a").await;
+    for (line, said) in [
+        ("kubeclt get pods", "did you mean kubectl?"),
+        ("vim web.yaml", "edit FILE opens the page's editor"),
+        ("sed -i s/a/b/ web.yaml", "sed SCRIPT FILE > new; mv new FILE"),
+        ("sed -Ei.old s/a/b/ web.yaml", "edit FILE opens it"),
+    ] {
+        let shown = tab.run(line).await;
+        assert!(shown.code != 0 && shown.err.contains(said), "{line}: {shown:?}");
+    }
+    assert_eq!(tab.run("echo it | sed -n -e 's/i/a/p'").await.text, "at\n");
+    // A line that nobody reads is explained, once for a program; one that is read is not.
+    tab.send(json!({"run": "sleep 600"})).await;
+    tab.until("running").await;
+    for line in ["first", "second"] {
+        tab.send(json!({"run": line})).await;
+    }
+    let told = loop {
+        let message = tab.next().await;
+        if message["text"][0] == "note" {
+            break message["text"][1].as_str().unwrap().to_owned();
+        }
+    };
+    assert_eq!(told, "sleep 600 is running here and reads nothing: Ctrl-C ends it, + opens another tab\n");
+    tab.send(json!({"stop": null})).await;
+    tab.until("ready").await;
+    tab.send(json!({"run": "cat"})).await;
+    tab.until("running").await;
+    tab.send(json!({"run": "read"})).await;
+    tab.send(json!({"end": null})).await;
+    assert_eq!(tab.until("ready").await.1.text, "read\n");
+    play.stop().await;
+}

@@ -211,13 +211,7 @@ impl Context {
     /// Runs one program.
     pub async fn program(&self, name: &str, arguments: &[String]) -> Ended {
         let Some(program) = programs::find(name) else {
-            let hint = match name {
-                "docker" | "podman" | "kind" | "minikube" | "helm" | "cargo" | "sudo" | "sh" | "bash" | "unshare" => {
-                    "this terminal runs tutor's own commands and none of your machine; use a shell for that one"
-                }
-                _ => "what this terminal knows: help",
-            };
-            self.err.write(format!("{name}: not found\n{hint}\n")).await?;
+            self.err.write(format!("{name}: not found\n{}\n", programs::instead(name))).await?;
             return Ok(127);
         };
         let call = Call { arguments: arguments.to_vec(), context: self.clone() };

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::clean::Cleaner;
 use super::editor::Editing;
 use super::handle::{Event, Handle};
-use super::job::{Found, Job, work};
+use super::job::{self, Found, Job, work};
 use super::pace::Page;
 use super::pipes::{Chunk, typed, way_out};
 use super::screen::Grid;
@@ -134,6 +134,11 @@ impl Tab {
                     self.editing = Some(editing);
                 }
                 Found::Chunk(chunk) => self.show_all(chunk).await,
+                Found::Unread => {
+                    if let Some(remark) = self.job.as_mut().and_then(Job::remark).filter(|_| self.grid.is_none()) {
+                        self.say(Kind::Note, &remark);
+                    }
+                }
                 Found::Done(code) => self.ended(code),
             }
             self.send_text();
@@ -239,8 +244,8 @@ impl Tab {
         }
         match syntax::parse(&self.pending) {
             Ok(script) => {
-                self.pending.clear();
-                if script.0.is_empty() { self.ready() } else { self.start(script) }
+                let typed = std::mem::take(&mut self.pending);
+                if script.0.is_empty() { self.ready() } else { self.start(job::name(&typed), script) }
             }
             Err(syntax::Fault::Incomplete) => self.ready(),
             Err(syntax::Fault::Wrong(why)) => {
@@ -252,7 +257,7 @@ impl Tab {
         }
     }
 
-    fn start(&mut self, script: Script) {
+    fn start(&mut self, name: String, script: Script) {
         let (out, chunks) = way_out();
         let (keys, typing) = mpsc::channel(WAITING);
         let (tell, done) = oneshot::channel();
@@ -268,8 +273,7 @@ impl Tab {
             shown: true,
             stop: stop.clone(),
         };
-        let clock = self.world.clock;
-        let stopping = stop.clone();
+        let (clock, stopping) = (self.world.clock, stop.clone());
         self.world.tasks.spawn("terminal command", async move {
             let late = async {
                 stopping.cancelled().await;
@@ -283,17 +287,15 @@ impl Tab {
             let _ = tell.send(code);
         });
         self.cleaners = Default::default();
-        self.job = Some(Job { keys: Some(keys), stop, chunks, done });
+        self.job = Some(Job { name, keys: Some(keys), stop, chunks, done, look: None, told: false });
         self.tell(json!({"running": true}));
     }
 
     /// Keys for what runs; without a screen they show as they are typed.
     fn keys(&mut self, text: String) {
         let raw = self.grid.is_some();
-        let Some(job) = &self.job else { return };
-        // A program that does not read loses what is typed once much has been.
-        let taken = job.keys.as_ref().is_some_and(|keys| keys.try_send(text.clone().into()).is_ok());
-        if taken && !raw {
+        let Some(job) = &mut self.job else { return };
+        if job.take(&text, self.world.clock) && !raw {
             self.say(Kind::Typed, &text);
         }
     }

@@ -18,6 +18,8 @@ pub enum Kind {
     Out,
     /// Messages.
     Err,
+    /// What the terminal itself remarks.
+    Note,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
             Kind::Typed => "typed",
             Kind::Out => "out",
             Kind::Err => "err",
+            Kind::Note => "note",
         }
     }
 }

@@ -64,6 +64,19 @@ pub async fn check(site: &Site, asked: &Asked) -> Result<Value> {
     .await
 }
 
+/// Of `yaml: line 2: did not find …`: the line, from zero, and what is wrong there. The mark says the line of the
+/// whole text; the parser knows its own document alone.
+fn place_and_words(fault: &str) -> (usize, String) {
+    let told = fault.split_once("line ").and_then(|(before, rest)| {
+        let (line, what) = rest.split_once(": ")?;
+        Some((line.parse::<usize>().ok()?, format!("{before}{what}")))
+    });
+    match told {
+        Some((line, words)) => (line.saturating_sub(1), words),
+        None => (0, fault.to_owned()),
+    }
+}
+
 struct Checker<'c> {
     site: &'c Site,
     namespace: &'c str,
@@ -77,11 +90,8 @@ impl Checker<'_> {
         let value = match yaml::parse(self.text.as_bytes()) {
             Ok(value) => value,
             Err(fault) => {
-                let words = fault.to_string();
-                let line = words
-                    .split_once("line ")
-                    .and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-                return vec![(line.map_or(0, |line: usize| line.saturating_sub(1)), 0, words)];
+                let (line, words) = place_and_words(&fault.to_string());
+                return vec![(line, 0, words)];
             }
         };
         let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -342,4 +352,20 @@ fn starting_text(inside: &FilePath) -> Option<String> {
     let exercise = Catalogue::get().ok()?.find(inside.parent()?.to_str()?).ok()?;
     let name = inside.file_name()?.to_str()?;
     catalogue::folder(exercise, "start").into_iter().find(|(file, _)| file == name).map(|(_, text)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_and_words;
+
+    #[test]
+    fn a_mark_says_its_line_once() {
+        let told = |text: &str, line, words: &str| assert_eq!(place_and_words(text), (line, words.to_owned()));
+        told("yaml: line 8: mapping values are not allowed", 7, "yaml: mapping values are not allowed");
+        told(
+            "yaml: found character that cannot start any token",
+            0,
+            "yaml: found character that cannot start any token",
+        );
+    }
 }

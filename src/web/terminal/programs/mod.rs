@@ -101,6 +101,28 @@ pub fn find(name: &str) -> Option<&'static Program> {
     PROGRAMS.iter().find(|program| program.name == name)
 }
 
+/// What a reader should do who typed the name of no program.
+pub fn instead(name: &str) -> String {
+    match name {
+        "docker" | "podman" | "kind" | "minikube" | "helm" | "cargo" | "sudo" | "sh" | "bash" | "unshare" => {
+            return "this terminal runs tutor's own commands and none of your machine; use a shell for that one".into();
+        }
+        "vim" | "vi" | "nano" | "emacs" => return "edit FILE opens the page's editor".into(),
+        _ => {}
+    }
+    // A slip of two letters in a short name could make it any other.
+    let slips = match name.chars().count() {
+        0..=2 => 0,
+        3..=4 => 1,
+        _ => 2,
+    };
+    let near = PROGRAMS.iter().map(|program| (strsim::osa_distance(program.name, name), program.name));
+    match near.min().filter(|(distance, _)| *distance <= slips) {
+        Some((_, known)) => format!("did you mean {known}?"),
+        None => "what this terminal knows: help".into(),
+    }
+}
+
 /// The flags and other words of a call.
 pub struct Given {
     flags: Vec<(char, String)>,
@@ -193,5 +215,26 @@ impl Call {
             name => Ok((name.to_owned(), input(self.context.read_file(name)?))),
         };
         names.iter().map(open).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::instead;
+
+    #[test]
+    fn a_name_of_no_program_leads_on() {
+        for (name, said) in [
+            ("kubeclt", "did you mean kubectl?"),
+            ("kubectk", "did you mean kubectl?"),
+            ("gerp", "did you mean grep?"),
+            ("vim", "edit FILE opens the page's editor"),
+            ("bash", "use a shell for that one"),
+            ("ps", "what this terminal knows: help"),
+            ("less", "what this terminal knows: help"),
+            ("terraform", "what this terminal knows: help"),
+        ] {
+            assert!(instead(name).ends_with(said), "{name}: {}", instead(name));
+        }
     }
 }

@@ -33,6 +33,16 @@ struct Command {
 
 /// `sed`
 pub async fn sed(call: &Call) -> Ended {
+    let letters = |word: &str| {
+        word.strip_prefix('-').is_some_and(|letters| letters.trim_start_matches(['n', 'E', 'r', 's']).starts_with('i'))
+    };
+    let in_place = |word: &String| word.starts_with("--in-place") || letters(word);
+    if call.arguments.iter().take_while(|word| *word != "--").any(in_place) {
+        return Err(Fault::Said(
+            "-i is not built in: sed SCRIPT FILE > new; mv new FILE changes a file, edit FILE opens it in the editor"
+                .into(),
+        ));
+    }
     let mut given = call.given("nErse:", &[("quiet", 'n'), ("regexp-extended", 'E'), ("expression", 'e')])?;
     let mut script: Vec<String> = given.values('e').map(str::to_owned).collect();
     if script.is_empty() {
