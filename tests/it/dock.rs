@@ -84,7 +84,7 @@ async fn the_end_of_a_page_is_above_the_terminal() {
         );
         let top = "const done = arguments[1]; (function look() {
             const { top } = document.querySelector('#tutor-terminal').getBoundingClientRect();
-            if (innerHeight === 400 && top >= 80) done(true); else setTimeout(look, 20); })()";
+            if (innerHeight === 400 && top > 60) done(true); else setTimeout(look, 20); })()";
         assert_eq!(browser.comes(top, ""), true, "some of the page is left above the terminal");
     }
     assert_eq!(browser.complaints(), Vec::<String>::new());
