@@ -24,7 +24,7 @@ mod linux {
     use std::io::{self, PipeReader, PipeWriter};
     use std::os::fd::AsFd;
 
-    use nix::fcntl::{SpliceFFlags, splice};
+    use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
     use tokio::net::TcpStream;
     use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -33,7 +33,7 @@ mod linux {
 
     /// After so much in one direction the kernel does it: a pipe takes two open files, which a short exchange is not worth.
     const LONG: usize = 256 << 10;
-    /// Bytes to be moved at once; the pipe takes as many as it has room for.
+    /// Bytes to be moved at once, and the room asked of the pipe: what an ordinary user may have (pipe(7), `pipe-max-size`).
     const MOST: usize = 1 << 20;
 
     /// Carries, until both sides are done.
@@ -59,6 +59,10 @@ mod linux {
             copied += read;
             if copied >= LONG {
                 (pipe, copied) = (io::pipe().ok(), 0);
+                if let Some((_, into)) = &pipe {
+                    // A user whose pipes are many gets a small one: slower, and as good.
+                    _ = fcntl(into, FcntlArg::F_SETPIPE_SZ(MOST as i32));
+                }
             }
         }
         drop(buffer);
