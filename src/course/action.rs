@@ -15,6 +15,7 @@ use super::catalogue;
 use super::exercise::{Action, Exercise, PatchAction, RequestAction, SwitchState, Victim};
 use super::explain;
 use super::expression::{Expression, Variables, to_json};
+use super::flood::Flood;
 use super::folder::Folder;
 use super::images;
 use super::observer::Observer;
@@ -86,6 +87,10 @@ impl<'t> Performer<'t> {
             Action::Switch(states) => self.switch(states).await,
             Action::Remember(values) => remember(observer, values).await,
             Action::Crash(Victim::Playground) => self.target.crash().await,
+            Action::Flood(flood) => {
+                observer.flood = Some(Flood::start(self.target, flood)?);
+                Ok(())
+            }
             Action::Run(file) => self.run(file),
             Action::Shell(file) => self.shell(file).await,
             Action::Image(words) => {

@@ -36,6 +36,9 @@ pub enum Action {
     Remember(BTreeMap<String, Expression>),
     /// Ends the playground in the middle of what it does, and waits until it answers again.
     Crash(Victim),
+    /// Users begin to ask, through the cluster's door, and go on until the check ends; `flood()` counts them. Another
+    /// one ends it and counts anew.
+    Flood(FloodAction),
     /// Starts a shell script, a learner's own loop, beside the check; it is ended with the attempt.
     /// For solutions and mutants only: a check runs no script on a learner's machine.
     Run(String),
@@ -45,7 +48,7 @@ pub enum Action {
     /// `tutor image …`, in the exercise's folder: `[build, -t, '{registry}/app:1', start]`. Strings that are
     /// remembered, and `registry` and `privateRegistry`, fill in `{…}`.
     Image(Vec<String>),
-    /// Waits until an expression is true, at most twenty seconds.
+    /// Waits until an expression is true, at most a minute.
     Until(Expression),
     /// Waits.
     Wait(Span),
@@ -57,6 +60,23 @@ pub enum Action {
 pub enum Victim {
     /// Control plane, nodes and page: all of the playground's process.
     Playground,
+}
+
+/// What a flood of requests asks for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FloodAction {
+    /// The host that an Ingress of the exercise has a rule for.
+    pub host: String,
+    /// The path.
+    #[serde(default = "FloodAction::root")]
+    pub path: String,
+}
+
+impl FloodAction {
+    fn root() -> String {
+        "/".to_owned()
+    }
 }
 
 /// A merge patch of one object.

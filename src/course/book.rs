@@ -10,19 +10,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use include_dir::{Dir, DirEntry, include_dir};
+use include_dir::{Dir, DirEntry};
 use mdbook_driver::MDBook;
 use mdbook_driver::config::Config;
 use sha2::{Digest, Sha256};
 
-use super::{catalogue, quiz};
+use super::quiz;
+use super::sources::{BOOK as SOURCES, EXERCISES};
 use crate::error::{Error, Result};
 
 pub mod light;
 
 use light::Light;
-
-static SOURCES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/book");
 
 /// Changes whenever the same sources would be rendered differently.
 const RENDERING: &str = concat!(env!("CARGO_PKG_VERSION"), " mdbook-0.5 4");
@@ -96,7 +95,7 @@ pub fn exercise_pages() -> &'static BTreeMap<String, String> {
 fn fingerprint() -> String {
     let mut hash = Sha256::new();
     hash.update(RENDERING);
-    for root in [&SOURCES, &catalogue::TREE] {
+    for root in [&*SOURCES, &*EXERCISES] {
         each_file(root, &mut |file| {
             hash.update(file.path().as_os_str().as_encoded_bytes());
             hash.update([0]);
@@ -134,7 +133,7 @@ fn render_in(work: &Path) -> Result<PathBuf> {
         Some(ending) if ending == "md" => with_questions(path, contents),
         _ => Ok(contents.to_vec()),
     })?;
-    write_sources(&catalogue::TREE, &work.join("exercises"), &|path, contents| match path.ends_with("README.md") {
+    write_sources(&EXERCISES, &work.join("exercises"), &|path, contents| match path.ends_with("README.md") {
         true => Ok(lower_headings(&String::from_utf8_lossy(contents)).into_bytes()),
         false => Ok(contents.to_vec()),
     })?;

@@ -1,19 +1,18 @@
-//! The exercises, embedded from `exercises/`: in the course's order, found by name, written out.
+//! The exercises: in the course's order, found by name, written out.
 //!
-//! In: the folder tree compiled into the program. Out: parsed exercises, their files, and the
+//! In: the folder tree `exercises/`, which is in the program. Out: parsed exercises, their files, and the
 //! starting files in a learner's folder. An existing file is never overwritten.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use include_dir::{Dir, include_dir};
+use include_dir::Dir;
 use serde::Deserialize;
 
 use super::exercise::Exercise;
+use super::sources::EXERCISES as TREE;
 use crate::error::{Error, Result};
 
-/// The folder `exercises/`, as it is in the program.
-pub(super) static TREE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/exercises");
 static CATALOGUE: LazyLock<Result<Catalogue>> = LazyLock::new(Catalogue::embedded);
 
 /// Every exercise, in the course's order.

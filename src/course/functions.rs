@@ -14,6 +14,7 @@
 //! | `logs(pod)`, `logs(pod, container)` | what it printed |
 //! | `exec(pod, [words])`, `exec(pod, container, [words])` | what a command prints in its container; no value when it fails |
 //! | `answered(path)`, `registryAnswered(path)` | what the API server, or the playground's registry, answers to a GET: `{code, body}` |
+//! | `flood()` | the requests of a flood that was begun: `{sent, lost, told}`, told being what the first lost one was told |
 //! | `image(name)` | an optional: the image on the playground's machine, `{digest, sizeBytes, addedBytes, layers, config, history}` |
 //!
 //! A name without a namespace is in the exercise's. Errors are words for a learner.
@@ -49,6 +50,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("exec", exec),
     ("image", image),
     ("registryAnswered", |world, args| world.answer(Question::Registry(text(args, 0)?))),
+    ("flood", |world, _| world.answer(Question::Flood)),
     ("answered", |world, args| world.answer(Question::Get(text(args, 0)?))),
 ];
 

@@ -8,11 +8,13 @@
 //! | file | holds |
 //! |---|---|
 //! | `exercise` | the format of `exercise.yaml`, and what makes one valid |
-//! | `catalogue`, `folder` | the embedded tree: finding an exercise, writing its files |
+//! | `sources` | the trees `exercises/` and `book/`, as they are in the program or in a checkout |
+//! | `catalogue`, `folder` | finding an exercise, writing its files |
 //! | `expression`, `functions` | CEL, and the functions that read a cluster |
 //! | `world`, `observer` | what an expression sees: objects kept fresh by watches |
 //! | `target`, `controls` | the cluster that is graded; a playground's switches and records |
 //! | `actions`, `action` | what a check does to the cluster: delete, drain, apply, request, crash; its format, and doing it |
+//! | `flood` | requests that go on while a check does something |
 //! | `images` | the images of the playground's machine and registries, as a check sees them |
 //! | `script` | a learner's own commands, run before or beside a check by `tutor dev check` |
 //! | `check`, `explain`, `evidence` | the engine: steps in order, what was found, and why |
@@ -33,6 +35,7 @@ pub mod evidence;
 pub mod exercise;
 pub mod explain;
 pub mod expression;
+pub mod flood;
 pub mod folder;
 pub mod functions;
 pub mod hint;
@@ -44,5 +47,6 @@ pub mod prove;
 pub mod quiz;
 pub mod script;
 pub mod session;
+pub mod sources;
 pub mod target;
 pub mod world;

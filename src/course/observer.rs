@@ -3,7 +3,8 @@
 //!
 //! Objects are listed once and kept fresh by watches; the rest (the journal, the scheduler's
 //! record, logs) has no watch, so an expression that used it is looked at again on every change
-//! and a few times a second. Nothing runs in the background: watches are read while somebody waits.
+//! and a few times a second. Nothing runs in the background but a flood of requests: watches are read while somebody
+//! waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::expression::{Expression, Variables};
+use super::flood::Flood;
 use super::images;
 use super::target::Target;
 use super::world::{Question, Source, Wanted, World};
@@ -55,6 +57,8 @@ pub struct Observer<'t> {
     asked: bool,
     /// What `remember` kept.
     pub variables: Variables,
+    /// The users that ask meanwhile, if a check began with them.
+    pub flood: Option<Flood>,
 }
 
 impl<'t> Observer<'t> {
@@ -76,6 +80,7 @@ impl<'t> Observer<'t> {
             refill: Vec::new(),
             asked: false,
             variables,
+            flood: None,
         }
     }
 
@@ -138,7 +143,10 @@ impl<'t> Observer<'t> {
             Wanted::Objects(source) => self.watch(source).await,
             Wanted::Answer(question) => {
                 self.asked = true;
-                let answer = ask(self.target, &question).await;
+                let answer = match (&question, &self.flood) {
+                    (Question::Flood, Some(flood)) => Ok(to_cel(&flood.tally())),
+                    _ => ask(self.target, &question).await,
+                };
                 self.world.lock().learn(question, answer);
                 Ok(())
             }
@@ -240,6 +248,7 @@ async fn ask(target: &Target, question: &Question) -> Result<Cel, String> {
             let answer = images::registry(target, path).await.map_err(|error| error.to_string())?;
             Ok(to_cel(&serde_json::json!({"code": answer.code, "body": answer.body})))
         }
+        Question::Flood => Err("no flood has begun".to_owned()),
         Question::Get(path) => {
             let answer = target.get(path).await.map_err(|error| error.to_string())?;
             Ok(to_cel(&serde_json::json!({"code": answer.code, "body": answer.body})))

@@ -60,6 +60,8 @@ pub enum Question {
         /// The command.
         words: Vec<String>,
     },
+    /// How the flood of requests goes.
+    Flood,
     /// What the API server answers to a GET: `{"code": 200, "body": …}`.
     Get(String),
     /// What the playground's registry answers to a GET, in the same form.

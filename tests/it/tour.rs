@@ -183,6 +183,10 @@ fn solve_more(reader: &Reader<'_>, bare: &Bare) {
     reader.types("kubectl rollout restart deployment greeter");
     reader.passes("crashloop");
 
+    reader.starts(&bare.page("running/deployments"), "rollback");
+    reader.types("kubectl rollout undo deployment shop");
+    reader.passes("rollback");
+
     reader.starts(&bare.page("placement/different-nodes"), "different-nodes");
     // A wish that no two of them share a node, typed into the editor.
     let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: 2\n  selector:\n    matchLabels: {app: web}\n  \

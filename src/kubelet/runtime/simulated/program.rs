@@ -250,16 +250,15 @@ fn known(image: &str, config: &ContainerConfig) -> Known {
         "tutor/web" => {
             server(format!("echo web version {tag} on $HOSTNAME; echo listening on :80; sleep infinity"), &[80])
         }
-        "tutor/model-server" => Known {
-            ready_after: Duration::from_secs(3),
-            ..server(
-                format!(
-                    "echo model-server version {tag} on $HOSTNAME; echo loading model; sleep 3; \
-                     echo model loaded, listening on :8080; sleep infinity"
-                ),
-                &[8080],
-            )
-        },
+        "tutor/model-server" => {
+            let loads = seconds(&variable("LOAD_SECONDS", "3")).unwrap_or(Duration::from_secs(3));
+            let script = format!(
+                "echo model-server version {tag} on $HOSTNAME; echo loading model; sleep {}; \
+                 echo model loaded, listening on :8080; sleep infinity",
+                loads.as_secs_f64()
+            );
+            Known { ready_after: loads, ..server(script, &[8080]) }
+        }
         "tutor/worker" => {
             job(format!("echo worker version {tag} on $HOSTNAME; while true; do echo took a task; sleep 5; done"))
         }
