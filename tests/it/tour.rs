@@ -187,6 +187,13 @@ fn solve_more(reader: &Reader<'_>, bare: &Bare) {
     reader.types("kubectl rollout undo deployment shop");
     reader.passes("rollback");
 
+    reader.starts(&bare.page("running/services"), "target-port");
+    reader.types(r#"kubectl patch service model -p '{"spec":{"ports":[{"port":80,"targetPort":"answers"}]}}'"#);
+    reader.passes("target-port");
+    reader.starts(&bare.page("running/services"), "selector-mismatch");
+    reader.types(r#"kubectl patch service shop -p '{"spec":{"selector":{"for":"customers"}}}'"#);
+    reader.passes("selector-mismatch");
+
     reader.starts(&bare.page("placement/different-nodes"), "different-nodes");
     // A wish that no two of them share a node, typed into the editor.
     let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: 2\n  selector:\n    matchLabels: {app: web}\n  \
