@@ -11,6 +11,7 @@ mod reader;
 use super::custom::coerce::coerce;
 use super::depth;
 use super::go_json;
+use super::go_values::empties;
 use super::prune;
 use super::resource::{Resource, Subresource, api_version, parse_api_version};
 use super::schema::Schema;
@@ -95,6 +96,8 @@ pub struct Decoded {
     pub value: Value,
     /// Texts for `Warning` headers.
     pub warnings: Vec<String>,
+    /// Where the body's lists and maps were empty, of which the object has nothing.
+    pub empties: Option<Value>,
 }
 
 /// At most so many unknown and duplicate fields are told.
@@ -300,6 +303,7 @@ fn finish(
     if let Value::Object(map) = &mut value {
         set_type(map, target);
     }
+    let empties = if target.custom { None } else { empties(&value) };
     match (target.custom, target.schema.field("metadata"), value.get_mut("metadata")) {
         (false, ..) => typed::normalize(&mut value, target.schema),
         // Of a custom resource only the metadata has a Go type.
@@ -307,7 +311,7 @@ fn finish(
         _ => {}
     }
     let warnings = if validation == FieldValidation::Warn { warnings(&problems) } else { Vec::new() };
-    Ok(Decoded { value, warnings })
+    Ok(Decoded { value, warnings, empties })
 }
 
 /// Each problem as a warning: keys that are there twice are one problem, and a line each.

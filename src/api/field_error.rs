@@ -86,6 +86,11 @@ impl FieldError {
         Self::of(ErrorType::Forbidden, field, String::new(), detail)
     }
 
+    /// `Internal error: detail`
+    pub fn internal(field: impl Into<String>, detail: impl Into<String>) -> FieldError {
+        Self::of(ErrorType::Internal, field, String::new(), detail)
+    }
+
     /// `Invalid value: value: detail`
     pub fn invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> FieldError {
         Self::of(ErrorType::Invalid, field, show(&value.into()), detail)

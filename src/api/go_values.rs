@@ -106,15 +106,14 @@ thread_local! {
 
 /// Judges an object. It is kept without its empty lists and maps, which mean what none means; but where the one that
 /// came had them, Go shows them, also in the errors that `judge` finds.
-pub fn with_empties(came: Option<&Value>, judge: impl FnOnce() -> Vec<FieldError>) -> Vec<FieldError> {
+pub fn with_empties(came: Option<&Value>, schema: &Schema, judge: impl FnOnce() -> Vec<FieldError>) -> Vec<FieldError> {
     let Some(empty) = came else { return judge() };
     EMPTY.with(|place| *place.borrow_mut() = empty.clone());
     let mut errors = judge();
     EMPTY.with(|place| place.take());
     for error in errors.iter_mut().filter(|error| error.value == "null") {
-        if let found @ (Value::Array(_) | Value::Object(_)) = at(empty, &error.field)
-            && is_empty(found)
-        {
+        let (found, kind) = found(empty, schema, &error.field);
+        if is_empty(found) && matches!(kind, Type::List | Type::Map) {
             error.value = found.to_string();
         }
     }
@@ -158,6 +157,22 @@ pub fn came_empty(schema: &Schema, came: &Value, now: &Value) -> bool {
 
 fn is_empty(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
+}
+
+/// The value at an error's place (`spec.rules[0].values`), and what it is.
+fn found<'a>(value: &'a Value, schema: &Schema, place: &str) -> (&'a Value, Type) {
+    let mut here = (value, Some(schema));
+    let place = place.replace('[', ".").replace(']', "");
+    for step in place.split('.') {
+        here = match (here.0, here.1) {
+            (Value::Array(items), schema) => {
+                let item = step.parse().ok().and_then(|index: usize| items.get(index));
+                (item.unwrap_or(&Value::Null), schema.and_then(Schema::items))
+            }
+            (inner, schema) => (&inner[step], schema.and_then(|schema| schema.field(step)).map(Field::schema)),
+        };
+    }
+    (here.0, here.1.map_or(Type::Any, Schema::kind))
 }
 
 fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
@@ -246,7 +261,9 @@ impl Printer {
         keep: &dyn Fn(&str) -> bool,
         empty: &mut bool,
     ) {
-        for field in schema.fields().iter().filter(|field| keep(&field.name)) {
+        // An object in the server does not say what it is; its Go type does.
+        let typed = |name: &str| !schema.kinds().is_empty() && matches!(name, "kind" | "apiVersion");
+        for field in schema.fields().iter().filter(|field| keep(&field.name) && !typed(&field.name)) {
             let inner = value.get(&*field.name).unwrap_or(&Value::Null);
             let came = &came[&*field.name];
             let tagged = schema.name().is_some_and(|name| name.contains("meta.v1."));

@@ -391,7 +391,11 @@ pub enum NameRule {
 impl NameRule {
     /// What is wrong with `name`; a `prefix` (of `generateName`) may end with a dash.
     pub fn check(self, name: &str, prefix: bool) -> Faults {
-        let masked = if prefix && name.ends_with('-') { format!("{}a", &name[..name.len() - 1]) } else { name.into() };
+        // The letter before the dash goes with it, whatever it is. That is what Kubernetes does, not what it says.
+        let masked = match name.strip_suffix('-').filter(|before| prefix && !before.is_empty()) {
+            Some(before) => format!("{}a", before.char_indices().next_back().map_or("", |(last, _)| &before[..last])),
+            None => name.to_string(),
+        };
         match self {
             NameRule::Subdomain => dns_subdomain(&masked),
             NameRule::Label => dns_label(&masked),

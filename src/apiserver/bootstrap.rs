@@ -107,6 +107,7 @@ fn internal(engine: &Arc<Engine>, object: &Value) -> Option<Call> {
         upgrade: None,
         now: engine.clock.now(),
         warnings: Mutex::default(),
+        empties: Mutex::default(),
     })
 }
 

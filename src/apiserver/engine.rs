@@ -228,6 +228,8 @@ pub struct Call {
     pub now: Timestamp,
     /// `Warning` headers of the answer.
     pub warnings: Mutex<Vec<String>>,
+    /// Where lists and maps of the body came empty; see [`crate::api::go_values::with_empties`].
+    pub empties: Mutex<Option<Value>>,
 }
 
 impl Call {

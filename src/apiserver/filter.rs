@@ -274,9 +274,9 @@ where
         upgrade: request.upgrade.clone(),
     };
     let now = engine.clock.now();
-    let warnings = Mutex::default();
+    let (warnings, empties) = (Mutex::default(), Mutex::default());
     let (headers, upgrade) = (request.headers, request.upgrade);
-    let call = Call { engine, info, query, headers, user, resource, accepted, body, upgrade, now, warnings };
+    let call = Call { engine, info, query, headers, user, resource, accepted, body, upgrade, now, warnings, empties };
     call.warn(deprecation(&call.resource));
     let answered = if proxied { proxy::proxy(&call, raw).await } else { verb(&call).await };
     let mut response = answered.unwrap_or_else(|status| respond::error(&status, form));

@@ -1,8 +1,9 @@
 //! `/livez`, `/readyz`, `/healthz`, and what they say of each part.
 //!
 //! Each check is one of two kinds: one that asks (does the store answer, are the watch caches filled), and one that
-//! names a step of the start. This server answers nobody before those steps are done, so they are told as done.
-//! Steps that this server does not have are not named. Source: `k8s.io/apiserver/pkg/server/healthz`.
+//! names a step of the start. This server answers nobody before those steps are done, so they are told as done, also
+//! those that find nothing to do here (leases of several API servers, tokens of old clusters).
+//! Source: `k8s.io/apiserver/pkg/server/healthz`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -38,7 +39,7 @@ enum Where {
 use Ask::{Caches, Started, Store};
 use Where::{Everywhere, Liveness, Readiness};
 
-const CHECKS: [(&str, Where, Ask); 29] = [
+const CHECKS: [(&str, Where, Ask); 37] = [
     ("ping", Everywhere, Started),
     ("log", Everywhere, Started),
     ("loopback-serving-certificate", Liveness, Started),
@@ -47,14 +48,19 @@ const CHECKS: [(&str, Where, Ask); 29] = [
     ("informer-sync", Readiness, Caches),
     ("poststarthook/start-apiserver-admission-initializer", Everywhere, Started),
     ("poststarthook/generic-apiserver-start-informers", Everywhere, Started),
+    ("poststarthook/priority-and-fairness-config-consumer", Everywhere, Started),
     ("poststarthook/priority-and-fairness-filter", Everywhere, Started),
     ("poststarthook/storage-object-count-tracker-hook", Everywhere, Started),
     ("poststarthook/start-apiextensions-informers", Everywhere, Started),
     ("poststarthook/start-apiextensions-controllers", Everywhere, Started),
     ("poststarthook/crd-informer-synced", Everywhere, Started),
     ("poststarthook/start-system-namespaces-controller", Everywhere, Started),
+    ("poststarthook/peer-endpoint-reconciler-controller", Everywhere, Started),
     ("poststarthook/start-cluster-authentication-info-controller", Everywhere, Started),
+    ("poststarthook/start-kube-apiserver-identity-lease-controller", Everywhere, Started),
+    ("poststarthook/start-kube-apiserver-identity-lease-garbage-collector", Everywhere, Started),
     ("poststarthook/storage-readiness", Everywhere, Started),
+    ("poststarthook/start-legacy-token-tracking-controller", Everywhere, Started),
     ("poststarthook/start-service-ip-repair-controllers", Everywhere, Started),
     ("poststarthook/rbac/bootstrap-roles", Everywhere, Started),
     ("poststarthook/scheduling/bootstrap-system-priority-classes", Everywhere, Started),
@@ -62,10 +68,13 @@ const CHECKS: [(&str, Where, Ask); 29] = [
     ("poststarthook/bootstrap-controller", Everywhere, Started),
     ("poststarthook/start-kubernetes-service-cidr-controller", Everywhere, Started),
     ("poststarthook/start-kube-aggregator-informers", Everywhere, Started),
+    ("poststarthook/apiservice-status-local-available-controller", Everywhere, Started),
+    ("poststarthook/apiservice-status-remote-available-controller", Everywhere, Started),
     ("poststarthook/apiservice-registration-controller", Everywhere, Started),
     ("poststarthook/apiservice-discovery-controller", Everywhere, Started),
     ("poststarthook/kube-apiserver-autoregistration", Everywhere, Started),
     ("autoregister-completion", Everywhere, Started),
+    ("poststarthook/apiservice-openapi-controller", Everywhere, Started),
     ("poststarthook/apiservice-openapiv3-controller", Everywhere, Started),
     ("shutdown", Readiness, Started),
 ];

@@ -29,6 +29,7 @@ impl Call {
             upgrade: None,
             now: self.now,
             warnings: Mutex::default(),
+            empties: Mutex::default(),
         }
     }
 

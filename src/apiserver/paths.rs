@@ -64,7 +64,9 @@ pub fn answer(
         ["api", version] if list.serves("", version) => FORMS,
         ["apis", group, version] if list.serves(group, version) => FORMS,
         ["api", ..] => return respond::error(&not_served(), form),
-        ["apis", group, _, ..] if is_own_group(&list, group) => return respond::error(&not_served(), form),
+        ["apis", group, _, ..] if !group.is_empty() && is_own_group(&list, group) => {
+            return respond::error(&not_served(), form);
+        }
         ["version", ..] => return respond::error(&not_served(), form),
         _ => return unrouted(engine, info, &list, &parts, query, headers),
     };
@@ -99,6 +101,16 @@ fn unrouted(
     headers: &HeaderMap,
 ) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    // Here a path is what it is to the letter; only groups may end in slashes.
+    let slashes = info.path.len() - info.path.trim_end_matches('/').len();
+    match parts {
+        ["apis"] if slashes > 1 => return missing(),
+        ["openapi", "v3", ..] if slashes > 0 => return bare(404),
+        [] if slashes > 1 => return missing(),
+        [] | ["apis", ..] => {}
+        _ if slashes > 0 => return missing(),
+        _ => {}
+    }
     match parts {
         [] => document(&root(list)),
         ["statusz"] => zpage(engine, list, Page::Status, accept),

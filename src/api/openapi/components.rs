@@ -199,6 +199,9 @@ impl Writer {
         if !strategies.is_empty() {
             out.insert("x-kubernetes-patch-strategy".into(), json!(strategies.join(",")));
         }
+        if let Some((extension, value)) = field.owned {
+            out.insert(extension.into(), json!(value));
+        }
         if let Some(key) = &field.patch_merge_key {
             out.insert("x-kubernetes-patch-merge-key".into(), json!(key));
         }

@@ -11,6 +11,7 @@ mod descriptions;
 mod operations;
 mod paths;
 pub mod protobuf;
+mod shared;
 
 use self::operations::Operation;
 use super::discovery;
@@ -104,11 +105,13 @@ pub fn swagger(resources: &[Arc<Resource>]) -> Value {
         definitions.extend(definition.map(|name| components::only(&name, Form::V2)).unwrap_or_default());
     }
     served.sort_keys();
+    let parameters = shared::refer(&mut served);
     json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": SHORT_VERSION},
         "paths": served,
         "definitions": definitions,
+        "parameters": parameters,
         "securityDefinitions": {"BearerToken": bearer_token()},
         "security": [{"BearerToken": []}],
     })

@@ -288,7 +288,7 @@ impl Subject<'_> {
         let mut forms = ANSWERS.to_vec();
         let schema = match verb {
             _ if self.sub.is_some_and(|sub| &*sub.name == "log") => {
-                forms.push("text/plain");
+                forms.insert(0, "text/plain");
                 json!({"type": "string"})
             }
             "list" => {

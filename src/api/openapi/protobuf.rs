@@ -54,6 +54,7 @@ static DOCUMENT: Message = Message {
         ("produces", 7, Texts),
         ("paths", 8, Named(2, &PATH)),
         ("definitions", 9, Named(1, &SCHEMA)),
+        ("parameters", 10, Rule(parameters)),
         ("security", 12, Many(&REQUIREMENT)),
         ("securityDefinitions", 13, Named(1, &SECURITY)),
     ],
@@ -253,12 +254,28 @@ fn each(out: &mut Vec<u8>, list: &Value, number: u32, write: fn(&mut Vec<u8>, &V
     }
 }
 
+/// Those that operations refer to, by name.
+fn parameters(out: &mut Vec<u8>, value: &Value) {
+    put_message(out, 10, |out| {
+        for (name, shared) in value.as_object().into_iter().flatten() {
+            put_message(out, 1, |out| {
+                put_bytes(out, 1, name.as_bytes());
+                put_message(out, 2, |out| one_parameter(out, shared));
+            });
+        }
+    });
+}
+
 /// `ParametersItem`: a reference, or a parameter of one of five shapes.
 fn parameter(out: &mut Vec<u8>, value: &Value) {
     if let Some(reference) = value["$ref"].as_str() {
         return put_message(out, 2, |out| put_bytes(out, 1, reference.as_bytes()));
     }
-    put_message(out, 1, |out| match value["in"].as_str().unwrap_or_default() {
+    put_message(out, 1, |out| one_parameter(out, value));
+}
+
+fn one_parameter(out: &mut Vec<u8>, value: &Value) {
+    match value["in"].as_str().unwrap_or_default() {
         "body" => one(out, 1, &BODY, value),
         place => put_message(out, 2, |out| match place {
             "header" => one(out, 1, &PLACE, value),
@@ -266,7 +283,7 @@ fn parameter(out: &mut Vec<u8>, value: &Value) {
             "query" => one(out, 3, &QUERY, value),
             _ => one(out, 4, &PLACE, value),
         }),
-    });
+    }
 }
 
 fn responses(out: &mut Vec<u8>, value: &Value) {

@@ -119,6 +119,11 @@ impl Reader<'_> {
             patch_retain_keys: strategy.contains("retainKeys"),
             patch_replace: strategy == "replace",
             patch_merge_key: Some(merge_key).filter(|key| !key.is_empty()).map(Arc::from),
+            owned: match (shape, kind) {
+                ("g", _) => Some(("x-kubernetes-map-type", "granular")),
+                ("a", "y") => Some(("x-kubernetes-list-type", "atomic")),
+                _ => None,
+            },
             format: format.into(),
             go_type: go_type.into(),
             wire: wire.split('.').filter_map(|n| n.parse().ok()).collect(),

@@ -169,6 +169,8 @@ pub struct Field {
     pub patch_replace: bool,
     /// The key of a merged list of objects.
     pub patch_merge_key: Option<Arc<str>>,
+    /// What OpenAPI says of how the field is owned, beyond what its type says: the extension and its value.
+    pub owned: Option<(&'static str, &'static str)>,
     /// OpenAPI's `format` where the type does not imply it.
     pub format: Arc<str>,
     /// The Go type of the string, or of the strings in the list, where it is no plain `string`.

@@ -101,6 +101,7 @@ fn field(name: &str, link: Link, required: bool) -> Field {
         patch_retain_keys: false,
         patch_replace: false,
         patch_merge_key: None,
+        owned: None,
         format: Arc::from(""),
         go_type: Arc::from(""),
         wire: Arc::from([]),

@@ -146,6 +146,7 @@ pub fn swagger(mut document: Value, all: &List) -> Value {
         };
         take("paths", &|path| path.starts_with(&root) || path == own);
         take("definitions", &|_| true);
+        take("parameters", &|_| true);
     }
     document
 }

@@ -7,6 +7,7 @@ use warp::reply::Response;
 use super::update;
 use crate::api::apply::{ownership_fault, track_update};
 use crate::api::decode::{self, Target};
+use crate::api::go_values::{empties, with_empties};
 use crate::api::status::{Reason, Status};
 use crate::api::{meta, typed};
 use crate::apiserver::admission::Operation;
@@ -45,6 +46,7 @@ pub fn body(call: &Call, options: &WriteOptions) -> Result<Value, Status> {
     let media = negotiate::body_media(call.header("content-type"), call.resource.custom)?;
     let decoded = decode::decode(&call.body, media, &Target::resource(&call.resource), options.validation)?;
     call.warn(decoded.warnings);
+    *call.empties.lock() = decoded.empties;
     Ok(decoded.value)
 }
 
@@ -59,16 +61,14 @@ pub async fn store(
     verb: &'static str,
 ) -> Result<Value, Status> {
     place(call, &mut object)?;
-    if !matches!(meta::resource_version(&object), "" | "0") {
-        let mut status = bad_request("resourceVersion should not be set on objects to be created");
-        (status.reason, status.code) = (None, 500);
-        return Err(status);
-    }
+    let sent = meta::resource_version(&object).to_string();
     let generate = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
-    prepare(call, &mut object, options, verb);
+    let came = came_empty(call, &object);
+    let warnings = prepare(call, &mut object, options, verb);
     // Admission judges by what is there: also by what was written a moment ago.
     call.engine.caches.fresh().await;
     let admitted = admit(call, object, options).await?;
+    call.warn(warnings);
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -79,7 +79,13 @@ pub async fn store(
             finish(call, &mut object, options);
         }
         let name = meta::name(&object).to_string();
-        check(call, &mut object, &name, options).await?;
+        check(call, &mut object, &name, came.as_ref(), options).await?;
+        // The store looks at it, which a dry run does not reach.
+        match sent.parse() {
+            _ if options.dry_run && !sent.is_empty() => meta::set_text(&mut object, "resourceVersion", &sent),
+            Ok(0_u64) | Err(_) => {}
+            Ok(_) => return Err(has_revision()),
+        }
         match write(call, &mut object, &name, options).await? {
             Some(revision) => {
                 if !options.dry_run {
@@ -94,6 +100,11 @@ pub async fn store(
             None => return Err(taken(call, &name).await),
         }
     }
+}
+
+fn has_revision() -> Status {
+    let status = bad_request("resourceVersion should not be set on objects to be created");
+    Status { reason: None, code: 500, ..status }
 }
 
 /// The object is in the namespace of the URL; what is in none is not asked for it.
@@ -112,8 +123,9 @@ pub fn place(call: &Call, object: &mut Value) -> Result<(), Status> {
     Ok(())
 }
 
-/// What the system sets on every new object, defaults, and what this kind keeps from clients.
-fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, verb: &str) {
+/// What the system sets on every new object, defaults, and what this kind keeps from clients. What there is to warn
+/// of is told where admission lets the object pass.
+fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, verb: &str) -> Vec<String> {
     let context = call.context(options.dry_run);
     for field in
         ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid", "creationTimestamp"]
@@ -130,8 +142,14 @@ fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, verb: &str) 
     if verb != "apply" {
         call.as_writer(&options.field_manager, |writer| track_update(None, object, writer));
     }
-    call.warn((strategy.early_warnings)(object));
+    let warnings = (strategy.early_warnings)(object);
     (strategy.prepare_create)(object, &context);
+    warnings
+}
+
+/// Where lists and maps of the object to be came empty: in a body, or in what a patch made.
+pub fn came_empty(call: &Call, object: &Value) -> Option<Value> {
+    if call.resource.custom { None } else { call.empties.lock().clone().or_else(|| empties(object)) }
 }
 
 /// The changing plugins, then defaults for what they added.
@@ -170,13 +188,21 @@ pub fn finish(call: &Call, object: &mut Value, options: &WriteOptions) {
 }
 
 /// Validation by the kind, then by the plugins that only look.
-async fn check(call: &Call, object: &mut Value, name: &str, options: &WriteOptions) -> Result<(), Status> {
+async fn check(
+    call: &Call,
+    object: &mut Value,
+    name: &str,
+    came: Option<&Value>,
+    options: &WriteOptions,
+) -> Result<(), Status> {
     let strategy = call.strategy();
     let context = call.context(options.dry_run);
     // What cannot be given is said alone.
     let errors = match (strategy.allocate)(object, None, &context) {
         Err(errors) => errors,
-        Ok(()) => strategy.check_create(object, call.resource.namespaced(), &context),
+        Ok(()) => with_empties(came, &call.resource.schema, || {
+            strategy.check_create(object, call.resource.namespaced(), &context)
+        }),
     };
     if !errors.is_empty() {
         return Err(call.invalid(name, &errors));

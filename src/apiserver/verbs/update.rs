@@ -10,7 +10,7 @@ use warp::reply::Response;
 use super::create::{self, finish, place};
 use super::delete;
 use crate::api::apply::track_update;
-use crate::api::go_values::{came_empty, empties, with_empties};
+use crate::api::go_values::{came_empty, with_empties};
 use crate::api::meta;
 use crate::api::status::{Reason, Status};
 use crate::apiserver::admission::Operation;
@@ -175,7 +175,7 @@ async fn prepare(
         let error = FieldError::invalid_raw("metadata.resourceVersion", "0", "must be specified for an update");
         return Err(FieldError::status(&call.resource.group, &call.resource.plural, name, &[error]));
     }
-    let came = if call.resource.custom { None } else { empties(&new) };
+    let came = create::came_empty(call, &new);
     keep_system_fields(&mut new, old);
     finish(call, &mut new, options);
     // Apply and scale have said already who owns what.
@@ -221,7 +221,7 @@ async fn prepare(
     let mut errors = match subresource {
         Some(sub) => {
             let mut errors = kinds::metadata::validate_update(&new, old);
-            errors.extend(with_empties(came.as_ref(), || (sub.validate)(&new, old, &context)));
+            errors.extend(with_empties(came.as_ref(), &call.resource.schema, || (sub.validate)(&new, old, &context)));
             errors
         }
         // A binding is the one write that may give a Pod its node; its own checks have been made.
@@ -230,7 +230,9 @@ async fn prepare(
             // What cannot be given is said alone.
             match (strategy.allocate)(&mut new, Some(old), &context) {
                 Err(errors) => errors,
-                Ok(()) => with_empties(came.as_ref(), || strategy.check_update(&new, old, &context)),
+                Ok(()) => {
+                    with_empties(came.as_ref(), &call.resource.schema, || strategy.check_update(&new, old, &context))
+                }
             }
         }
     };

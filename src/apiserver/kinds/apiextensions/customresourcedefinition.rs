@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{conversion, openapi, rules, structural};
+use super::{conversion, openapi, root, rules, structural};
 use crate::apiserver::kinds::json::Fill::{Int, Text};
 use crate::apiserver::kinds::json::{Json, fill, put};
 use crate::apiserver::kinds::metadata::immutable;
@@ -23,7 +23,7 @@ pub const STRATEGY: Strategy = Strategy {
     },
     prepare_update: |new, old, context| {
         crate::apiserver::kinds::lifecycle::keep_status_and_count(new, old, context);
-        for version in storage_versions(new).into_iter().map(|version| version.at("name").clone()).collect::<Vec<_>>() {
+        if let Some(version) = storage_versions(new).first().map(|version| version.at("name").clone()) {
             let stored = new.items("status.storedVersions");
             if !stored.contains(&version) {
                 let mut stored = stored.to_vec();
@@ -158,14 +158,13 @@ fn versions(definition: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let storage = storage_versions(definition);
     let stored = definition.at("status.storedVersions");
+    if (1..list.len()).any(|at| list[..at].iter().any(|before| before.text("name") == list[at].text("name"))) {
+        errors.push(FieldError::invalid_raw("spec.versions", go_versions(list), "must contain unique version names"));
+    }
     if storage.len() != 1 {
         errors.push(FieldError::invalid_raw(
             "spec.versions",
-            if definition.at("spec").as_object().is_some_and(|spec| !spec.is_empty()) {
-                go_versions(list)
-            } else {
-                "null".to_string()
-            },
+            if definition.has("spec.versions") { go_versions(list) } else { "null".to_string() },
             "must have exactly one version marked as storage version",
         ));
     }
@@ -175,11 +174,18 @@ fn versions(definition: &Value) -> Vec<FieldError> {
             stored.clone(),
             "must have at least one stored version",
         ));
-    } else if let Some(last) = storage.last()
-        && !definition.items("status.storedVersions").contains(last.at("name"))
-    {
-        let detail = format!("must have the storage version {}", last.text("name"));
-        errors.push(FieldError::invalid("status.storedVersions", stored.clone(), detail));
+    } else {
+        // Each stored version stands for one version of that name.
+        let mut left = definition.items("status.storedVersions").to_vec();
+        for version in list {
+            let found = left.iter().position(|stored| stored == version.at("name"));
+            if let Some(found) = found {
+                left.remove(found);
+            } else if version.flag("storage") {
+                let detail = format!("must have the storage version {}", version.text("name"));
+                errors.push(FieldError::invalid("status.storedVersions", stored.clone(), detail));
+            }
+        }
     }
     for (index, stored) in definition.items("status.storedVersions").iter().filter_map(Value::as_str).enumerate() {
         if !list.iter().any(|version| version.text("name") == stored) {
@@ -189,9 +195,6 @@ fn versions(definition: &Value) -> Vec<FieldError> {
                 format!("missing from spec.versions; {stored} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {stored} and removes {stored} from status.storedVersions"),
             ));
         }
-    }
-    if (1..list.len()).any(|at| list[..at].iter().any(|before| before.text("name") == list[at].text("name"))) {
-        errors.push(FieldError::invalid_raw("spec.versions", go_versions(list), "must contain unique version names"));
     }
     if definition.at("spec.preserveUnknownFields") == true {
         let detail =
@@ -246,7 +249,13 @@ fn versions(definition: &Value) -> Vec<FieldError> {
         }
         if let Some(path) = at("schema", index) {
             let part = if path == "spec" { "validation" } else { "schema" };
-            errors.extend(schema(version, &format!("{path}.{part}.openAPIV3Schema")));
+            let path = format!("{path}.{part}.openAPIV3Schema");
+            let with_status = match part {
+                "validation" => list.iter().any(|version| version.has("subresources.status")),
+                _ => version.has("subresources.status"),
+            };
+            errors.extend(root::beside_status(version.at("schema.openAPIV3Schema"), &path).filter(|_| with_status));
+            errors.extend(schema(version, &path));
         }
     }
     errors
@@ -342,6 +351,11 @@ fn selectable_fields(version: &Value, path: &str) -> Vec<FieldError> {
 
 /// The internal Go struct as `encoding/json` prints it.
 fn go_versions(list: &[Value]) -> String {
+    // A field that is the same in every version is kept for all of them at once.
+    let own = |version: &Value, keyword: &str, shown: fn(&Value) -> Value| match version.at(keyword) {
+        value if value.is_null() || is_shared(list, keyword) => Value::Null,
+        value => shown(value),
+    };
     let shown: Vec<Value> = list
         .iter()
         .map(|version| {
@@ -349,14 +363,32 @@ fn go_versions(list: &[Value]) -> String {
                 "Name": version.text("name"), "Served": version.flag("served"), "Storage": version.flag("storage"),
                 "Deprecated": version.flag("deprecated"), "DeprecationWarning": version.at("deprecationWarning"),
                 "Schema": null,
-                "Subresources": version.at("subresources"),
-                "AdditionalPrinterColumns": version.at("additionalPrinterColumns"),
-                // A field that every version has is kept for all of them at once.
-                "SelectableFields": if list.len() == 1 { &Value::Null } else { version.at("selectableFields") },
+                "Subresources": own(version, "subresources", go_subresources),
+                "AdditionalPrinterColumns": own(version, "additionalPrinterColumns", go_columns),
+                "SelectableFields": own(version, "selectableFields", |fields| {
+                    let each = fields.as_array().into_iter().flatten();
+                    each.map(|field| json!({"JSONPath": field.text("jsonPath")})).collect()
+                }),
             })
         })
         .collect();
     Value::Array(shown).to_string()
+}
+
+fn go_subresources(parts: &Value) -> Value {
+    let scale = parts.at("scale");
+    let told = json!({"SpecReplicasPath": scale.text("specReplicasPath"),
+        "StatusReplicasPath": scale.text("statusReplicasPath"), "LabelSelectorPath": scale.at("labelSelectorPath")});
+    json!({"Status": parts.at("status"), "Scale": if scale.is_null() { Value::Null } else { told }})
+}
+
+fn go_columns(columns: &Value) -> Value {
+    let column = |column: &Value| {
+        json!({"Name": column.text("name"), "Type": column.text("type"), "Format": column.text("format"),
+            "Description": column.text("description"), "Priority": column.int("priority").unwrap_or(0),
+            "JSONPath": column.text("jsonPath")})
+    };
+    columns.as_array().into_iter().flatten().map(column).collect()
 }
 
 fn simple_path(path: &str) -> bool {

@@ -3,6 +3,7 @@
 pub mod conversion;
 pub mod customresourcedefinition;
 mod openapi;
+mod root;
 mod rules;
 mod structural;
 mod warnings;

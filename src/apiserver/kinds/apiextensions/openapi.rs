@@ -194,7 +194,6 @@ pub fn is_foreign(schema: &Value) -> bool {
     let lists = ["allOf", "oneOf", "anyOf"].into_iter().flat_map(|keyword| schema.items(keyword));
     let single = ["not", "items", "additionalProperties"].into_iter().map(|keyword| &schema[keyword]);
     UNSUPPORTED.into_iter().chain(["$schema"]).any(given)
-        || schema["uniqueItems"] == true
         || schema["x-kubernetes-preserve-unknown-fields"] == false
         || schema["items"].is_array()
         || properties(schema)

@@ -19,6 +19,11 @@ pub const STRATEGY: Strategy = Strategy {
     defaults,
     validate: |set, _| {
         let mut errors = validate(set);
+        // An update cannot change these, and is not asked about them again.
+        for (index, claim) in set.items("spec.volumeClaimTemplates").iter().enumerate() {
+            let at = format!("spec.volumeClaimTemplates[{index}].spec");
+            errors.extend(persistentvolumeclaim::validate_spec(claim.at("spec"), &at));
+        }
         let service = set.text("spec.serviceName");
         if !service.is_empty() {
             errors.extend(check::faults("spec.serviceName", service, names::dns_label(service)));
@@ -26,7 +31,7 @@ pub const STRATEGY: Strategy = Strategy {
         errors
     },
     validate_update: |new, old, _| validate_update(new, old),
-    warnings: |new, old| warnings::template(new, old, "spec.template"),
+    warnings,
     name: NameRule::Label,
     subresources: &[Subresource {
         validate: |new, old, _| super::status::validate(new, old, &COUNTS),
@@ -34,6 +39,15 @@ pub const STRATEGY: Strategy = Strategy {
     }],
     ..Strategy::WITH_STATUS_AND_GENERATION
 };
+
+fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = warnings::template(new, old, "spec.template");
+    if new.int("spec.revisionHistoryLimit").is_some_and(|limit| limit < 0) {
+        let text = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        warnings.push(format!("spec.revisionHistoryLimit: {text}"));
+    }
+    warnings
+}
 
 const COUNTS: Counts = Counts {
     counts: &[
@@ -129,10 +143,6 @@ fn validate(set: &Value) -> Vec<FieldError> {
             let at = format!("spec.persistentVolumeClaimRetentionPolicy.{field}");
             errors.push(FieldError::not_supported(at, value, &["Retain", "Delete"]));
         }
-    }
-    for (index, claim) in spec.items("volumeClaimTemplates").iter().enumerate() {
-        let at = format!("spec.volumeClaimTemplates[{index}].spec");
-        errors.extend(persistentvolumeclaim::validate_spec(claim.at("spec"), &at));
     }
     for field in ["spec.replicas", "spec.minReadySeconds", "spec.ordinals.start"] {
         errors.extend(non_negative(set.int(field).unwrap_or(0), field));

@@ -63,8 +63,12 @@ fn warnings(volume: &Value) -> Vec<String> {
 
 fn prepare_status(new: &mut Value, old: &Value, context: &Context) {
     copy(new, old, "spec");
-    if new.text("status.phase") != old.text("status.phase") {
-        put(new, "status.lastPhaseTransitionTime", seconds(context.now));
+    const SINCE: &str = "status.lastPhaseTransitionTime";
+    let moved = new.text("status.phase") != old.text("status.phase");
+    if moved && (!new.has(SINCE) || new.at(SINCE) == old.at(SINCE)) {
+        put(new, SINCE, seconds(context.now));
+    } else if !moved && !new.has(SINCE) {
+        copy(new, old, SINCE);
     }
 }
 

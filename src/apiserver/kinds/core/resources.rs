@@ -28,7 +28,7 @@ pub fn requirements(resources: &Value, path: &str, claims: &[&str]) -> Vec<Field
 }
 
 /// What is wrong with a Pod's own `resources`, alone and beside its containers'.
-pub fn of_pod(spec: &Value, path: &str) -> Vec<FieldError> {
+pub fn of_pod(spec: &Value, path: &str, claims: &[&str]) -> Vec<FieldError> {
     let resources = spec.at("resources");
     let path = format!("{path}.resources");
     if resources.is_null() {
@@ -42,6 +42,7 @@ pub fn of_pod(spec: &Value, path: &str) -> Vec<FieldError> {
         let detail = "claims may not be set for Resources at pod-level";
         errors.push(FieldError::forbidden(format!("{path}.claims"), detail));
     }
+    errors.extend(claim_names(resources.items("claims"), &format!("{path}.claims"), claims));
     for which in ["requests", "limits"] {
         for (name, sum) in containers_total(spec, which) {
             let whole = resources.at(which).get(&name).and_then(quantity);
@@ -111,7 +112,8 @@ pub fn may_overcommit(name: &str) -> bool {
     (!name.contains('/') || name.contains("kubernetes.io/")) && !is_huge(name)
 }
 
-fn is_huge(name: &str) -> bool {
+/// Whether it is huge pages.
+pub fn is_huge(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::go_values::shown;
 use crate::apiserver::kinds::json::{Json, put};
 use crate::apiserver::kinds::{FieldError, Strategy, Subresource, check, lifecycle, names};
 
@@ -51,8 +52,8 @@ fn validate(ingress: &Value) -> Vec<FieldError> {
     let spec = ingress.at("spec");
     let mut errors = Vec::new();
     if spec.items("rules").is_empty() && !spec.has("defaultBackend") {
-        let shown = spec.at("rules").clone();
-        errors.push(FieldError::invalid("spec", shown, "either `defaultBackend` or `rules` must be specified"));
+        let shown = shown(ingress, "spec.rules").unwrap_or_default();
+        errors.push(FieldError::invalid_raw("spec", shown, "either `defaultBackend` or `rules` must be specified"));
     }
     if spec.has("defaultBackend") {
         errors.extend(backend(spec.at("defaultBackend"), "spec.defaultBackend"));

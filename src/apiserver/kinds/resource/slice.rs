@@ -2,7 +2,7 @@
 //!
 //! Source: `k8s.io/kubernetes/pkg/apis/resource/validation`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::core::pod::volume_sources::csi_driver_name;
 use super::super::json::Json;
@@ -257,6 +257,10 @@ fn validate_device(device: &Value, per_device: bool, path: &str) -> Vec<FieldErr
     }
     for (index, consumed) in device.items("consumesCounters").iter().enumerate() {
         let at = format!("{path}.consumesCounters[{index}]");
+        let before = &device.items("consumesCounters")[..index];
+        if before.iter().any(|one| one.text("counterSet") == consumed.text("counterSet")) {
+            errors.push(FieldError::duplicate(at.as_str(), json!({"counterSet": consumed.text("counterSet")})));
+        }
         match consumed.text("counterSet") {
             "" => errors.push(FieldError::required(format!("{at}.counterSet"), "")),
             name => {

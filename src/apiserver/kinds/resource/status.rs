@@ -33,6 +33,11 @@ pub fn claim(new: &Value, old: &Value) -> Vec<FieldError> {
         let device = result.text("device");
         errors.extend(check::faults(format!("{path}.device"), device, names::dns_label(device)));
     }
+    for (index, config) in allocation.items("devices.config").iter().enumerate() {
+        if !config.has("opaque") {
+            errors.push(FieldError::required(format!("status.allocation.devices.config[{index}].opaque"), ""));
+        }
+    }
     errors.extend(reserved(new, old));
     for (index, device) in new.items("status.devices").iter().enumerate() {
         errors.extend(reported(device, allocation, &format!("status.devices[{index}]")));

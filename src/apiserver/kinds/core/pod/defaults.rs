@@ -4,7 +4,6 @@
 
 use serde_json::Value;
 
-use crate::api::quantity::Quantity;
 use crate::apiserver::kinds::json::Fill::{Choice, Empty, Flag, Int, NonZero, Text};
 use crate::apiserver::kinds::json::{Defaults, Json, at_mut, drop_at, fill, items_mut, object_mut, put};
 
@@ -106,12 +105,14 @@ pub fn pod_spec(spec: &mut Value) {
 pub fn pod(pod: &mut Value) {
     let Some(spec) = pod.get_mut("spec") else { return };
     fill(spec, &[("enableServiceLinks", Flag(true))]);
+    if spec.int("terminationGracePeriodSeconds").is_some_and(|grace| grace < 0) {
+        put(spec, "terminationGracePeriodSeconds", 1);
+    }
     for list in ["initContainers", "containers"] {
         for container in items_mut(spec, list) {
             requests_from_limits(container);
         }
     }
-    pod_level_requests(spec);
 }
 
 fn container_defaults(container: &mut Value) {
@@ -227,28 +228,6 @@ fn requests_from_limits(container: &mut Value) {
     let requests = object_mut(container, "resources.requests");
     for (name, limit) in limits {
         requests.entry(name).or_insert(limit);
-    }
-}
-
-/// A Pod-level limit gives a Pod-level request: the containers' sum where they ask, else the limit.
-fn pod_level_requests(spec: &mut Value) {
-    let limits: Vec<(String, Value)> =
-        spec.entries("resources.limits").into_iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
-    for (name, limit) in limits {
-        if spec.at("resources.requests").get(&name).is_some() {
-            continue;
-        }
-        let asked: Vec<Quantity> = spec
-            .items("containers")
-            .iter()
-            .filter_map(|container| container.at("resources.requests").get(&name)?.as_str())
-            .filter_map(|text| Quantity::parse(text).ok())
-            .collect();
-        let request = match asked.into_iter().reduce(Quantity::plus) {
-            Some(sum) => sum.to_string().into(),
-            None => limit,
-        };
-        object_mut(spec, "resources.requests").insert(name, request);
     }
 }
 

@@ -21,6 +21,7 @@ pub mod update;
 pub mod volume_sources;
 pub mod volumes;
 pub mod warnings;
+pub mod whole;
 pub mod windows;
 
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, metada
 pub const STRATEGY: Strategy = Strategy {
     defaults,
     prepare_create,
+    allocate,
     prepare_update,
     validate: |pod, _| spec::validate_new_pod(pod),
     validate_update: |new, old, _| update::validate_pod(new, old),
@@ -106,8 +108,22 @@ pub fn seconds(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// What a new Pod asks for as a whole waits for what admission gives its containers.
+fn allocate(pod: &mut Value, old: Option<&Value>, _: &Context) -> Result<(), Vec<FieldError>> {
+    if let (None, Some(spec)) = (old, pod.get_mut("spec")) {
+        whole::fill_in(spec);
+        let qos = qos_class(spec);
+        put(pod, "status.qosClass", qos);
+    }
+    Ok(())
+}
+
 fn prepare_update(new: &mut Value, old: &Value, _: &Context) {
     copy(new, old, "status");
+    // A client that does not know the field would take it away without meaning to.
+    if !new.has("spec.resources") && old.has("spec.resources") {
+        copy(new, old, "spec.resources");
+    }
     lifecycle::count(new, old);
 }
 

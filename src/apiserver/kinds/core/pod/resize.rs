@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{qos_class, spec};
+use super::{qos_class, spec, whole};
 use crate::apiserver::kinds::json::{Json, copy, items_mut, put};
 use crate::apiserver::kinds::{Context, FieldError, lifecycle};
 
@@ -30,6 +30,9 @@ pub fn prepare(new: &mut Value, old: &Value, context: &Context) {
         copy(new, &wanted, "spec.volumes");
         if wanted.has("spec.resources") {
             copy(new, &wanted, "spec.resources");
+        }
+        if let Some(spec) = new.get_mut("spec") {
+            whole::fill_in(spec);
         }
     }
     lifecycle::count(new, old);

@@ -73,7 +73,7 @@ pub fn validate(spec: &Value, path: &str, meta: Option<&Value>) -> Vec<FieldErro
         host_users: spec.at("hostUsers") != &Value::Bool(false),
     };
     errors.extend(containers::validate(spec, path, &pod));
-    errors.extend(resources::of_pod(spec, path));
+    errors.extend(resources::of_pod(spec, path, &pod.claims));
     errors.extend(containers::host_network(spec, path, meta.is_some()));
     errors.extend(check::choice(spec, "restartPolicy", path, &["Always", "OnFailure", "Never"]));
     errors.extend(dns(spec, path));

@@ -203,9 +203,14 @@ fn addresses(new: &Value, old: &Value, list: &str) -> Vec<FieldError> {
     }
     let families: Option<Vec<bool>> =
         now.iter().map(|entry| entry.text("ip").parse().ok().map(|ip: IpAddr| ip.is_ipv4())).collect();
-    if let Some(families) = families.filter(|families| families.len() > 1)
-        && (families.len() > 2 || families[0] == families[1])
-    {
+    let several = now.len() > 1;
+    let unread = now.iter().position(|entry| entry.text("ip").parse::<IpAddr>().is_err()).filter(|_| several);
+    if let Some(unread) = unread {
+        let detail =
+            format!("failed to check for dual stack with error:invalid IP[{unread}]: {}", now[unread].text("ip"));
+        errors.push(FieldError::internal(path.as_str(), detail));
+    }
+    if several && families.is_none_or(|families| families.len() > 2 || families[0] == families[1]) {
         errors.push(FieldError::invalid_raw(
             path.as_str(),
             shown(),
