@@ -41,6 +41,7 @@ use crate::tasks::TaskGroup;
 mod ingress;
 mod link;
 mod machine;
+mod memory;
 mod registries;
 
 pub use ingress::install_gateway_api;

@@ -108,6 +108,7 @@ impl Serve {
         state.publish(&playground)?;
         self.say_ready(&playground, &cluster)?;
         site.prepare();
+        cluster.spare_memory();
         if self.open {
             open_browser(&playground.book);
         }

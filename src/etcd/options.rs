@@ -15,7 +15,7 @@ pub struct Options {
     /// counts its key, its value and [`VERSION_COST`]. Default: 128 MiB.
     pub history_bytes: u64,
     /// Pages of the file kept in memory. Current values are not among them: the store keeps those
-    /// it has written or read, as the same shared bytes that its readers hold. Default: 8 MiB.
+    /// it has written or read, as the same shared bytes that its readers hold. Default: 4 MiB.
     pub cache_bytes: usize,
     /// Length of the write-ahead log. A longer one takes longer to merge into the tree: while that
     /// happens writers wait. Default: 1 MiB, some 10 ms.
@@ -27,7 +27,7 @@ impl Default for Options {
         Options {
             history_age: Duration::from_secs(3600),
             history_bytes: 128 << 20,
-            cache_bytes: 8 << 20,
+            cache_bytes: 4 << 20,
             log_bytes: 1 << 20,
         }
     }

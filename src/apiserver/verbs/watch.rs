@@ -12,7 +12,8 @@ use bytes::Bytes;
 use futures::stream::{self, Stream};
 use jiff::Timestamp;
 use rand::Rng;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use sync_wrapper::SyncStream;
+use tokio::sync::OwnedSemaphorePermit;
 use warp::Reply;
 use warp::reply::Response;
 
@@ -151,27 +152,20 @@ struct Watcher {
 }
 
 impl Watcher {
+    /// Whoever writes the answer asks for the next bytes, and drops the watch when the client leaves: no task between.
     fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + Sync + 'static {
-        let (send, receive) = mpsc::channel(1);
-        let tasks = self.engine.tasks.clone();
-        tasks.spawn("watch", self.run(send));
-        stream::unfold(receive, |mut receive| async move {
-            let bytes: Bytes = receive.recv().await?;
-            Some((Ok(bytes), receive))
-        })
-    }
-
-    /// Sends batches until the client leaves, the time is over or the place is lost.
-    async fn run(mut self, client: mpsc::Sender<Bytes>) {
-        while let Some(batch) = self.next(&client).await {
-            if !batch.is_empty() && client.send(batch).await.is_err() {
-                return;
+        SyncStream::new(stream::unfold(self, |mut watcher| async move {
+            loop {
+                let batch = watcher.next().await?;
+                if !batch.is_empty() {
+                    return Some((Ok(batch), watcher));
+                }
             }
-        }
+        }))
     }
 
     /// The next bytes; empty ones say "look again", `None` ends the stream.
-    async fn next(&mut self, client: &mpsc::Sender<Bytes>) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
             return Some(first.concat().into());
         }
@@ -194,12 +188,12 @@ impl Watcher {
                     }
                 }
             }
-            Ok(_) => self.wait(progress, client).await,
+            Ok(_) => self.wait(progress).await,
         }
     }
 
-    /// Nothing to send: sleeps until there is, or a bookmark is due, or the watch ends.
-    async fn wait(&mut self, progress: i64, client: &mpsc::Sender<Bytes>) -> Option<Bytes> {
+    /// Nothing to send: sleeps until there is, or a bookmark is due, or the watch ends, with the server at the latest.
+    async fn wait(&mut self, progress: i64) -> Option<Bytes> {
         let clock = self.engine.clock;
         let now = clock.now();
         if now >= self.end {
@@ -213,7 +207,7 @@ impl Watcher {
         tokio::select! {
             () = self.follower.as_mut()?.changed() => Some(Bytes::new()),
             () = clock.sleep_until(wake) => Some(Bytes::new()),
-            () = client.closed() => None,
+            () = self.engine.tasks.stopping() => None,
         }
     }
 
