@@ -1,0 +1,1 @@
+kubectl set env deployment/filter THRESHOLD=0.8
