@@ -10,11 +10,13 @@ mod reader;
 
 use super::custom::coerce::coerce;
 use super::depth;
+use super::field_error::FieldError;
 use super::go_json;
 use super::go_values::empties;
+use super::meta;
 use super::prune;
 use super::resource::{Resource, Subresource, api_version, parse_api_version};
-use super::schema::Schema;
+use super::schema::{Schema, SchemaRef};
 use super::status::Status;
 use super::typed;
 use super::yaml;
@@ -85,7 +87,7 @@ impl Target<'_> {
             MediaType::Yaml => yaml::parse_document(bytes).ok().map(|document| document.value),
             MediaType::Protobuf => None,
         };
-        value.is_none_or(|value| check_kind(&value, self).is_ok())
+        value.is_none_or(|value| is_of(&value, self))
     }
 }
 
@@ -113,8 +115,10 @@ pub fn decode(bytes: &[u8], media: MediaType, target: &Target, validation: Field
             let value = reader::read_type(bytes).map_err(|error| unrecognized(bytes, target, &error))?;
             type_is_text(&value).map_err(|error| unrecognized(bytes, target, &error))?;
             check_version(&value).map_err(|error| unrecognized_text(bytes, target, &error))?;
-            check_kind(&value, target)?;
-            let read = reader::read(typed_schema(target), &mut serde_json::Deserializer::from_slice(bytes));
+            check_custom(&value, target, bytes)?;
+            let by = |schema: Option<&Schema>| reader::read(schema, &mut serde_json::Deserializer::from_slice(bytes));
+            check_kind(&value, target, validation, by)?;
+            let read = by(typed_schema(target));
             read.map_err(|error| cannot_handle(target, &value, max_depth(&error)))?
         }
         MediaType::Yaml => {
@@ -131,6 +135,9 @@ pub fn decode(bytes: &[u8], media: MediaType, target: &Target, validation: Field
 /// Errors: the words of Go's decoder alone.
 pub fn options(bytes: &[u8], media: MediaType, target: &Target) -> Result<Value, String> {
     match media {
+        MediaType::Protobuf if !bytes.starts_with(super::protobuf::MAGIC) => {
+            Err(super::protobuf::NO_MESSAGE.to_string())
+        }
         MediaType::Protobuf => super::protobuf::decode(bytes, target).map_err(|status| status.message),
         MediaType::Json => {
             let value = reader::read_type(bytes).map_err(|error| no_type(&error))?;
@@ -203,7 +210,8 @@ pub fn decode_document(
     reader::root(&document.value).map_err(|error| unrecognized(bytes, target, &error))?;
     type_is_text(&document.value).map_err(|error| unrecognized(bytes, target, &error))?;
     check_version(&document.value).map_err(|error| unrecognized_text(bytes, target, &error))?;
-    check_kind(&document.value, target)?;
+    check_custom(&document.value, target, bytes)?;
+    check_kind(&document.value, target, validation, |schema| reader::read(schema, &document.value))?;
     let (value, mut problems) = reader::read(typed_schema(target), &document.value)
         .map_err(|error| cannot_handle(target, &document.value, &error))?;
     problems.splice(0..0, document.duplicates.iter().cloned());
@@ -242,7 +250,7 @@ pub fn plain(bytes: &[u8]) -> Result<(Value, Vec<String>), String> {
 
 /// Reads an object that is already a value (a patch's result) as `target`'s kind.
 pub fn decode_value(value: &Value, target: &Target, validation: FieldValidation) -> Result<Decoded, Status> {
-    check_kind(value, target)?;
+    check_kind(value, target, validation, |schema| reader::read(schema, value))?;
     let read = reader::read(typed_schema(target), value);
     let (value, problems) = read.map_err(|error| cannot_handle(target, value, &error))?;
     finish(value, problems, target, validation)
@@ -297,8 +305,7 @@ fn finish(
     }
     problems.truncate(MAX_PROBLEMS);
     if validation == FieldValidation::Strict && !problems.is_empty() {
-        let problem = format!("strict decoding error: {}", problems.join(", "));
-        return Err(cannot_handle(target, &value, &problem));
+        return Err(cannot_handle(target, &value, &strict(&problems)));
     }
     if let Value::Object(map) = &mut value {
         set_type(map, target);
@@ -331,36 +338,108 @@ fn set_type(map: &mut Map<String, Value>, target: &Target) {
     }
 }
 
-fn check_kind(value: &Value, target: &Target) -> Result<(), Status> {
-    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let expected = api_version(target.group, target.version);
-    let (kind, given) = (text("kind").unwrap_or(target.kind), text("apiVersion").unwrap_or(&expected));
-    if kind == target.kind && given == expected {
+/// What a body says it is, or what it is taken for: kind and API version.
+fn named(value: &Value, target: &Target) -> (String, String) {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_string);
+    let expected = || api_version(target.group, target.version);
+    (text("kind").unwrap_or_else(|| target.kind.to_string()), text("apiVersion").unwrap_or_else(expected))
+}
+
+fn is_of(value: &Value, target: &Target) -> bool {
+    named(value, target) == (target.kind.to_string(), api_version(target.group, target.version))
+}
+
+/// A custom object has no Go type that would say what it is: it says so itself.
+fn check_custom(value: &Value, target: &Target, bytes: &[u8]) -> Result<(), Status> {
+    let missing = |key: &str| value.get(key).and_then(Value::as_str).is_none_or(str::is_empty);
+    if !target.custom {
         return Ok(());
     }
-    let (group, version) = parse_api_version(given);
+    if missing("kind") {
+        let body = String::from_utf8_lossy(bytes);
+        return Err(unrecognized_text(bytes, target, &format!("Object 'Kind' is missing in '{body}'")));
+    }
+    if missing("apiVersion") {
+        let expected = api_version(target.group, target.version);
+        let message = format!("the API version in the data () does not match the expected API version ({expected})");
+        return Err(Status::bad_request(message));
+    }
+    Ok(())
+}
+
+/// Of another kind that Go's types know, a body is read as that before it is refused: what is wrong in it is said
+/// first. `read` reads it.
+fn check_kind(
+    value: &Value,
+    target: &Target,
+    validation: FieldValidation,
+    read: impl FnOnce(Option<&Schema>) -> Result<(Value, Vec<String>), String>,
+) -> Result<(), Status> {
+    if is_of(value, target) {
+        return Ok(());
+    }
+    let (kind, given) = named(value, target);
+    let expected = api_version(target.group, target.version);
+    let other_version =
+        || format!("the API version in the data ({given}) does not match the expected API version ({expected})");
     if target.custom {
-        let message = match given == expected {
-            true => format!("the kind in the data ({kind}) does not match the expected kind ({})", target.kind),
-            false => {
-                format!("the API version in the data ({given}) does not match the expected API version ({expected})")
-            }
-        };
-        return Err(Status::bad_request(message));
+        if given != expected {
+            return Err(Status::bad_request(other_version()));
+        }
+        let error = FieldError::invalid("kind", kind.as_str(), format!("must be {}", target.kind));
+        let whole = read(None).map(|(value, _)| value).unwrap_or_default();
+        return Err(FieldError::status(target.group, &kind, meta::name(&whole), &[error]));
     }
-    let known = Schema::of_kind(group, version, kind).is_some() && go_scheme(group) == go_scheme(target.group);
-    if kind == target.kind && (known || super::scheme::is_old_version(group, version)) {
-        let message =
-            format!("the API version in the data ({given}) does not match the expected API version ({expected})");
-        return Err(Status::bad_request(message));
+    let problems = match known(&kind, &given, target) {
+        Some(schema) => read(Some(&schema)).map_err(|error| cannot_handle(target, value, max_depth(&error)))?.1,
+        None => Vec::new(),
+    };
+    match other_kind(&kind, &given, target) {
+        Some(why) => Err(cannot_handle(target, value, &why)),
+        None if validation == FieldValidation::Strict && !problems.is_empty() => {
+            Err(cannot_handle(target, value, &strict(&problems)))
+        }
+        None => Err(Status::bad_request(other_version())),
     }
-    let why = if known || kind == "List" {
+}
+
+/// The schema of a kind that is served, by the server that would read it for `target`.
+fn known(kind: &str, given: &str, target: &Target) -> Option<SchemaRef> {
+    let (group, version) = parse_api_version(given);
+    Schema::of_kind(group, version, kind).filter(|_| go_scheme(group) == go_scheme(target.group))
+}
+
+/// Why a kind cannot be made into `target`'s, if it is not the same in another version.
+fn other_kind(kind: &str, given: &str, target: &Target) -> Option<String> {
+    let (group, version) = parse_api_version(given);
+    let known = known(kind, given, target).is_some();
+    if kind == target.kind && (known || super::scheme::is_old(group, version, kind)) {
+        return None;
+    }
+    Some(if known || kind == "List" {
         let (from, into) = (version, go_package(target.group));
         format!("converting ({from}.{kind}) to ({into}.{}): unknown conversion", target.kind)
     } else {
         no_kind(kind, given)
-    };
-    Err(Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {}: {why}", target.kind)))
+    })
+}
+
+/// Whether what a patch made of an object can still be read as it: a patch may write `kind` and `apiVersion`.
+///
+/// # Errors
+/// The words of Go's decoder.
+pub fn retyped(value: &Value, target: &Target) -> Result<(), String> {
+    type_is_text(value).map_err(|error| no_type(&error))?;
+    check_version(value)?;
+    let (kind, given) = named(value, target);
+    match is_of(value, target) {
+        true => Ok(()),
+        false => other_kind(&kind, &given, target).map_or(Ok(()), Err),
+    }
+}
+
+fn strict(problems: &[String]) -> String {
+    format!("strict decoding error: {}", problems.join(", "))
 }
 
 /// Which of the servers that Kubernetes' API server is made of knows a group.

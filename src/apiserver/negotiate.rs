@@ -132,7 +132,7 @@ pub fn routed(header: Option<&str>, produced: &[&str]) -> Result<(), Status> {
 
 fn choose(clause: &Clause, route: Route, pretty: bool) -> Option<Accepted> {
     let media = match clause.media {
-        "*/*" | "application/*" => MediaType::Json,
+        "*" | "*/*" | "application/*" => MediaType::Json,
         other => parse_media(other)?,
     };
     if media == MediaType::Protobuf && route == Route::Custom && !clause.params.iter().any(|(key, _)| *key == "as") {
@@ -212,8 +212,8 @@ const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes
 /// # Errors
 /// 415 for one that is not read here.
 pub fn body_media(header: Option<&str>, custom: bool) -> Result<MediaType, Status> {
-    let text = header.unwrap_or("").split(';').next().unwrap_or("").trim();
-    let media = if text.is_empty() { Some(MediaType::Json) } else { parse_media(&text.to_ascii_lowercase()) };
+    let text = header.unwrap_or("");
+    let media = if text.is_empty() { Some(MediaType::Json) } else { media_type(text).and_then(|it| parse_media(&it)) };
     media.filter(|media| !custom || *media != MediaType::Protobuf).ok_or_else(|| {
         let list = if custom { "application/json, application/yaml" } else { ACCEPTED };
         Status::new(
@@ -223,9 +223,78 @@ pub fn body_media(header: Option<&str>, custom: bool) -> Result<MediaType, Statu
     })
 }
 
+/// The media type of a header whose parameters are well formed. Source: Go, `mime.ParseMediaType`.
+fn media_type(header: &str) -> Option<String> {
+    let (media, mut rest) = header.split_at(header.find(';').unwrap_or(header.len()));
+    let mut seen: Vec<(String, String)> = Vec::new();
+    loop {
+        rest = rest.trim_start();
+        if rest.is_empty() || rest.trim() == ";" {
+            return Some(media.trim().to_ascii_lowercase());
+        }
+        let (key, value, left) = parameter(rest)?;
+        if seen.iter().any(|(other, is)| *other == key && *is != value) {
+            return None;
+        }
+        seen.push((key, value));
+        rest = left;
+    }
+}
+
+/// `; key=value`, and what follows it.
+fn parameter(text: &str) -> Option<(String, String, &str)> {
+    let (key, rest) = token(text.strip_prefix(';')?.trim_start())?;
+    let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+    let (value, rest) = match rest.strip_prefix('"') {
+        Some(quoted) => quoted_text(quoted)?,
+        None => token(rest).map(|(value, rest)| (value.to_string(), rest))?,
+    };
+    Some((key.to_ascii_lowercase(), value, rest))
+}
+
+/// A word of a header, and what follows it.
+fn token(text: &str) -> Option<(&str, &str)> {
+    let is_part = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?=".contains(c);
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// What stands before the closing quote, and what follows it.
+fn quoted_text(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut letters = text.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(letters.next()?.1),
+            '\r' | '\n' => return None,
+            other => value.push(other),
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_is_of_its_media_type_if_the_parameters_are_well_formed() {
+        for good in ["", "application/json", "Application/JSON; charset=utf-8;", "application/json; a = \"b; c\";d=e"] {
+            assert_eq!(body_media(Some(good), false).ok(), Some(MediaType::Json), "{good}");
+        }
+        for bad in [
+            ";",
+            "application/json;x",
+            "application/json;;",
+            "application/json;x=",
+            "application/json;x=\"y",
+            "application/json;x=y;x=z",
+            "application/json,text/plain",
+        ] {
+            assert_eq!(body_media(Some(bad), false).unwrap_err().code, 415, "{bad}");
+        }
+    }
 
     #[test]
     fn kubectl_gets_a_table_and_others_what_they_ask() {

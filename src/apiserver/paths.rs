@@ -227,7 +227,7 @@ fn takes_openapi(accept: Option<&str>) -> bool {
     let accept = accept.unwrap_or("").trim();
     let media = |clause: &str| clause.split(';').next().unwrap_or_default().trim().to_string();
     let known = |media: String| {
-        matches!(media.as_str(), "*/*" | "application/*" | "application/json")
+        matches!(media.as_str(), "*" | "*/*" | "application/*" | "application/json")
             || openapi::protobuf::MEDIA.contains(&&*media)
     };
     accept.is_empty() || accept.split(',').map(media).any(known)
@@ -392,7 +392,7 @@ fn form(accept: Option<&str>) -> Result<Option<MediaType>, Status> {
         wanted.iter().all(|pair| clause.params.contains(pair))
     };
     let found = clauses.iter().filter(asks).find_map(|clause| match clause.media {
-        "*/*" | "application/*" => Some(MediaType::Json),
+        "*" | "*/*" | "application/*" => Some(MediaType::Json),
         media => negotiate::parse_media(media),
     });
     match found {

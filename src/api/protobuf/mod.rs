@@ -18,7 +18,10 @@ use super::status::Status;
 use serde_json::{Map, Value};
 
 /// What every object starts with.
-const MAGIC: &[u8; 4] = b"k8s\0";
+pub(super) const MAGIC: &[u8; 4] = b"k8s\0";
+/// Go's words for what does not.
+pub(super) const NO_MESSAGE: &str =
+    "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
 
 /// Reads an object in its envelope. An envelope without a kind holds `target`'s.
 ///
@@ -29,8 +32,7 @@ pub fn decode(bytes: &[u8], target: &Target) -> Result<Value, Status> {
         Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why}"))
     };
     let Some(unknown) = bytes.strip_prefix(MAGIC) else {
-        let why = "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]";
-        return Err(super::decode::unrecognized_text(bytes, target, why));
+        return Err(super::decode::unrecognized_text(bytes, target, NO_MESSAGE));
     };
     let envelope = Envelope::read(unknown).ok_or_else(|| broken("unexpected EOF"))?;
     let own = envelope.kind.is_empty() || (envelope.kind == target.kind && envelope.api_version_is(target));

@@ -49,12 +49,13 @@ pub async fn list(call: &Call) -> Result<Response, Status> {
     let options = ListOptions::parse(&call.query, false)?;
     let cache = call.engine.cache(&call.resource).ok_or_else(not_allowed)?;
     let selection = select(call, &cache, &options)?;
+    let page = page(call, &cache, &selection, &options).await?;
+    // In what form it is told is asked once there is something to tell.
     if call.accepted.shape == Shape::Metadata {
         let list = respond::go_type(&call.resource, &call.resource.list_kind);
         let message = format!("you requested PartialObjectMetadata, but the requested object is a list ({list})");
         return Err(Status::new(Reason::NotAcceptable, message));
     }
-    let page = page(call, &cache, &selection, &options).await?;
     answer(call, &page).await
 }
 
