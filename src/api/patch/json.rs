@@ -38,6 +38,14 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
         if matches!(operation["op"].as_str(), Some("add" | "replace")) && operation.get("value").is_none() {
             operation["value"] = Value::Null;
         }
+        // It also takes no notice of what stands before the first slash.
+        for pointer in ["path", "from"] {
+            let from_slash =
+                operation[pointer].as_str().and_then(|text| text.find('/').map(|at| text[at..].to_string()));
+            if let Some(text) = from_slash {
+                operation[pointer] = text.into();
+            }
+        }
     }
     let patch: Vec<PatchOperation> = serde_json::from_value(patch).map_err(|_| unprocessable())?;
     let (mut patched, mut copied) = (target.clone(), 0);
@@ -165,11 +173,14 @@ mod tests {
             json!([{"op": "test", "path": "/nothing/x", "value": null}]),
             json!([{"op": "add", "path": "", "value": {}}]),
             json!([{"op": "copy", "from": "", "path": "/data/b"}]),
+            json!([{"op": "add", "path": "data", "value": 1}]),
         ] {
             assert_eq!(patched(bad).unwrap_err().code, 422);
         }
         let replace = json!([{"op": "replace", "path": "/data/none", "value": "1"}]);
         assert_eq!(patched(replace).unwrap()["data"]["none"], "1", "as the official server does");
+        let slashless = json!([{"op": "replace", "path": "data/a", "value": "1"}]);
+        assert_eq!(patched(slashless).unwrap()["a"], "1", "as if it said /a");
         let twice =
             |times| patched(Value::Array(vec![json!({"op": "copy", "from": "/data", "path": "/data/b"}); times]));
         assert_eq!(twice(1).unwrap()["data"]["b"], json!({"a": "1"}));

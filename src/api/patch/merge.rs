@@ -6,11 +6,10 @@ use serde_json::{Map, Value};
 
 /// Applies a merge patch. Errors: 400 when the patch is no JSON object.
 pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
-    if !patch.is_object() && !patch.is_null() {
-        return Err(wrong_type(patch, "map[string]interface {}"));
-    }
-    if patch.is_object() {
-        merge(target, patch);
+    match patch {
+        Value::Object(_) => merge(target, patch),
+        Value::Null => return Err(Status::bad_request("Invalid JSON Patch")),
+        other => return Err(wrong_type(other, "map[string]interface {}")),
     }
     Ok(())
 }

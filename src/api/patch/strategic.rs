@@ -10,8 +10,9 @@
 
 mod order;
 
-use super::wrong_type;
-use crate::api::schema::{Field, Schema};
+use super::go_type;
+use crate::api::go_words::type_of;
+use crate::api::schema::{Field, Schema, Type};
 use crate::api::status::{Reason, Status};
 use serde_json::{Map, Value};
 
@@ -19,6 +20,9 @@ const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 const SET_ORDER: &str = "$setElementOrder/";
+
+/// What Go calls an object.
+const OBJECT: &str = "map[string]interface {}";
 
 type Object = Map<String, Value>;
 
@@ -29,7 +33,8 @@ pub fn apply(target: &mut Value, patch: &Value, schema: &Schema) -> Result<(), S
         return Ok(());
     }
     let Value::Object(patch) = patch else {
-        return Err(wrong_type(patch, "map[string]interface {}"));
+        let message = format!("json: cannot unmarshal {} into Go value of type {OBJECT}", go_type(patch));
+        return Err(Status::new(Reason::BadRequest, message));
     };
     let original = match std::mem::take(target) {
         Value::Object(map) => map,
@@ -41,12 +46,10 @@ pub fn apply(target: &mut Value, patch: &Value, schema: &Schema) -> Result<(), S
 
 /// A directive that is no list.
 const BAD_RETAIN_KEYS: &str = "invalid patch format of retainKeys";
-const BAD_PRIMITIVE_LIST: &str = "invalid patch format of primitive list";
-const BAD_ORDER: &str = "invalid patch format of setElementOrder list";
 
 /// 500 without a reason: how the API server answers errors that are not Statuses.
 fn internal(message: String) -> Status {
-    if [BAD_RETAIN_KEYS, BAD_PRIMITIVE_LIST, BAD_ORDER].contains(&message.as_str()) {
+    if message == BAD_RETAIN_KEYS {
         return Status::new(Reason::BadRequest, message);
     }
     let mut status = Status::new(Reason::InternalError, message);
@@ -88,7 +91,7 @@ fn merge_map(mut original: Object, mut patch: Object, schema: Option<&Schema>) -
         };
     }
     retain_keys(&mut original, &mut patch)?;
-    delete_from_lists(&mut original, &mut patch)?;
+    delete_from_lists(&mut original, &mut patch, schema)?;
     order_lists(&mut original, &mut patch, schema)?;
     for (key, change) in patch {
         if change.is_null() {
@@ -148,14 +151,22 @@ fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), String> 
     Ok(())
 }
 
-/// `$deleteFromPrimitiveList/finalizers: ["a"]`.
-fn delete_from_lists(original: &mut Object, patch: &mut Object) -> Result<(), String> {
+/// `$deleteFromPrimitiveList/finalizers: ["a"]`. What is no list deletes nothing from one, but `null` all of it;
+/// objects are no primitives, and are merged.
+fn delete_from_lists(original: &mut Object, patch: &mut Object, schema: Option<&Schema>) -> Result<(), String> {
     for directive in directives(patch, DELETE_FROM) {
-        let Some(Value::Array(doomed)) = patch.shift_remove(&directive) else {
-            return Err(BAD_PRIMITIVE_LIST.to_owned());
-        };
-        if let Some(Value::Array(items)) = original.get_mut(&directive[DELETE_FROM.len()..]) {
-            items.retain(|item| !doomed.contains(item));
+        let (doomed, key) = (patch.shift_remove(&directive), &directive[DELETE_FROM.len()..]);
+        match (original.get_mut(key), doomed) {
+            (_, Some(Value::Null)) => drop(original.shift_remove(key)),
+            (Some(Value::Array(items)), Some(Value::Array(doomed))) => {
+                if same_type(items, &doomed)? {
+                    let strategy = Strategy::of(schema, key);
+                    *items = merge_list(std::mem::take(items), doomed, strategy)?;
+                } else {
+                    items.retain(|item| !doomed.contains(item));
+                }
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -164,10 +175,18 @@ fn delete_from_lists(original: &mut Object, patch: &mut Object) -> Result<(), St
 /// `$setElementOrder/containers: [...]`: merges that list now, and puts it in the order given.
 fn order_lists(original: &mut Object, patch: &mut Object, schema: Option<&Schema>) -> Result<(), String> {
     for directive in directives(patch, SET_ORDER) {
-        let Some(Value::Array(wanted)) = patch.shift_remove(&directive) else {
-            return Err(BAD_ORDER.to_owned());
+        let wanted = match patch.shift_remove(&directive) {
+            Some(Value::Array(wanted)) => wanted,
+            other => return Err(no_list(&other.unwrap_or_default())),
         };
         let key = &directive[SET_ORDER.len()..];
+        if let Some(wrong) = [original.get(key), patch.get(key)].into_iter().flatten().find(|list| !list.is_array()) {
+            return Err(no_list(wrong));
+        }
+        if let Some(schema) = schema.filter(|schema| schema.kind() == Type::Object && schema.field(key).is_none()) {
+            let name = schema.name().unwrap_or_default().rsplit('.').next().unwrap_or_default();
+            return Err(format!("unable to find api field in struct {name} for the json field {key:?}"));
+        }
         let strategy = Strategy::of(schema, key);
         let server = match original.get(key) {
             Some(Value::Array(items)) => items.clone(),
@@ -201,13 +220,10 @@ fn directives(patch: &Object, prefix: &str) -> Vec<String> {
 }
 
 fn merge_list(original: Vec<Value>, patch: Vec<Value>, strategy: Strategy<'_>) -> Result<Vec<Value>, String> {
-    let Some(first) = original.first().or(patch.first()) else { return Ok(original) };
-    let objects = first.is_object();
-    if original.iter().chain(&patch).any(|item| item.is_object() != objects) {
-        let lists = Value::Array(vec![Value::Array(original), Value::Array(patch)]);
-        return Err(format!("list element types are not identical: {}", go_print(&lists)));
+    if original.is_empty() && patch.is_empty() {
+        return Ok(original);
     }
-    if !objects {
+    if !same_type(&original, &patch)? {
         let mut merged = original.clone();
         for item in &patch {
             if !merged.contains(item) {
@@ -223,6 +239,22 @@ fn merge_list(original: Vec<Value>, patch: Vec<Value>, strategy: Strategy<'_>) -
     let (original, patch) = special_elements(original, patch, strategy.merge_key)?;
     let merged = merge_elements(original.clone(), &patch, strategy)?;
     order::arrange(merged, &patch, &original, strategy.merge_key)
+}
+
+/// Whether the items of both lists are objects; they must be of one type.
+fn same_type(original: &[Value], patch: &[Value]) -> Result<bool, String> {
+    let mut items = original.iter().chain(patch).map(type_of);
+    let first = items.next();
+    if items.any(|other| Some(other) != first) {
+        let lists = Value::Array(vec![Value::Array(original.to_vec()), Value::Array(patch.to_vec())]);
+        return Err(format!("list element types are not identical: {}", go_print(&lists)));
+    }
+    Ok(first == Some(OBJECT))
+}
+
+fn no_list(value: &Value) -> String {
+    let found = if value.is_null() { "%!s(<nil>)" } else { type_of(value) };
+    format!("expected a []interface {{}}, but received a {found}")
 }
 
 /// Elements with a `$patch` of their own: `replace` the whole list, `delete` one.
@@ -279,7 +311,23 @@ fn no_merge_key(item: &Value, merge_key: &str) -> String {
 }
 
 fn unknown_directive(directive: &Value, patch: &Object) -> String {
-    format!("unknown patch type: {} in map: {}", go_print(directive), go_print(&Value::Object(patch.clone())))
+    let told = as_text(directive);
+    format!("unknown patch type: {told} in map: {}", go_print(&Value::Object(patch.clone())))
+}
+
+/// A value as Go's `%s` prints it, which is made for texts.
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::Null => "%!s(<nil>)".to_owned(),
+        Value::Bool(_) | Value::Number(_) => format!("%!s({}={value})", type_of(value)),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(as_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", as_text(value))).collect();
+            entries.sort();
+            format!("map[{}]", entries.join(" "))
+        }
+    }
 }
 
 /// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.

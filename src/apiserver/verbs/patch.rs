@@ -13,6 +13,7 @@ use crate::api::decode::{self, FieldValidation, Target};
 use crate::api::go_words;
 use crate::api::meta;
 use crate::api::patch::{json, merge, strategic, unprocessable, unstructured};
+use crate::api::resource::api_version;
 use crate::api::status::{Details, Reason, Status};
 use crate::apiserver::engine::{Call, bad_request};
 use crate::apiserver::kinds::FieldError;
@@ -27,22 +28,63 @@ enum Kind {
     Strategic,
 }
 
-/// A patch and its form.
-#[derive(Clone, Copy)]
-struct Patch<'a> {
+/// A patch as it was sent.
+pub struct Patch {
     kind: Kind,
-    body: &'a Value,
-    /// What it was applied to.
-    old: &'a Value,
+    body: Value,
     /// What strict readers refuse in it.
-    problems: &'a [String],
+    problems: Vec<String>,
 }
 
-impl Patch<'_> {
+impl Patch {
+    /// Reads the request's patch.
+    ///
+    /// # Errors
+    /// 400 for what is no JSON, 415 for a form that there is not.
+    pub fn of(call: &Call) -> Result<Patch, Status> {
+        let kind = kind(call)?;
+        let (body, mut problems) = decode::plain(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
+        if kind == Kind::Json {
+            problems.extend(json::unknown_fields(&body));
+            problems.iter_mut().for_each(|problem| problem.insert_str(0, "json patch "));
+        }
+        Ok(Patch { kind, body, problems })
+    }
+
+    /// What it makes of `old`, which is still `target`'s kind, with the name of the URL.
+    ///
+    /// # Errors
+    /// 400, 422 as Kubernetes says them.
+    pub fn applied(
+        &self,
+        call: &Call,
+        old: &Value,
+        target: &Target,
+        validation: FieldValidation,
+    ) -> Result<Value, Status> {
+        let mut new = old.clone();
+        match self.kind {
+            Kind::Json => json::apply(&mut new, &self.body)?,
+            Kind::Merge => merge::apply(&mut new, &self.body)?,
+            Kind::Strategic => strategic::apply(&mut new, &self.body, target.schema)?,
+        }
+        let new = self.read(call, new, old, target, validation)?;
+        let (own, url) = (meta::name(&new), &call.info.name);
+        match own {
+            _ if own == meta::name(old) => Ok(new),
+            "" => Err(bad_request(format!(
+                "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+            ))),
+            own => {
+                Err(bad_request(format!("the name of the object ({own}) does not match the name on the URL ({url})")))
+            }
+        }
+    }
+
     /// The patched object as Go writes it: objects that the patch went through have their keys sorted.
     fn sorted(&self, new: &Value) -> Value {
         let mut new = new.clone();
-        match (self.kind, self.body) {
+        match (self.kind, &self.body) {
             (Kind::Json, Value::Array(operations)) => {
                 for path in visited(operations) {
                     sort_on_the_way(&mut new, &path);
@@ -51,6 +93,65 @@ impl Patch<'_> {
             (_, body) => sort_where_changed(&mut new, body),
         }
         new
+    }
+
+    /// A patch that leaves a field of the wrong type, or, where that is asked for, an unknown one, is itself what is
+    /// invalid. Of it is shown what it says, or, of those that end in JSON, what it made of the object.
+    fn refuse(&self, new: &Value, old: &Value, custom: bool, why: String) -> Status {
+        let shown = match self.kind {
+            Kind::Strategic => go_words::printed(&strategic::carried_out(&self.body, old)),
+            Kind::Json | Kind::Merge if custom => {
+                let mut new = new.clone();
+                new.sort_all_objects();
+                new.to_string()
+            }
+            Kind::Json | Kind::Merge => self.sorted(new).to_string(),
+        };
+        FieldError::status("", "", "", &[FieldError::invalid("patch", shown, why)])
+    }
+
+    /// The result as the kind.
+    fn read(
+        &self,
+        call: &Call,
+        mut new: Value,
+        old: &Value,
+        target: &Target,
+        validation: FieldValidation,
+    ) -> Result<Value, Status> {
+        let (mut value, own) = if target.custom {
+            custom(call, &new).map_err(|fault| match fault {
+                Fault::Patch(why) => self.refuse(&new, old, true, why),
+                Fault::Object(status) => status,
+            })?
+        } else {
+            match self.kind {
+                Kind::Strategic => unstructured::convert(&mut new, target.schema)
+                    .map_err(|why| self.refuse(&Value::Null, old, false, why))?,
+                _ if !new.is_object() => return Err(unprocessable()),
+                // What is unknown is told in the order in which the patch leaves it.
+                _ => new = self.sorted(&new),
+            }
+            let read = match self.kind {
+                Kind::Strategic => Ok(()),
+                Kind::Json | Kind::Merge => decode::retyped(&new, target),
+            };
+            read.and_then(|()| decode::check(&new, target.schema)).map_err(|why| self.refuse(&new, old, false, why))?
+        };
+        let problems: Vec<String> = self.problems.iter().cloned().chain(own).collect();
+        match validation {
+            FieldValidation::Strict if !problems.is_empty() => {
+                let why = format!("strict decoding error: {}", problems.join(", "));
+                return Err(self.refuse(&new, old, target.custom, why));
+            }
+            FieldValidation::Warn => call.warn(problems),
+            _ => {}
+        }
+        if !target.custom {
+            meta::set(&mut value, &["kind"], target.kind.into());
+            meta::set(&mut value, &["apiVersion"], api_version(target.group, target.version).into());
+        }
+        Ok(value)
     }
 }
 
@@ -68,16 +169,6 @@ fn visited(operations: &[Value]) -> Vec<String> {
         }
     }
     visited
-}
-
-/// What an error shows of a patch: the patch, or, of those that end in JSON, what it made of the object.
-pub fn shown(media: &str, body: &Value, old: &Value, new: &Value) -> String {
-    let kind = match media {
-        "application/json-patch+json" => Kind::Json,
-        "application/merge-patch+json" => Kind::Merge,
-        _ => return go_words::printed(&strategic::carried_out(body, old)),
-    };
-    Patch { kind, body, old, problems: &[] }.sorted(new).to_string()
 }
 
 fn sort_on_the_way(value: &mut Value, path: &str) {
@@ -119,94 +210,21 @@ fn sort(value: &mut Value) {
 /// # Errors
 /// 400, 404, 409, 415, 422 as Kubernetes says them.
 pub async fn patch(call: &Call) -> Result<Response, Status> {
-    let kind = kind(call)?;
+    kind(call)?;
     let options = WriteOptions::parse(&call.query, PATCH)?;
-    let (patch, problems) = body(call, kind)?;
+    let patch = Patch::of(call)?;
+    let target = Target::resource(&call.resource);
     let (object, _) = update::write(call, &options, "patch", |old| {
-        let mut new = old.clone();
-        match kind {
-            Kind::Json => json::apply(&mut new, &patch)?,
-            Kind::Merge => merge::apply(&mut new, &patch)?,
-            Kind::Strategic => strategic::apply(&mut new, &patch, &call.resource.schema)?,
+        let mut new = patch.applied(call, old, &target, options.validation)?;
+        place(call, &mut new)?;
+        if meta::resource_version(&new) == meta::resource_version(old) {
+            // The patch named no revision: it goes on top of whatever is there.
+            meta::remove(&mut new, &["metadata", "resourceVersion"]);
         }
-        checked(call, new, old, &options, Patch { kind, body: &patch, old, problems: &problems })
+        Ok(new)
     })
     .await?;
     respond::object(200, &object, call)
-}
-
-/// The patch itself, and the fields that are there twice in it, or that no operation has.
-fn body(call: &Call, kind: Kind) -> Result<(Value, Vec<String>), Status> {
-    let (patch, mut problems) = decode::plain(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
-    if kind == Kind::Json {
-        problems.extend(json::unknown_fields(&patch));
-        problems.iter_mut().for_each(|problem| problem.insert_str(0, "json patch "));
-    }
-    Ok((patch, problems))
-}
-
-/// The result is still an object of the kind, with the name and namespace of the URL.
-fn checked(call: &Call, new: Value, old: &Value, options: &WriteOptions, patch: Patch<'_>) -> Result<Value, Status> {
-    let mut new = read(call, new, options, patch)?;
-    if meta::name(&new) != meta::name(old) {
-        let (own, url) = (meta::name(&new), &call.info.name);
-        if own.is_empty() {
-            let message =
-                format!("the name of the object ({url} based on URL) was undeterminable: name must be provided");
-            return Err(bad_request(message));
-        }
-        return Err(bad_request(format!("the name of the object ({own}) does not match the name on the URL ({url})")));
-    }
-    place(call, &mut new)?;
-    if meta::resource_version(&new) == meta::resource_version(old) {
-        // The patch named no revision: it goes on top of whatever is there.
-        meta::remove(&mut new, &["metadata", "resourceVersion"]);
-    }
-    Ok(new)
-}
-
-/// The result as the kind. A patch that leaves a field of the wrong type, or, where that is asked for,
-/// an unknown one, is itself what is invalid.
-fn read(call: &Call, mut new: Value, options: &WriteOptions, patch: Patch<'_>) -> Result<Value, Status> {
-    let refuse = |new: &Value, why: String| {
-        let shown = match patch.kind {
-            Kind::Strategic => go_words::printed(&strategic::carried_out(patch.body, patch.old)),
-            // Of these what they made of the object is shown.
-            Kind::Json | Kind::Merge if call.resource.custom => {
-                let mut new = new.clone();
-                new.sort_all_objects();
-                new.to_string()
-            }
-            Kind::Json | Kind::Merge => patch.sorted(new).to_string(),
-        };
-        FieldError::status("", "", "", &[FieldError::invalid("patch", shown, why)])
-    };
-    let (value, own) = if call.resource.custom {
-        custom(call, &new).map_err(|fault| match fault {
-            Fault::Patch(why) => refuse(&new, why),
-            Fault::Object(status) => status,
-        })?
-    } else {
-        if patch.kind == Kind::Strategic {
-            unstructured::convert(&mut new, &call.resource.schema).map_err(|why| refuse(&Value::Null, why))?;
-        } else if !new.is_object() {
-            return Err(unprocessable());
-        }
-        // What is unknown is told in the order in which the patch leaves it.
-        if patch.kind != Kind::Strategic {
-            new = patch.sorted(&new);
-        }
-        decode::check(&new, &call.resource.schema).map_err(|why| refuse(&new, why))?
-    };
-    let problems: Vec<String> = patch.problems.iter().cloned().chain(own).collect();
-    match options.validation {
-        FieldValidation::Strict if !problems.is_empty() => {
-            return Err(refuse(&new, format!("strict decoding error: {}", problems.join(", "))));
-        }
-        FieldValidation::Warn => call.warn(problems),
-        _ => {}
-    }
-    Ok(value)
 }
 
 /// What is wrong with the result of a patch.

@@ -5,10 +5,10 @@
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::{apply, patch, update};
+use super::patch::Patch;
+use super::{apply, update};
 use crate::api::apply::scale::{from_scale, to_scale};
-use crate::api::decode::{self, MediaType, Target};
-use crate::api::patch::{json as json_patch, merge, strategic};
+use crate::api::decode::{self, Target};
 use crate::api::resource::{Resource, Subresource};
 use crate::api::selector::LabelSelector;
 use crate::api::status::Status;
@@ -107,15 +107,17 @@ async fn write(call: &Call, sub: &Subresource, paths: &Paths) -> Result<Response
     };
     let options = WriteOptions::parse(&call.query, kind)?;
     let sent = if call.info.verb == "update" { Some(body(call, sub, &options)?) } else { None };
+    let patch = if call.info.verb == "patch" && !applies { Some(Patch::of(call)?) } else { None };
+    let target = Target::subresource(sub, false).ok_or_else(not_served)?;
     let (object, _) = update::write(call, &options, "scale", |old| {
         let current = view(call, sub, paths, old);
-        let scale = match call.info.verb {
-            "update" => sent.clone().unwrap_or_default(),
-            _ if applies => {
+        let scale = match &patch {
+            Some(patch) => unguarded(patch.applied(call, &current, &target, options.validation)?, &current),
+            None if applies => {
                 let merged = apply::merged(call, &current, sub, &options)?;
                 unguarded(applied(call, &current, merged)?, &current)
             }
-            _ => unguarded(patched(call, &current, &media, sub)?, &current),
+            None => sent.clone().unwrap_or_default(),
         };
         changed(call, old, scale, sub, paths, &options, applies)
     })
@@ -213,26 +215,6 @@ fn body(call: &Call, sub: &Subresource, options: &WriteOptions) -> Result<Value,
         return Err(bad_request(format!("the name of the object ({own}) does not match the name on the URL ({url})")));
     }
     Ok(decoded.value)
-}
-
-fn patched(call: &Call, current: &Value, media: &str, sub: &Subresource) -> Result<Value, Status> {
-    let sent: Value = serde_json::from_slice(&call.body).map_err(|_| bad_request("invalid JSON patch"))?;
-    let mut scale = current.clone();
-    match (media, &sub.schema) {
-        ("application/json-patch+json", _) => json_patch::apply(&mut scale, &sent)?,
-        ("application/strategic-merge-patch+json", Some(schema)) => strategic::apply(&mut scale, &sent, schema)?,
-        ("application/merge-patch+json", _) => merge::apply(&mut scale, &sent)?,
-        _ => negotiate::body_media(Some(media), false).map(|_: MediaType| ())?,
-    }
-    if let Some(schema) = &sub.schema {
-        let refuse = |why: String| {
-            let shown = patch::shown(media, &sent, current, &scale);
-            FieldError::status("", "", "", &[FieldError::invalid("patch", shown, why)])
-        };
-        let (checked, _) = decode::check(&scale, schema).map_err(refuse)?;
-        scale = checked;
-    }
-    Ok(scale)
 }
 
 /// A patched scale that names no revision but the one it was made from does not insist on that one:

@@ -1,7 +1,8 @@
 //! The order of a merged list: the patch's items in the patch's order, the others where the server
 //! had them relative to those.
 
-use super::no_merge_key;
+use super::{OBJECT, no_merge_key};
+use crate::api::go_words::type_of;
 use serde_json::Value;
 
 /// Where an item stands in a list: by its merge key, or as a whole when there is none.
@@ -20,9 +21,17 @@ pub(super) fn arrange(
     server: &[Value],
     merge_key: &str,
 ) -> Result<Vec<Value>, String> {
+    if !merge_key.is_empty() && !merged.is_empty() {
+        // Go looks for the first item until it is found, and stumbles over what is no object.
+        let before = index(wanted, &merged[0], merge_key).unwrap_or(wanted.len());
+        if let Some(at) = wanted[..before].iter().position(|item| !item.is_object()) {
+            return Err(format!("value for key {at} is not a map"));
+        }
+    }
     let nameless = |item: &&Value| !merge_key.is_empty() && item.get(merge_key).is_none();
     if let Some(item) = merged.iter().chain(wanted).find(nameless) {
-        return Err(no_merge_key(item, merge_key));
+        let message = format!("expected a {OBJECT}, but received a {}", type_of(item));
+        return Err(if item.is_object() { no_merge_key(item, merge_key) } else { message });
     }
     let (mut named, mut rest): (Vec<_>, Vec<_>) =
         merged.into_iter().partition(|item| index(wanted, item, merge_key).is_some());

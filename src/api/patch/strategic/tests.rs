@@ -89,11 +89,20 @@ fn errors_use_the_official_words() {
 }
 
 #[test]
-fn a_directive_in_a_wrong_form_is_a_bad_request() {
-    for directive in ["$setElementOrder/containers", "$deleteFromPrimitiveList/containers", "$retainKeys"] {
-        let schema = Schema::builtin("io.k8s.api.core.v1.Pod").unwrap();
-        let patch = json!({"spec": {directive: {"a": "b"}}});
-        let status = apply(&mut json!({"spec": {}}), &patch, &schema).unwrap_err();
-        assert_eq!(status.code, 400, "{directive}: {}", status.message);
+fn a_directive_in_a_wrong_form_has_an_answer_of_its_own() {
+    let answers = [
+        ("$setElementOrder/containers", 500, "expected a []interface {}, but received a map[string]interface {}"),
+        ("$setElementOrder/nope", 500, "expected a []interface {}, but received a map[string]interface {}"),
+        ("$retainKeys", 400, "invalid patch format of retainKeys"),
+    ];
+    let schema = Schema::builtin("io.k8s.api.core.v1.Pod").unwrap();
+    let patched =
+        |directive: &str, value| apply(&mut json!({"spec": {}}), &json!({"spec": {directive: value}}), &schema);
+    for (directive, code, message) in answers {
+        let status = patched(directive, json!({"a": "b"})).unwrap_err();
+        assert_eq!((status.code, status.message.as_str()), (code, message), "{directive}");
     }
+    let unknown = patched("$setElementOrder/nope", json!([])).unwrap_err();
+    assert_eq!(unknown.message, "unable to find api field in struct PodSpec for the json field \"nope\"");
+    assert!(patched("$deleteFromPrimitiveList/containers", json!({"a": "b"})).is_ok(), "it deletes nothing");
 }
