@@ -4,7 +4,9 @@
 //! JSON it stands for. Keys become strings. A key that is set twice is told, the last one holds.
 
 mod duplicates;
+mod keys;
 mod style;
+mod words;
 mod writer;
 
 pub use writer::to_string;
@@ -21,9 +23,10 @@ pub struct Document {
     pub duplicates: Vec<String>,
 }
 
-/// Why a text is no YAML: `yaml: line 2: mapping values are not allowed in this context`.
+/// Why a text is no YAML: `yaml: line 2: mapping values are not allowed in this context`; or none that JSON could say:
+/// `json: unsupported value: NaN`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("yaml: {0}")]
+#[error("{0}")]
 pub struct YamlError(String);
 
 /// Reads one document as the JSON it stands for.
@@ -40,7 +43,7 @@ pub fn parse_document(bytes: &[u8]) -> Result<Document, YamlError> {
     }
     let bytes = first_document(bytes);
     if bytes.contains(&b'\t') && bytes.trim_ascii().is_empty() {
-        return Err(YamlError("found character that cannot start any token".to_string()));
+        return Err(YamlError("yaml: found character that cannot start any token".to_string()));
     }
     let strict = serde_saphyr::options! { duplicate_keys: Error, legacy_octal_numbers: true };
     let error = match serde_saphyr::from_slice_with_options::<Value>(bytes, strict) {
@@ -50,7 +53,7 @@ pub fn parse_document(bytes: &[u8]) -> Result<Document, YamlError> {
     let relaxed = serde_saphyr::options! { duplicate_keys: LastWins, legacy_octal_numbers: true };
     match serde_saphyr::from_slice_with_options::<Value>(bytes, relaxed) {
         Ok(value) => Ok(Document { value, duplicates: duplicates(bytes, &error) }),
-        Err(error) => Err(YamlError(words(&error, bytes))),
+        Err(error) => Err(YamlError(words::of(&error, bytes))),
     }
 }
 
@@ -96,75 +99,6 @@ fn duplicates(bytes: &[u8], error: &serde_saphyr::Error) -> Vec<String> {
     vec![format!("yaml: unmarshal errors:{}", lines.collect::<String>())]
 }
 
-/// Which of the two stages complains: they count lines differently.
-#[derive(Clone, Copy, PartialEq)]
-enum Stage {
-    Scanner,
-    /// The scanner, at the end of the text.
-    ScannerEnd,
-    Parser,
-    /// The parser, at the end of the text.
-    ParserEnd,
-}
-
-/// A mark in the reader's complaint, the stage of libyaml that would have made it, and its words.
-const WORDS: [(&str, Stage, &str); 12] = [
-    ("could not find expected directive name", Stage::Scanner, "could not find expected directive name"),
-    ("mapping values are not allowed", Stage::Scanner, "mapping values are not allowed in this context"),
-    ("tab", Stage::Scanner, "found character that cannot start any token"),
-    ("simple key", Stage::Scanner, "could not find expected ':'"),
-    ("unclosed quote", Stage::ScannerEnd, "found unexpected end of stream"),
-    ("unclosed bracket '['", Stage::ParserEnd, "did not find expected ',' or ']'"),
-    ("unclosed bracket '{'", Stage::ParserEnd, "did not find expected ',' or '}'"),
-    ("expected ',' or '}'", Stage::Parser, "did not find expected ',' or '}'"),
-    ("expected ',' or ']'", Stage::Parser, "did not find expected ',' or ']'"),
-    ("did not find expected key", Stage::Parser, "did not find expected key"),
-    ("expected '-' indicator", Stage::Parser, "did not find expected '-' indicator"),
-    ("node content", Stage::Parser, "did not find expected node content"),
-];
-
-/// The reader's complaint in the words of libyaml, from which Kubernetes' reader descends. It names no
-/// line for the first one, and the parser's lines count from zero.
-fn words(error: &serde_saphyr::Error, text: &[u8]) -> String {
-    let told = error.without_snippet().to_string();
-    if told.contains("budget breached") && told.contains("Nodes") {
-        return "document contains excessive aliasing".to_string();
-    }
-    if told.contains("unknown anchor") {
-        return format!("unknown anchor '{}' referenced", alias(error, text));
-    }
-    let known = WORDS.iter().find(|(mark, ..)| told.contains(mark));
-    let (stage, mut what) = known.map_or((Stage::Scanner, told.as_str()), |(_, stage, words)| (*stage, *words));
-    let last = text.trim_ascii_end().last();
-    if stage == Stage::ParserEnd && matches!(last, Some(b'[' | b'{' | b',')) {
-        // An element should come, and the text ends.
-        what = "did not find expected node content";
-    }
-    let ends = text.iter().filter(|byte| **byte == b'\n').count() as u64;
-    let before = match stage {
-        Stage::ScannerEnd => ends,
-        // For the parser the end of the text is on a line of its own.
-        Stage::ParserEnd => ends + u64::from(!text.ends_with(b"\n")),
-        _ => line(error).saturating_sub(1),
-    };
-    match (before, stage) {
-        (0, _) => what.to_string(),
-        (before, Stage::Scanner | Stage::ScannerEnd) => format!("line {}: {what}", before + 1),
-        (before, _) => format!("line {before}: {what}"),
-    }
-}
-
-/// The name after the asterisk that an error is about.
-fn alias(error: &serde_saphyr::Error, text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
-    let place = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(0);
-    let line = text.lines().nth(place(line)).unwrap_or_default();
-    let rest: String = line.chars().skip(place(column)).collect();
-    let name = rest.trim_start_matches('*');
-    name.split(|c: char| c.is_whitespace() || ",]}".contains(c)).next().unwrap_or_default().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +118,20 @@ mod tests {
             ("a: 1\nb: *c", "yaml: unknown anchor 'c' referenced"),
             ("%", "yaml: could not find expected directive name"),
             ("\t", "yaml: found character that cannot start any token"),
+            ("a: * b", "yaml: did not find expected alphabetic or numeric character"),
+            ("a: @x", "yaml: found character that cannot start any token"),
+            ("a: 'it's'", "yaml: did not find expected key"),
+            ("x: 1\na: \"say \"hi\"\"", "yaml: line 1: did not find expected key"),
+            ("a: [1}", "yaml: did not find expected ',' or ']'"),
+            ("a: 1\nb", "yaml: line 3: could not find expected ':'"),
+            ("a: 1\nb\n", "yaml: line 3: could not find expected ':'"),
+            ("a\nb: 1", "yaml: line 2: mapping values are not allowed in this context"),
+            ("a: 1\n\tb: 2", "yaml: line 2: found a tab character that violates indentation"),
+            ("a: \u{1}", "yaml: control characters are not allowed"),
+            ("<<: 5", "yaml: map merge requires map or sequence of maps as the value"),
+            ("a: .inf", "json: unsupported value: +Inf"),
+            ("a: {{ .x }}", "yaml: invalid map key: map[interface {}]interface {}{\".x\":interface {}(nil)}"),
+            ("? [a, 1]\n: b", "yaml: invalid map key: []interface {}{\"a\", 1}"),
         ];
         for (text, error) in cases {
             assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), error, "{text}");
