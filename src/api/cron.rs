@@ -127,8 +127,7 @@ fn descriptor(text: &str) -> Result<Schedule, String> {
             let Some(every) = text.strip_prefix("@every ") else {
                 return Err(format!("unrecognized descriptor: {text}"));
             };
-            let delay = go_duration(every)
-                .ok_or_else(|| format!("failed to parse duration {text}: time: invalid duration {every:?}"))?;
+            let delay = go_duration(every).map_err(|why| format!("failed to parse duration {text}: time: {why}"))?;
             return Ok(Schedule(Rule::Every(SignedDuration::from_secs(delay.as_secs().max(1)))));
         }
     };
@@ -136,17 +135,32 @@ fn descriptor(text: &str) -> Result<Schedule, String> {
 }
 
 /// A duration as Go writes it: `1h30m`, `90s`, `1.5h`.
-fn go_duration(text: &str) -> Option<SignedDuration> {
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
+///
+/// # Errors
+/// Go's words, without `time: `.
+fn go_duration(text: &str) -> Result<SignedDuration, String> {
+    let invalid = || format!("invalid duration {text:?}");
+    let negative = text.starts_with('-');
+    let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
     let mut total = SignedDuration::ZERO;
+    if rest == "0" {
+        return Ok(total);
+    }
     if rest.is_empty() {
-        return None;
+        return Err(invalid());
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let amount: f64 = rest[..digits].parse().ok()?;
+        let whole = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let fraction = rest[whole..]
+            .strip_prefix('.')
+            .map_or(0, |rest| 1 + rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+        let digits = whole + fraction;
+        let amount: f64 = rest[..digits].parse().map_err(|_| invalid())?;
         let unit = &rest[digits..];
         let end = unit.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(unit.len());
+        if end == 0 {
+            return Err(format!("missing unit in duration {text:?}"));
+        }
         let seconds = match &unit[..end] {
             "h" => 3600.0,
             "m" => 60.0,
@@ -154,12 +168,13 @@ fn go_duration(text: &str) -> Option<SignedDuration> {
             "ms" => 1e-3,
             "us" | "µs" | "μs" => 1e-6,
             "ns" => 1e-9,
-            _ => return None,
+            unknown => return Err(format!("unknown unit {unknown:?} in duration {text:?}")),
         };
-        total = total.checked_add(SignedDuration::try_from_secs_f64(amount * seconds).ok()?)?;
+        let part = SignedDuration::try_from_secs_f64(amount * seconds).ok();
+        total = part.and_then(|part| total.checked_add(part)).ok_or_else(invalid)?;
         rest = &unit[end..];
     }
-    Some(total)
+    Ok(if negative { -total } else { total })
 }
 
 fn field(text: &str, bounds: &Bounds) -> Result<Field, String> {

@@ -259,6 +259,7 @@ impl Call {
             resource: Some(&self.resource),
             objects: &*self.engine,
             dry_run,
+            unlabelled: false,
             addresses: &self.engine.addresses,
         }
     }

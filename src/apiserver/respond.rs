@@ -45,6 +45,13 @@ pub fn send(code: u16, content_type: &'static str, body: Bytes) -> Response {
     response
 }
 
+/// 204: there is nothing to say, and so no form to say it in.
+pub fn nothing() -> Response {
+    let mut response = send(204, "", Bytes::new());
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
+}
+
 /// Plain text, as the few paths that are no API objects answer.
 pub fn text(code: u16, body: impl Into<String>) -> Response {
     let mut response = send(code, "text/plain; charset=utf-8", Bytes::from(body.into()));

@@ -302,6 +302,7 @@ fn sync_last_applied(object: &mut Value, applied: &Value) {
     }
     let mut applied = applied.clone();
     meta::remove(&mut applied, &["metadata", "annotations", LAST_APPLIED]);
+    applied.sort_all_objects();
     meta::set_annotation(object, LAST_APPLIED, &format!("{applied}\n"));
 }
 

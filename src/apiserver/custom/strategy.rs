@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::api::custom::{ScalePaths, embedded, lists, rules, value};
 use crate::api::names::NameRule;
-use crate::api::{meta, prune};
+use crate::api::{go_words, meta, prune};
 use crate::apiserver::kinds::{self, Context, FieldError, Strategy, Subresource, lifecycle};
 
 /// Objects without a `status` of their own.
@@ -144,8 +144,11 @@ pub fn ratcheted(new: &Value, old: &Value, context: &Context) -> Vec<String> {
 fn scale_errors(object: &Value, scale: &ScalePaths, part: &str) -> Vec<FieldError> {
     let wanted = (part.is_empty()).then_some(&scale.wanted);
     let numbers = wanted.into_iter().chain([&scale.running]).filter_map(|path| {
-        let number = meta::integer(object, &path.split('.').collect::<Vec<_>>())?;
         let at = format!(".{path}");
+        let number = match replicas(object, path) {
+            Ok(number) => number?,
+            Err(why) => return Some(FieldError::invalid(at, 0, why)),
+        };
         if number < 0 {
             return Some(FieldError::invalid(at, number, "should be a non-negative integer"));
         }
@@ -153,4 +156,34 @@ fn scale_errors(object: &Value, scale: &ScalePaths, part: &str) -> Vec<FieldErro
         (number > most).then(|| FieldError::invalid(at, number, format!("should be less than or equal to {most}")))
     });
     numbers.collect()
+}
+
+/// The number at `path`, if there is something. Source: apimachinery, `unstructured.NestedInt64`.
+///
+/// # Errors
+/// What stands there or on the way and is no number, in Go's words.
+fn replicas(object: &Value, path: &str) -> Result<Option<i64>, String> {
+    let wrong = |path: &str, value: &Value, expected: &str| {
+        let (value, found) = (go_words::printed(value), go_words::type_of(value));
+        format!(".{path} accessor error: {value} is of the type {found}, expected {expected}")
+    };
+    let mut here = object;
+    let mut walked = 0;
+    for step in path.split('.') {
+        walked += step.len();
+        match here {
+            Value::Null => return Ok(None),
+            Value::Object(fields) => match fields.get(step) {
+                Some(next) => here = next,
+                None => return Ok(None),
+            },
+            other => return Err(wrong(&path[..walked], other, "map[string]interface{}")),
+        }
+        walked += 1;
+    }
+    // What is nothing, is said to be nothing by who checks the schema.
+    match here {
+        Value::Null => Ok(None),
+        other => other.as_i64().map(Some).ok_or_else(|| wrong(path, other, "int64")),
+    }
 }

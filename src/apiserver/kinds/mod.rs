@@ -54,6 +54,8 @@ pub struct Context<'a> {
     pub objects: &'a dyn Objects,
     /// Nothing will be stored.
     pub dry_run: bool,
+    /// The object to be came without labels, before there were defaults.
+    pub unlabelled: bool,
     /// Addresses and ports for Services.
     pub addresses: &'a Addresses,
 }
@@ -105,6 +107,8 @@ pub struct Strategy {
     /// The grace period of a delete in seconds: given what the request asks for, what this kind
     /// grants; 0 is "now". Only Pods wait.
     pub grace_seconds: fn(&Value, asked: Option<i64>) -> i64,
+    /// Why the object of this name cannot be deleted, where it cannot. One that goes with its collection is not asked.
+    pub kept: fn(&str) -> Option<&'static str>,
     /// What a delete request adds to an object that is not yet marked as deleted.
     pub prepare_delete: fn(&mut Value, &Context),
     /// A `PUT` to a name that does not exist creates it.
@@ -141,6 +145,7 @@ impl Strategy {
         selectable_names: &[],
         subresources: &[],
         grace_seconds: |_, _| 0,
+        kept: |_| None,
         prepare_delete: |_, _| {},
         create_on_update: false,
         unconditional_update: true,

@@ -128,6 +128,7 @@ fn create(object: &mut Value) {
         resource: None,
         objects: &cluster,
         dry_run: false,
+        unlabelled: meta::labels(object).is_none_or(Map::is_empty),
     };
     if !meta::get(object, &["metadata", "generateName"]).is_none_or(Value::is_null) && meta::name(object).is_empty() {
         meta::set_text(object, "name", "g-12345");

@@ -21,6 +21,7 @@ use crate::apiserver::respond;
 pub async fn review(call: &Call) -> Result<Response, Status> {
     let options = WriteOptions::parse(&call.query, "CreateOptions")?;
     let mut review = create::body(call, &options)?;
+    create::place(call, &mut review)?;
     typed::normalize(&mut review, &call.resource.schema);
     call.as_writer(&options.field_manager, |writer| track_update(None, &mut review, writer));
     let (engine, namespace) = (&call.engine, call.namespace());

@@ -11,7 +11,9 @@ use serde_json::Value;
 use warp::Reply;
 use warp::reply::Response;
 
+use crate::api::go_json;
 use crate::api::meta;
+use crate::api::schema::Type;
 use crate::api::status::{Details, Reason, Status};
 use crate::apiserver::auth::Decision;
 use crate::apiserver::engine::{Call, bad_request, not_served};
@@ -21,9 +23,7 @@ use crate::apiserver::respond;
 
 /// Options of a log that the kubelet understands.
 const LOG_OPTIONS: &[&str] =
-    &["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream"];
-/// Streams of a log.
-const LOG_STREAMS: [&str; 3] = ["All", "Stderr", "Stdout"];
+    &["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes"];
 /// Options of exec and attach that the kubelet understands, under its own names.
 const STREAM_OPTIONS: &[(&str, &str)] =
     &[("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")];
@@ -48,6 +48,7 @@ pub async fn connect(call: &Call) -> Result<Response, Status> {
         check_log_options(call)?;
     } else {
         may_create(call)?;
+        check_ports(call)?;
     }
     let pod = call.read(&call.info.name).await?.value();
     let node = meta::text(&pod, &["spec", "nodeName"]).to_string();
@@ -56,7 +57,7 @@ pub async fn connect(call: &Call) -> Result<Response, Status> {
         "log" => {
             let container = container(call, &pod)?;
             if node.is_empty() {
-                return Ok(respond::send(204, "text/plain", Bytes::new()));
+                return Ok(respond::nothing());
             }
             format!("/containerLogs/{namespace}/{name}/{container}{}", log_query(call))
         }
@@ -192,31 +193,49 @@ fn check_log_options(call: &Call) -> Result<(), Status> {
         let parsed = text.parse().map(Some);
         parsed.map_err(|_| bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
     };
+    // All are read before one is judged, in the order in which Go's type has them.
+    let seconds = number("sinceSeconds")?;
+    let time = call.param("sinceTime").filter(|text| !text.is_empty());
+    if let Some(error) = time.and_then(|text| go_json::time_error(text, Type::Time)) {
+        return Err(bad_request(error));
+    }
+    let (tail, limit) = (number("tailLines")?, number("limitBytes")?);
     let mut errors = Vec::new();
-    let tail = number("tailLines")?;
     if let Some(lines) = tail.filter(|lines| *lines < 0) {
         errors.push(FieldError::invalid("tailLines", lines, "must be greater than or equal to 0"));
     }
-    if let Some(bytes) = number("limitBytes")?.filter(|bytes| *bytes < 1) {
+    if let Some(bytes) = limit.filter(|bytes| *bytes < 1) {
         errors.push(FieldError::invalid("limitBytes", bytes, "must be greater than 0"));
     }
-    match (number("sinceSeconds")?, call.param("sinceTime").filter(|text| !text.is_empty())) {
+    match (seconds, time) {
         (Some(_), Some(_)) => {
-            errors.push(FieldError::forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+            errors.push(FieldError::forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
         }
         (Some(seconds), None) if seconds < 1 => {
             errors.push(FieldError::invalid("sinceSeconds", seconds, "must be greater than 0"));
         }
         _ => {}
     }
-    let stream = call.param("stream").unwrap_or("All");
-    if !LOG_STREAMS.contains(&stream) {
-        errors.push(FieldError::not_supported("stream", stream, &LOG_STREAMS));
-    }
-    if stream != "All" && tail.is_some() {
-        errors.push(FieldError::forbidden("", "`tailLines` and specific `stream` are mutually exclusive for now"));
+    // The feature that tells the streams of a log apart is off.
+    if call.param("stream").is_some() {
+        errors.push(FieldError::forbidden("stream", "may not be specified"));
     }
     if errors.is_empty() { Ok(()) } else { Err(FieldError::status("", "PodLogOptions", &call.info.name, &errors)) }
+}
+
+/// The ports to forward, each a number, or several with commas between them.
+fn check_ports(call: &Call) -> Result<(), Status> {
+    let ports = call.query.iter().filter(|(key, _)| key == "ports").flat_map(|(_, value)| value.split(','));
+    for port in ports.filter(|_| call.info.subresource == "portforward") {
+        let plain = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let why = match (plain, port.parse::<u16>()) {
+            (true, Ok(_)) => continue,
+            (true, Err(_)) => "value out of range",
+            (false, _) => "invalid syntax",
+        };
+        return Err(bad_request(format!("cannot convert to []int32: strconv.ParseUint: parsing {port:?}: {why}")));
+    }
+    Ok(())
 }
 
 /// The container that is meant: named, or the only one. Source: `validateContainer`.

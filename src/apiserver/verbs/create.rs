@@ -13,6 +13,7 @@ use crate::api::{meta, typed};
 use crate::apiserver::admission::Operation;
 use crate::apiserver::convert;
 use crate::apiserver::engine::{Call, bad_request};
+use crate::apiserver::kinds::Context;
 use crate::apiserver::negotiate;
 use crate::apiserver::options::WriteOptions;
 use crate::apiserver::respond;
@@ -126,7 +127,8 @@ pub fn place(call: &Call, object: &mut Value) -> Result<(), Status> {
 /// What the system sets on every new object, defaults, and what this kind keeps from clients. What there is to warn
 /// of is told where admission lets the object pass.
 fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, verb: &str) -> Vec<String> {
-    let context = call.context(options.dry_run);
+    let unlabelled = meta::labels(object).is_none_or(serde_json::Map::is_empty);
+    let context = Context { unlabelled, ..call.context(options.dry_run) };
     for field in
         ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "uid", "creationTimestamp"]
     {

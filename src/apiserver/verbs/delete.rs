@@ -38,6 +38,9 @@ pub async fn delete(call: &Call) -> Result<Response, Status> {
         call.warn([JOB_WARNING.to_string()]);
     }
     let name = call.info.name.clone();
+    if let Some(why) = (call.strategy().kept)(&name) {
+        return Err(Status::forbidden(&call.resource.group, &call.resource.plural, &name, why));
+    }
     if options.ignores_read_errors() {
         return Err(readable(call, &name).await?);
     }

@@ -87,7 +87,11 @@ fn validate(policy: &Value) -> Vec<FieldError> {
 
 /// The variables that a policy defines, in their order, and what is wrong with them.
 fn variables(policy: &Value) -> (Names, Vec<FieldError>) {
-    let mut defined = Names::new(policy.has("spec.paramKind"));
+    let has_params = policy.has("spec.paramKind");
+    if policy.items("spec.variables").is_empty() {
+        return (Names::without_variables(has_params), Vec::new());
+    }
+    let mut defined = Names::new(has_params);
     let mut errors = Vec::new();
     for (index, variable) in policy.items("spec.variables").iter().enumerate() {
         let path = format!("spec.variables[{index}]");

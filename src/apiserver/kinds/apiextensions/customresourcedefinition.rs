@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{conversion, openapi, root, rules, structural};
-use crate::apiserver::kinds::json::Fill::{Int, Text};
+use crate::apiserver::kinds::json::Fill::Int;
 use crate::apiserver::kinds::json::{Json, fill, put};
 use crate::apiserver::kinds::metadata::immutable;
 use crate::apiserver::kinds::{Context, FieldError, Strategy, names};
@@ -67,10 +67,10 @@ fn defaults(definition: &mut Value, _: &Context) {
     if definition.text("spec.names.listKind").is_empty() && !kind.is_empty() {
         put(definition, "spec.names.listKind", format!("{kind}List"));
     }
-    fill(
-        definition,
-        &[("spec.conversion+.strategy", Text("None")), ("spec.conversion.webhook.clientConfig.service.port", Int(443))],
-    );
+    fill(definition, &[("spec.conversion.webhook.clientConfig.service.port", Int(443))]);
+    if !definition.has("spec.conversion") {
+        put(definition, "spec.conversion.strategy", "None");
+    }
 }
 
 fn storage_versions(definition: &Value) -> Vec<&Value> {
@@ -104,8 +104,29 @@ fn validate_spec(definition: &Value) -> Vec<FieldError> {
         "Cluster" | "Namespaced" => {}
         other => errors.push(FieldError::not_supported("spec.scope", other, &["Cluster", "Namespaced"])),
     }
+    errors.extend(unpruned(definition));
     errors.extend(versions(definition));
     errors.extend(conversion::validate(spec.at("conversion")));
+    errors
+}
+
+/// What only objects that lose their unknown fields can have.
+fn unpruned(definition: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if definition.at("spec.preserveUnknownFields") != true {
+        return errors;
+    }
+    let strategy = definition.text("spec.conversion.strategy");
+    if strategy != "None" {
+        let detail = "must be None if spec.preserveUnknownFields is true";
+        errors.push(FieldError::invalid("spec.conversion.strategy", strategy, detail));
+    }
+    let mut has_default = false;
+    super::warnings::each_schema(definition, &mut |schema| has_default |= schema.has("default"));
+    if has_default {
+        let detail = "must be false in order to use defaults in the schema";
+        errors.push(FieldError::invalid("spec.preserveUnknownFields", true, detail));
+    }
     errors
 }
 
@@ -285,7 +306,10 @@ fn schema(version: &Value, path: &str) -> Vec<FieldError> {
     let faults = if openapi::is_foreign(schema) { Vec::new() } else { structural::check(schema, path) };
     let is_structural = faults.is_empty();
     errors.extend(faults);
-    errors.extend(openapi::check(schema, path));
+    // Whether a default fits is asked where there is a structure for it to fit.
+    let judged = openapi::check(schema, path).into_iter();
+    let is_tried = is_structural && !openapi::is_foreign(schema);
+    errors.extend(judged.filter(|error| is_tried || !openapi::is_of_a_default(error)));
     // Rules are compiled when the defaults are good, and each where nothing else is wrong below.
     let faulty: Vec<String> = errors.iter().map(found_at).collect();
     let bad_default = faulty.iter().any(|place| place.contains(".default"));

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::rules;
 use super::structural::properties;
 use crate::api::custom::{node::Node, value};
+use crate::api::field_error::ErrorType;
 use crate::api::prune;
 use crate::api::schema::Schema;
 use crate::apiserver::kinds::FieldError;
@@ -22,6 +23,11 @@ pub fn check(schema: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
     node(schema, path, "", &mut errors);
     errors
+}
+
+/// Whether it is a default's value that is wrong.
+pub fn is_of_a_default(error: &FieldError) -> bool {
+    error.field.contains(".default") && !matches!(error.kind, ErrorType::Forbidden | ErrorType::Required)
 }
 
 /// `no_default` says why a default is not allowed here; empty: it is.

@@ -44,7 +44,8 @@ fn sets(definition: &Value) -> Vec<String> {
     found
 }
 
-fn each_schema(definition: &Value, look: &mut impl FnMut(&Value)) {
+/// Looks at every schema of every version, and at those inside them.
+pub fn each_schema(definition: &Value, look: &mut impl FnMut(&Value)) {
     for version in definition.items("spec.versions") {
         walk(version.at("schema.openAPIV3Schema"), look);
     }

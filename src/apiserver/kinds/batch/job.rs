@@ -17,7 +17,7 @@ pub const STRATEGY: Strategy = Strategy {
     defaults,
     prepare_create: |job, context| {
         lifecycle::first_generation(job, context);
-        select_own_pods(job);
+        select_own_pods(job, context.unlabelled);
     },
     validate: |job, _| validate(job),
     validate_update: |new, old, _| validate_update(new, old),
@@ -75,18 +75,24 @@ pub fn template_defaults(spec: &mut Value) {
 }
 
 /// Labels the template with the Job's own uid and name, and selects by the uid.
-fn select_own_pods(job: &mut Value) {
+fn select_own_pods(job: &mut Value, unlabelled: bool) {
     if job.flag("spec.manualSelector") {
         return;
     }
     let uid = meta::uid(job).to_string();
     let name = meta::name(job).to_string();
     let labels = object_mut(job, "spec.template.metadata.labels");
+    let shared = unlabelled && !labels.is_empty();
     for key in NAME_LABELS {
-        labels.insert(key.to_string(), name.clone().into());
+        labels.entry(key).or_insert_with(|| name.clone().into());
     }
     for key in UID_LABELS {
-        labels.insert(key.to_string(), uid.clone().into());
+        labels.entry(key).or_insert_with(|| uid.clone().into());
+    }
+    let labels = labels.clone();
+    // A Job that came without labels has those of its Pods, and Go keeps both in one map.
+    if shared {
+        put(job, "metadata.labels", labels);
     }
     object_mut(job, "spec.selector.matchLabels").insert(UID_LABELS[0].to_string(), uid.into());
 }
@@ -126,11 +132,23 @@ fn generated_selector(job: &Value) -> Vec<FieldError> {
     let uid = meta::uid(job);
     let own = json!({"matchLabels": {UID_LABELS[0]: uid}});
     let legacy = json!({"matchLabels": {UID_LABELS[1]: uid}});
+    let mut errors = Vec::new();
+    let own_labels = job.at("spec.template.metadata.labels");
+    for (keys, wanted) in [(UID_LABELS, uid), (NAME_LABELS, meta::name(job))] {
+        for key in keys {
+            let (path, detail) = (format!("spec.template.metadata.labels[{key}]"), format!("must be '{wanted}'"));
+            match own_labels.get(key) {
+                None => errors.push(FieldError::required(path, detail)),
+                Some(value) if value != wanted => errors.push(FieldError::invalid(path, own_labels.clone(), detail)),
+                Some(_) => {}
+            }
+        }
+    }
     let labels = selector.at("matchLabels");
     if labels != own.at("matchLabels") && labels != legacy.at("matchLabels") || selector.has("matchExpressions") {
-        return vec![FieldError::invalid("spec.selector", selector.clone(), "`selector` not auto-generated")];
+        errors.push(FieldError::invalid("spec.selector", selector.clone(), "`selector` not auto-generated"));
     }
-    Vec::new()
+    errors
 }
 
 /// What is wrong with a Job's spec, but for its selector.

@@ -46,6 +46,7 @@ fn validate(policy: &Value) -> Vec<FieldError> {
     if types.len() > 2 {
         let shown = Value::Array(types.to_vec());
         errors.push(FieldError::invalid("spec.policyTypes", shown, "may not specify more than two policyTypes"));
+        return errors;
     }
     for (index, kind) in types.iter().enumerate() {
         let text = kind.as_str().unwrap_or("");

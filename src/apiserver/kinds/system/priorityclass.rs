@@ -26,6 +26,7 @@ pub const STRATEGY: Strategy = Strategy {
         }
         errors
     },
+    kept: |name| priority_of_the_system(name).map(|_| "this is a system priority class and cannot be deleted"),
     // Its generation stays the first.
     prepare_update: |_, _, _| {},
     ..Strategy::WITH_GENERATION
@@ -64,13 +65,20 @@ fn policy(class: &Value) -> Vec<FieldError> {
     error.into_iter().collect()
 }
 
+/// The priority that a class of the system has.
+fn priority_of_the_system(name: &str) -> Option<i64> {
+    match name {
+        "system-node-critical" => Some(2_000_001_000),
+        "system-cluster-critical" => Some(2_000_000_000),
+        _ => None,
+    }
+}
+
 /// Why a class is not the system's own of its name.
 fn not_of_the_system(class: &Value) -> Option<String> {
     let name = class.text("metadata.name");
-    let wanted = match name {
-        "system-node-critical" => 2_000_001_000,
-        "system-cluster-critical" => 2_000_000_000,
-        _ => return Some(format!("{name} is not a known system priority class")),
+    let Some(wanted) = priority_of_the_system(name) else {
+        return Some(format!("{name} is not a known system priority class"));
     };
     if class.int("value").unwrap_or(0) != wanted {
         return Some(format!("value of {name} PriorityClass must be {wanted}"));
