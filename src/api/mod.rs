@@ -32,6 +32,7 @@ pub mod resource;
 pub mod schema;
 pub mod scheme;
 pub mod selector;
+pub mod spread;
 pub mod status;
 pub mod table;
 pub mod typed;

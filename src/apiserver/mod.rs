@@ -15,6 +15,7 @@ mod bootstrap;
 mod cache;
 mod catalog;
 mod convert;
+mod corked;
 pub mod custom;
 mod deadline;
 mod engine;

@@ -4,12 +4,14 @@
 //! together from the cache's own bytes; nothing is parsed or written again.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use warp::reply::Response;
 
+use super::cache::Object;
 use super::engine::Call;
 use super::negotiate::{Accepted, Shape};
 use crate::api::decode::MediaType;
@@ -197,13 +199,10 @@ pub fn table(objects: &[&Value], metadata: Value, call: &Call, rows: Rows) -> Re
 ///
 /// # Errors
 /// As [`table`].
-pub fn table_of_list(
-    objects: impl Iterator<Item = Bytes> + Clone,
-    metadata: &Value,
-    call: &Call,
-) -> Result<Bytes, Status> {
+pub fn table_of_list(objects: &[Arc<Object>], metadata: &Value, call: &Call) -> Result<Bytes, Status> {
     let options = table_options(call, Rows::List)?;
-    let mut bytes = Printer::builtin(&call.resource).table_json(objects, metadata, &options);
+    let json = |object: &Arc<Object>| object.json();
+    let mut bytes = Printer::builtin(&call.resource).table_json(objects, json, metadata, &options);
     bytes.push(b'\n');
     Ok(bytes.into())
 }

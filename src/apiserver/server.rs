@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::CertificateDer;
@@ -25,6 +25,7 @@ use warp::reply::Response;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::auth::Peer;
+use super::corked;
 use super::engine::Engine;
 use crate::error::Result;
 use crate::listen;
@@ -84,7 +85,9 @@ where
         request.extensions_mut().insert(peer.clone());
         warp::service(filter.clone()).call(request)
     });
-    let mut builder = Builder::new(TokioExecutor::new());
+    let many_streams = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (corked, cork) = corked::cork(stream, many_streams, &engine.tasks);
+    let mut builder = Builder::new(cork.streams());
     builder.http1().timer(TokioTimer::new()).keep_alive(true).max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADERS);
     builder
         .http2()
@@ -92,17 +95,17 @@ where
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES as u32)
         .keep_alive_interval(Duration::from_secs(30));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(corked), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        ended = connection.as_mut() => {
+        ended = cork.drive(connection.as_mut()) => {
             if let Err(error) = ended {
                 tracing::debug!(%error, "connection ended");
             }
         }
         () = engine.tasks.stopping() => {
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            let _ = cork.drive(connection).await;
         }
     }
 }

@@ -5,11 +5,13 @@
 //! see it, answers, and tells the watches. It does so where it is, for its own group; whoever came
 //! meanwhile is served by a thread of the blocking pool, group after group until nobody waits. So a
 //! lone writer pays for one flush and no change of threads, and a hundred writers share the flush.
+//! On a disk that takes its time, the thread's other tasks go to another thread first.
 //! Whatever fails is answered with the reason, and nothing of it is kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -24,6 +26,10 @@ use super::read::View;
 use super::request::{Txn, TxnResponse};
 use super::types::{LeaseId, Revision};
 use crate::tasks::TaskGroup;
+
+/// A commit that takes no longer keeps its thread. To hand the thread's other tasks to another one costs a lone writer
+/// a tenth of all its time, measured with client-go (`benches/README.md`).
+const QUICK: Duration = Duration::from_micros(500);
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -66,6 +72,24 @@ pub(super) struct Queue {
     /// Rows of forgotten history, to be deleted a few with each commit.
     garbage: Vec<RowId>,
     leading: bool,
+    /// The last group had more than one writer: another one will.
+    crowded: bool,
+}
+
+/// How long commits take lately, in nanoseconds: an average in which the newest counts for an eighth.
+#[derive(Default)]
+pub(super) struct Pace(AtomicU64);
+
+impl Pace {
+    /// Only the one who commits calls this.
+    fn took(&self, time: Duration) {
+        let (before, now) = (self.0.load(Ordering::Relaxed), time.as_nanos() as u64);
+        self.0.store(before - before / 8 + now / 8, Ordering::Relaxed);
+    }
+
+    fn is_quick(&self) -> bool {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed)) <= QUICK
+    }
 }
 
 struct Group {
@@ -75,7 +99,7 @@ struct Group {
 
 impl Queue {
     pub fn new(garbage: Vec<RowId>) -> Self {
-        Queue { jobs: VecDeque::new(), garbage, leading: false }
+        Queue { jobs: VecDeque::new(), garbage, leading: false, crowded: false }
     }
 
     fn waits(&self) -> bool {
@@ -94,6 +118,7 @@ impl Queue {
             }
             jobs.push((job, place));
         }
+        self.crowded = jobs.len() > 1;
         let garbage = self.garbage.split_off(self.garbage.len().saturating_sub(SWEEP_MAX));
         (!jobs.is_empty() || !garbage.is_empty()).then_some(Group { jobs, garbage })
     }
@@ -107,7 +132,9 @@ impl Duty {
     /// Commits one group here. What is left of the duty passes on.
     fn serve_one(mut self) {
         let Some(core) = self.0.take() else { return };
-        if tokio::task::block_in_place(|| core.lead_once()).is_some() {
+        let stays = core.pace.is_quick() && !core.disk.is_log_full();
+        let more = if stays { core.lead_once() } else { tokio::task::block_in_place(|| core.lead_once()) };
+        if more.is_some() {
             self.0 = Some(core);
         }
     }
@@ -161,18 +188,20 @@ impl Core {
     async fn submit<T>(self: &Arc<Self>, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
         let place = self.places.clone().acquire_owned().await.map_err(|_| StoreError::Stopped)?;
         let (reply, answer) = oneshot::channel();
-        let lead = {
+        let (lead, crowded) = {
             let mut queue = self.queue.lock();
             queue.jobs.push_back((job(reply), place));
-            !std::mem::replace(&mut queue.leading, true)
+            (!std::mem::replace(&mut queue.leading, true), queue.crowded)
         };
         if lead && self.disk.is_instant() {
             while self.lead_once().is_some() {}
         } else if lead {
             let duty = Duty(Some(self.clone()));
             if TaskGroup::can_block_in_place() {
-                // What else this task drives gets its job in first, and shares the flush.
-                tokio::task::yield_now().await;
+                if crowded {
+                    // Others get their jobs in first, and share the flush.
+                    tokio::task::yield_now().await;
+                }
                 duty.serve_one();
             }
         }
@@ -190,7 +219,9 @@ impl Core {
             };
             group
         };
+        let began = self.clock.tick();
         self.commit(group);
+        self.pace.took(self.clock.since(began));
         let mut queue = self.queue.lock();
         queue.leading = queue.waits();
         queue.leading.then_some(More)
@@ -269,4 +300,22 @@ fn by_revision(changes: Vec<Change>) -> Vec<Commit> {
         }
     }
     commits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slow_commit_changes_little_and_a_slow_disk_is_noticed_and_forgotten() {
+        let (pace, quick, slow) = (Pace::default(), Duration::from_micros(100), Duration::from_millis(2));
+        assert!(pace.is_quick(), "nothing is known yet");
+        (0..32).for_each(|_| pace.took(quick));
+        pace.took(slow);
+        assert!(pace.is_quick());
+        (0..8).for_each(|_| pace.took(slow));
+        assert!(!pace.is_quick());
+        (0..32).for_each(|_| pace.took(quick));
+        assert!(pace.is_quick());
+    }
 }

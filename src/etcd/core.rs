@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 
-use super::commit::Queue;
+use super::commit::{Pace, Queue};
 use super::disk::{Disk, Found};
 use super::hub::Hub;
 use super::index::Index;
@@ -25,6 +25,7 @@ pub(super) struct Core {
     pub lessor: Lessor,
     pub retention: Mutex<Retention>,
     pub queue: Mutex<Queue>,
+    pub pace: Pace,
     /// Places in the queue.
     pub places: Arc<Semaphore>,
     /// The index's revision, readable without its lock.
@@ -43,6 +44,7 @@ impl Core {
             lessor: Lessor::load(&leases, &index, clock.now()),
             retention: Mutex::new(Retention::new(options)),
             queue: Mutex::new(Queue::new(garbage)),
+            pace: Pace::default(),
             places: Arc::new(Semaphore::new(WAITING_MAX)),
             committed: AtomicI64::new(revision),
             index: RwLock::new(index),

@@ -27,6 +27,9 @@ use super::options::{Options, SWEEP_WAITING_MAX, VERIFY_BYTES_MAX};
 use super::record;
 use super::tree::{self, Values, disk_error};
 
+/// What most commits fit into.
+const LOG_ROOM: usize = 64 << 10;
+
 /// Where the bytes are: files, memory, or a test's broken disk. Opened again after a failure.
 pub(super) trait Backing: Send + Sync + 'static {
     fn open(&self, cache_bytes: usize) -> Result<Database, DatabaseError>;
@@ -200,6 +203,12 @@ impl Disk {
 
     pub fn is_instant(&self) -> bool {
         self.backing.is_instant()
+    }
+
+    /// Whether the tree has to take over the log before long, which takes longer than a commit. Asked by the one who
+    /// commits.
+    pub fn is_log_full(&self) -> bool {
+        self.log.lock().as_ref().is_some_and(|log| !log.fits(LOG_ROOM))
     }
 
     /// Makes `work` durable, or none of it. `acknowledged` is the revision before it, and `at` the

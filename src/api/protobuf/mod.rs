@@ -14,6 +14,7 @@ use self::tree::Tree;
 use super::decode::Target;
 use super::resource::parse_api_version;
 use super::schema::{Schema, SchemaRef};
+use super::spread;
 use super::status::Status;
 use serde_json::{Map, Value};
 
@@ -69,13 +70,14 @@ pub fn encode_as(value: &Value, schema: &Schema, api_version: &str, kind: &str) 
     envelope(&raw, api_version, kind)
 }
 
-/// Writes a list in its envelope, its items one after the other from their JSON; `None` for kinds that have no
-/// protobuf.
-pub fn encode_list<Item: AsRef<[u8]>>(
+/// Writes a list in its envelope, its items one after the other; `json` gives the JSON of one. `None` for kinds that
+/// have no protobuf.
+pub fn encode_list<T: Sync, Json: AsRef<[u8]>>(
     api_version: &str,
     kind: &str,
     metadata: &Value,
-    items: impl Iterator<Item = Item>,
+    items: &[T],
+    json: impl Fn(&T) -> Json + Sync,
 ) -> Option<Vec<u8>> {
     let (group, version) = parse_api_version(api_version);
     let schema = Schema::of_kind(group, version, kind)?;
@@ -84,10 +86,11 @@ pub fn encode_list<Item: AsRef<[u8]>>(
     let mut raw = Vec::new();
     // A list's own fields come before its items.
     write::message(&mut raw, &Tree::of(&serde_json::json!({"metadata": metadata})), &schema);
-    for item in items {
-        let tree: Tree<'_> = serde_json::from_slice(item.as_ref()).unwrap_or_default();
-        wire::put_message(&mut raw, number, |out| write::message(out, &tree, item_schema));
-    }
+    spread::each(&mut raw, items, |out, item| {
+        let json = json(item);
+        let tree: Tree<'_> = serde_json::from_slice(json.as_ref()).unwrap_or_default();
+        wire::put_message(out, number, |out| write::message(out, &tree, item_schema));
+    });
     Some(envelope(&raw, api_version, kind))
 }
 

@@ -4,21 +4,22 @@
 //! only the fields are read that its row function looks at; what a row carries is copied as it is.
 
 use super::{Context, IncludeObject, Options, Printer, Row, default_of};
-use crate::api::meta;
+use crate::api::{meta, spread};
 use bytes::Bytes;
 use serde_json::Value;
 
 impl Printer {
-    /// The Table of `objects`, each the JSON of a whole object.
-    pub fn table_json(
+    /// The Table of `objects`; `json` gives the JSON of a whole one.
+    pub fn table_json<T: Sync>(
         &self,
-        objects: impl Iterator<Item = Bytes> + Clone,
+        objects: &[T],
+        json: impl Fn(&T) -> Bytes + Sync,
         metadata: &Value,
         options: &Options<'_>,
     ) -> Vec<u8> {
         let read = |json: &Bytes| self.reads.read(json).unwrap_or(Value::Null);
         let marked: Vec<Value> = if options.list && self.has_default {
-            objects.clone().map(|json| read(&json)).collect()
+            objects.iter().map(|object| read(&json(object))).collect()
         } else {
             Vec::new()
         };
@@ -31,12 +32,13 @@ impl Printer {
              \"columnDefinitions\":{columns},\"rows\":["
         );
         let mut out = head.into_bytes();
-        for (at, json) in objects.enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            let row = self.cells_of(&read(&json), &context);
-            write_row(&mut out, row, &json, options);
+        spread::each(&mut out, objects, |out, object| {
+            let json = json(object);
+            write_row(out, self.cells_of(&read(&json), &context), &json, options);
+            out.push(b',');
+        });
+        if out.ends_with(b",") {
+            out.pop();
         }
         out.extend_from_slice(b"]}");
         out

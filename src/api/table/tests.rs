@@ -78,7 +78,7 @@ fn recorded_rows_come_out_again() {
         let options = Options { now, include: IncludeObject::Metadata, version: "v1", list: false, headers: true };
         let objects = [Bytes::from(object.to_string())];
         let printer = Printer::builtin(resource);
-        let written = printer.table_json(objects.into_iter(), &json!({}), &options);
+        let written = printer.table_json(&objects, Bytes::clone, &json!({}), &options);
         let written: Value = serde_json::from_slice(&written).unwrap();
         assert_eq!(written, printer.table(&[&object], json!({}), &options), "{kind}, {case}");
         let row = &table["rows"][0];

@@ -235,15 +235,15 @@ async fn answer(call: &Call, page: &Page) -> Result<Response, Status> {
     let as_stored = call.accepted.media == MediaType::Json && !call.accepted.pretty && unconverted;
     let as_messages = call.accepted.media == MediaType::Protobuf && call.accepted.shape == Shape::Native && unconverted;
     let messages = || {
-        let items = page.objects.iter().map(|object| object.json());
-        protobuf::encode_list(&call.resource.api_version(), &call.resource.list_kind, &metadata, items)
+        let (api_version, kind) = (call.resource.api_version(), &call.resource.list_kind);
+        protobuf::encode_list(&api_version, kind, &metadata, &page.objects, |object| object.json())
     };
     let body = if as_messages && let Some(list) = messages() {
         list.into()
     } else if as_stored && call.accepted.shape == Shape::Native {
         concatenated(call, page, &metadata)
     } else if as_stored && call.accepted.shape == Shape::Table && &*call.resource.kind != "DaemonSet" {
-        respond::table_of_list(page.objects.iter().map(|object| object.json()), &metadata, call)?
+        respond::table_of_list(&page.objects, &metadata, call)?
     } else {
         let values = page.objects.iter().map(|object| object.value()).collect();
         let values = convert::read_all(&call.engine, values, &call.resource).await?;
