@@ -93,8 +93,10 @@ impl Catalogue {
             .map(|exercise| (strsim::jaro_winkler(wanted, &exercise.name), exercise.name.as_str()))
             .collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        // One that is much nearer than all others is what was meant.
+        let least = near.first().map_or(0.7, |(best, _)| (best - 0.1).max(0.7));
         let near: Vec<&str> =
-            near.into_iter().filter(|(score, _)| *score > 0.7).take(3).map(|(_, name)| name).collect();
+            near.into_iter().take_while(|(score, _)| *score > least).take(3).map(|(_, name)| name).collect();
         let error = Error::new(format!("there is no exercise {wanted:?}"), "");
         let error = if near.is_empty() { error } else { error.hint(format!("did you mean {}?", near.join(", "))) };
         Err(error.hint("tutor list shows them all"))
