@@ -269,8 +269,7 @@ mod tests {
             cork.drive(std::pin::pin!(converse(corked, streams, count, size))).await.unwrap();
         });
         assert!(tasks.shutdown(Clock::real(), Duration::from_secs(60)).await);
-        let pieces = written.lock().clone();
-        pieces
+        written.lock().clone()
     }
 
     /// As in a server, where whoever is woken comes before those who wait in line.
