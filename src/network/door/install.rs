@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::networking::v1::IngressClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
-use kube::api::PostParams;
+use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::objects::GatewayClassView;
@@ -29,13 +29,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// served all the same.
 pub async fn ingress_class(client: &kube::Client) {
     let class = json!({"metadata": {"name": "tutor"}, "spec": {"controller": ingress::CONTROLLER}});
-    tell(ensure(&Api::<IngressClass>::all(client.clone()), class).await);
+    tell(ensure::<IngressClass>(client, class).await);
 }
 
 /// Makes the GatewayClass.
 pub async fn gateway_class(client: &kube::Client) {
     let class = json!({"metadata": {"name": "tutor"}, "spec": {"controllerName": gateway::CONTROLLER}});
-    tell(ensure(&Api::<GatewayClassView>::all(client.clone()), class).await);
+    tell(ensure::<GatewayClassView>(client, class).await);
 }
 
 /// Waits until the kinds that rules are made of are served, whoever installed them.
@@ -66,9 +66,8 @@ pub async fn gateway_api(client: &kube::Client, clock: Clock) -> Result<()> {
     let cannot = |why: String| Error::new("Gateway API cannot be installed", why);
     let definitions: Vec<Value> =
         serde_saphyr::from_multiple(DEFINITIONS).map_err(|fault| cannot(fault.to_string()))?;
-    let kinds: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in definitions {
-        ensure(&kinds, definition).await.map_err(cannot)?;
+        ensure::<CustomResourceDefinition>(client, definition).await.map_err(cannot)?;
     }
     let served = async {
         gateway_api_served(client.clone(), clock).await;
@@ -84,13 +83,17 @@ fn tell(made: std::result::Result<(), String>) {
     }
 }
 
-async fn ensure<K>(api: &Api<K>, object: Value) -> std::result::Result<(), String>
+/// Makes an object of the kind `K` if there is none of its name.
+async fn ensure<K>(client: &kube::Client, mut object: Value) -> std::result::Result<(), String>
 where
-    K: kube::Resource + Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
+    K: kube::Resource<DynamicType = ()>,
 {
-    let object: K = serde_json::from_value(object).map_err(|fault| fault.to_string())?;
-    let name = object.meta().name.clone().unwrap_or_default();
-    if api.get_metadata_opt(&name).await.map_err(|fault| fault.to_string())?.is_some() {
+    // The API server takes an object of a custom kind that says what it is, and no other.
+    object["apiVersion"] = json!(K::api_version(&()));
+    object["kind"] = json!(K::kind(&()));
+    let object: DynamicObject = serde_json::from_value(object).map_err(|fault| fault.to_string())?;
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::erase::<K>(&()));
+    if api.get_metadata_opt(&object.name_any()).await.map_err(|fault| fault.to_string())?.is_some() {
         return Ok(());
     }
     match api.create(&PostParams::default(), &object).await {
