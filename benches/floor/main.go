@@ -1,5 +1,6 @@
 // floor measures client-go against a server that does nothing: it reads each request and answers the same ConfigMap.
-// What a server costs is what it takes beyond that; a budget below it cannot be met on the machine.
+// It shows about what client-go and the machine take by themselves. It is no hard limit: this server is Go's own, and
+// another one that does nothing may be faster.
 //
 //	go run .            # starts such a server as a process of its own, and measures
 //	go run . FILE       # measures the server of a kubeconfig, with the same requests
