@@ -5,18 +5,35 @@ use serde_json::Value;
 
 /// As Go's `%v` prints it: `map[a:1 b:[x y]]`.
 pub fn printed(value: &Value) -> String {
-    match value {
+    print(value, |single| match single {
         Value::Null => "<nil>".to_owned(),
+        Value::Number(number) if number.is_f64() => float(number.as_f64().unwrap_or_default()),
+        other => other.to_string(),
+    })
+}
+
+/// As Go's `%s` prints it, which takes offence at what is no text: `%!s(bool=true)`.
+pub fn printed_as_text(value: &Value) -> String {
+    print(value, |single| match single {
+        Value::Null => "%!s(<nil>)".to_owned(),
+        other => format!("%!s({}={})", type_of(other), printed(other)),
+    })
+}
+
+/// Lists, maps and texts look alike with all of Go's verbs; `single` prints the rest.
+fn print(value: &Value, single: fn(&Value) -> String) -> String {
+    match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(" ")),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(|item| print(item, single)).collect::<Vec<_>>().join(" "))
+        }
         Value::Object(map) => {
             let mut keys: Vec<&String> = map.keys().collect();
             keys.sort();
-            let fields: Vec<String> = keys.into_iter().map(|key| format!("{key}:{}", printed(&map[key]))).collect();
-            format!("map[{}]", fields.join(" "))
+            let fields = keys.into_iter().map(|key| format!("{key}:{}", print(&map[key], single)));
+            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
         }
-        Value::Number(number) if number.is_f64() => float(number.as_f64().unwrap_or_default()),
-        other => other.to_string(),
+        other => single(other),
     }
 }
 
@@ -54,6 +71,12 @@ mod tests {
     fn values_are_printed_as_go_prints_them() {
         let value = json!({"a-b": [1, "x", null], "a": {"n": 2.5}, "big": 1e21, "small": 0.00001, "whole": 3.0});
         assert_eq!(printed(&value), "map[a:map[n:2.5] a-b:[1 x <nil>] big:1e+21 small:1e-05 whole:3]");
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_apart() {
+        let value = json!({"a": ["x", null, true], "b": 1.0});
+        assert_eq!(printed_as_text(&value), "map[a:[x %!s(<nil>) %!s(bool=true)] b:%!s(float64=1)]");
     }
 
     #[test]

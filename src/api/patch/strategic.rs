@@ -11,7 +11,7 @@
 mod order;
 
 use super::go_type;
-use crate::api::go_words::type_of;
+use crate::api::go_words::{printed, printed_as_text, type_of};
 use crate::api::schema::{Field, Schema, Type};
 use crate::api::status::{Reason, Status};
 use serde_json::{Map, Value};
@@ -247,7 +247,7 @@ fn same_type(original: &[Value], patch: &[Value]) -> Result<bool, String> {
     let first = items.next();
     if items.any(|other| Some(other) != first) {
         let lists = Value::Array(vec![Value::Array(original.to_vec()), Value::Array(patch.to_vec())]);
-        return Err(format!("list element types are not identical: {}", go_print(&lists)));
+        return Err(format!("list element types are not identical: {}", printed(&lists)));
     }
     Ok(first == Some(OBJECT))
 }
@@ -307,42 +307,12 @@ fn merge_elements(mut original: Vec<Value>, patch: &[Value], strategy: Strategy<
 }
 
 fn no_merge_key(item: &Value, merge_key: &str) -> String {
-    format!("map: {} does not contain declared merge key: {merge_key}", go_print(item))
+    format!("map: {} does not contain declared merge key: {merge_key}", printed(item))
 }
 
 fn unknown_directive(directive: &Value, patch: &Object) -> String {
-    let told = as_text(directive);
-    format!("unknown patch type: {told} in map: {}", go_print(&Value::Object(patch.clone())))
-}
-
-/// A value as Go's `%s` prints it, which is made for texts.
-fn as_text(value: &Value) -> String {
-    match value {
-        Value::Null => "%!s(<nil>)".to_owned(),
-        Value::Bool(_) | Value::Number(_) => format!("%!s({}={value})", type_of(value)),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(as_text).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", as_text(value))).collect();
-            entries.sort();
-            format!("map[{}]", entries.join(" "))
-        }
-    }
-}
-
-/// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.
-fn go_print(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_print).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", go_print(value))).collect();
-            entries.sort();
-            format!("map[{}]", entries.join(" "))
-        }
-        other => other.to_string(),
-    }
+    let told = printed_as_text(directive);
+    format!("unknown patch type: {told} in map: {}", printed(&Value::Object(patch.clone())))
 }
 
 /// What Go has left of a patch once it was applied to `old`, which is what an error shows of it: directives that

@@ -78,15 +78,12 @@ fn odd(told: &str, error: &serde_saphyr::Error, text: &[u8]) -> Option<String> {
     }
     if told.contains("non-finite float") {
         // What YAML can say and JSON cannot.
-        let number = if told.contains("nan") || told.contains("NaN") { "NaN" } else { "Inf" };
-        let sign = if number == "NaN" {
-            ""
-        } else if told.contains("`-") {
-            "-"
-        } else {
-            "+"
+        let number = match told {
+            _ if told.contains("nan") || told.contains("NaN") => "NaN",
+            _ if told.contains("`-") => "-Inf",
+            _ => "+Inf",
         };
-        return Some(format!("json: unsupported value: {sign}{number}"));
+        return Some(format!("json: unsupported value: {number}"));
     }
     if told.contains("expected string scalar") {
         return keys::invalid(&String::from_utf8_lossy(text)).map(|key| format!("yaml: invalid map key: {key}"));

@@ -2,7 +2,7 @@
 //! had them relative to those.
 
 use super::{OBJECT, no_merge_key};
-use crate::api::go_words::type_of;
+use crate::api::go_words::{printed, type_of};
 use serde_json::Value;
 
 /// Where an item stands in a list: by its merge key, or as a whole when there is none.
@@ -80,5 +80,5 @@ pub(super) fn check(patch: &[Value], wanted: &[Value], merge_key: &str) -> Resul
 }
 
 fn list(items: &[Value]) -> String {
-    super::go_print(&Value::Array(items.to_vec()))
+    printed(&Value::Array(items.to_vec()))
 }
