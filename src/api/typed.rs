@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 
 /// Makes an object what Go would write.
 pub fn normalize(value: &mut Value, schema: &Schema) {
+    if is_normal(value, schema) {
+        // On its way through a request an object passes here several times, and is new here once.
+        debug_assert_eq!(node(value.clone(), schema).to_string(), value.to_string());
+        return;
+    }
     let taken = value.take();
     *value = node(taken, schema);
 }
@@ -44,15 +49,18 @@ fn element(value: Value, schema: &Schema) -> Value {
 /// Go writes maps with sorted keys.
 fn map_of(map: Map<String, Value>, schema: &Schema) -> Value {
     let Some(values) = schema.values() else { return Value::Object(map) };
-    // A list of resources counts in thousandths: what is finer is rounded up.
-    let rounded = |value: Value| match (values.kind(), value.as_str().map(Quantity::parse)) {
-        (Type::Quantity, Some(Ok(exact))) => Value::from(exact.round_up(-3).to_string()),
-        _ => value,
-    };
     let mut entries: Vec<(String, Value)> =
-        map.into_iter().map(|(key, value)| (key, rounded(element(value, values)))).collect();
+        map.into_iter().map(|(key, value)| (key, rounded(element(value, values), values))).collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     Value::Object(entries.into_iter().collect())
+}
+
+/// A list of resources counts in thousandths: what is finer is rounded up.
+fn rounded(value: Value, schema: &Schema) -> Value {
+    match (schema.kind(), value.as_str().map(Quantity::parse)) {
+        (Type::Quantity, Some(Ok(exact))) => Value::from(exact.round_up(-3).to_string()),
+        _ => value,
+    }
 }
 
 fn object(mut map: Map<String, Value>, schema: &Schema) -> Value {
@@ -83,9 +91,25 @@ fn absent(field: &Field, list_kind: bool) -> Option<Value> {
 }
 
 fn present(value: Value, field: &Field, list_kind: bool) -> Option<Value> {
+    let value = node(value, field.schema());
+    match shown(&value, field, list_kind) {
+        Shown::AsItIs => Some(value),
+        Shown::Null => Some(Value::Null),
+        Shown::Not => None,
+    }
+}
+
+/// How Go writes a field that is set.
+#[derive(PartialEq)]
+enum Shown {
+    AsItIs,
+    Null,
+    Not,
+}
+
+fn shown(value: &Value, field: &Field, list_kind: bool) -> Shown {
     let schema = field.schema();
-    let value = node(value, schema);
-    let empty = match &value {
+    let empty = match value {
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty() && (schema.kind() == Type::Map || field.omitzero),
         Value::String(text) => text.is_empty(),
@@ -93,18 +117,50 @@ fn present(value: Value, field: &Field, list_kind: bool) -> Option<Value> {
         Value::Bool(value) => !value,
         Value::Null => true,
     };
-    if !empty {
-        return Some(value);
-    }
     let container = matches!(schema.kind(), Type::List | Type::Map | Type::Bytes);
-    if field.keeps_empty && value.is_array() {
-        return Some(value);
+    if !empty || field.keeps_empty && value.is_array() {
+        return Shown::AsItIs;
     }
     if container && !field.omitempty && !(list_kind && &*field.name == "items") {
-        return Some(Value::Null); // the store's protobuf does not tell empty from unset
+        return Shown::Null; // the store's protobuf does not tell empty from unset
     }
     let kept = (field.pointer && !container) || is_struct(schema) && !field.omitzero;
-    (kept || !(field.omitempty || field.omitzero)).then_some(value)
+    if kept || !(field.omitempty || field.omitzero) { Shown::AsItIs } else { Shown::Not }
+}
+
+/// Whether Go would write a value as it is. Says no where that would be long to tell.
+fn is_normal(value: &Value, schema: &Schema) -> bool {
+    match (schema.kind(), value) {
+        (Type::Object, Value::Object(map)) => is_normal_object(map, schema),
+        (Type::Map, Value::Object(map)) => is_normal_map(map, schema),
+        (Type::List, Value::Array(list)) => {
+            schema.items().is_none_or(|items| list.iter().all(|item| is_normal_element(item, items)))
+        }
+        (Type::Quantity | Type::Time | Type::MicroTime | Type::Number, value) => node(value.clone(), schema) == *value,
+        (Type::Object, Value::Null) | (Type::SchemaOrBool | Type::SchemaOrArray | Type::SchemaOrStrings, _) => false,
+        _ => true,
+    }
+}
+
+fn is_normal_element(value: &Value, schema: &Schema) -> bool {
+    !value.is_null() && is_normal(value, schema)
+}
+
+fn is_normal_map(map: &Map<String, Value>, schema: &Schema) -> bool {
+    let Some(values) = schema.values() else { return true };
+    let is_round = |value: &Value| values.kind() != Type::Quantity || rounded(value.clone(), values) == *value;
+    map.keys().is_sorted() && map.values().all(|value| is_normal_element(value, values) && is_round(value))
+}
+
+fn is_normal_object(map: &Map<String, Value>, schema: &Schema) -> bool {
+    let list_kind = schema.kinds().ends_with("List");
+    let mut entries = map.iter().peekable();
+    let fields_are = schema.fields().iter().all(|field| match entries.next_if(|(key, _)| **key == *field.name) {
+        None => absent(field, list_kind).is_none(),
+        Some((_, Value::Null)) => absent(field, list_kind) == Some(Value::Null),
+        Some((_, value)) => is_normal(value, field.schema()) && shown(value, field, list_kind) == Shown::AsItIs,
+    });
+    fields_are && entries.next().is_none()
 }
 
 /// Types that Go's `omitempty` never leaves out.
@@ -193,6 +249,32 @@ mod tests {
             serde_json::to_string(&pod).unwrap(),
             r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"},"spec":{"containers":[{"name":"c","ports":[{"containerPort":0}],"resources":{"limits":{"cpu":"500m","memory":"1Gi"}}}],"nodeSelector":{"a":"","b":"1"},"priority":0},"status":{}}"#
         );
+    }
+
+    #[test]
+    fn what_is_normal_stays_and_what_is_not_is_told() {
+        let is = |value: Value| is_normal(&value, &Schema::builtin("io.k8s.api.core.v1.Pod").unwrap());
+        let pod =
+            |container: Value| json!({"metadata": {"name": "a"}, "spec": {"containers": [container]}, "status": {}});
+        let limits = |cpu: &str| pod(json!({"name": "c", "resources": {"limits": {"cpu": cpu}}}));
+        assert!(is(limits("500m")));
+        let others = [
+            limits("0.5"),
+            limits("1u"),
+            pod(json!({"resources": {}, "name": "c"})),
+            pod(json!({"name": "c", "resources": {}, "stdin": false})),
+            pod(json!({"name": "c", "resources": {}, "nope": 1})),
+            pod(json!({"name": "c", "resources": {}, "args": []})),
+            pod(json!({"name": "c"})),
+            pod(Value::Null),
+            json!({"metadata": {"labels": {"b": "", "a": ""}}, "spec": {"containers": null}, "status": {}}),
+            json!({"metadata": {"creationTimestamp": "2020-01-02T03:04:05+00:00"}, "spec": {"containers": null}, "status": {}}),
+            json!({"metadata": null, "spec": {"containers": null}, "status": {}}),
+        ];
+        for other in others {
+            assert!(!is(other.clone()), "{other}");
+            assert!(is(normalized("io.k8s.api.core.v1.Pod", other)));
+        }
     }
 
     #[test]

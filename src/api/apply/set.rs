@@ -129,6 +129,14 @@ impl FieldSet {
         self.without(other, false)
     }
 
+    /// Whether `other` has every path of this set.
+    pub fn is_within(&self, other: &FieldSet) -> bool {
+        let within =
+            |step: &str, child: &FieldSet| other.children.get(step).is_some_and(|theirs| child.is_within(theirs));
+        (other.member || !self.member)
+            && self.children.iter().all(|(step, child)| child.is_empty() || within(step, child))
+    }
+
     /// As [`FieldSet::difference`], but a path that goes takes everything below it along.
     #[must_use]
     pub fn recursive_difference(&self, other: &FieldSet) -> FieldSet {
@@ -243,6 +251,8 @@ mod tests {
             prop_assert_eq!(x.union(&y), build(&(&a | &b)));
             prop_assert_eq!(x.intersection(&y), build(&(&a & &b)));
             prop_assert_eq!(x.difference(&y), build(&(&a - &b)));
+            prop_assert_eq!(x.is_within(&y), a.is_subset(&b));
+            prop_assert!(x.intersection(&y).is_within(&y));
             prop_assert_eq!(FieldSet::decode(&x.encode()).unwrap(), x);
         }
     }

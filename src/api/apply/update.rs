@@ -100,7 +100,9 @@ pub(super) fn track(old: &Value, new: &Value, managed: &mut Managed, writer: &Wr
 
 /// Removes what the applier owned before, no longer applies, and nobody else owns.
 pub(super) fn prune(merged: Value, managed: &Managed, last: Option<&Entry>, writer: &Writer<'_>) -> Value {
-    let Some(last) = last.filter(|last| !last.fields.is_empty()) else { return merged };
+    let now = managed.0.get(&writer.id(Operation::Apply));
+    let lets_go = |last: &&Entry| now.is_none_or(|now| !last.fields.is_within(&now.fields));
+    let Some(last) = last.filter(lets_go) else { return merged };
     let node = Some(writer.schema);
     let named = |set: &FieldSet| typed::with_named_fields(set, node);
     let remove = |value: &Value, doomed: &FieldSet| {
