@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::create::{finish, place};
+use super::create::{check_namespace, finish};
 use super::update;
 use crate::api::apply::{self, Force};
 use crate::api::decode::{self, FieldValidation};
@@ -89,8 +89,8 @@ fn check_place(call: &Call, object: &Value, applied: &Value, is_new: bool) -> Re
         }
         _ => {}
     }
-    // Which namespace is checked, and not written down: it is no field the client applies.
-    place(call, &mut object.clone())
+    // It is not written down: it is no field the client applies.
+    check_namespace(call, object)
 }
 
 /// A key that is there twice is told once ownership has been sorted out, which knows no unknown fields.

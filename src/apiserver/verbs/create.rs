@@ -110,18 +110,22 @@ fn has_revision() -> Status {
 
 /// The object is in the namespace of the URL; what is in none is not asked for it.
 pub fn place(call: &Call, object: &mut Value) -> Result<(), Status> {
-    let (own, url) = (meta::namespace(object), call.namespace());
-    if !call.resource.namespaced() {
+    check_namespace(call, object)?;
+    if call.resource.namespaced() {
+        meta::set_text(object, "namespace", call.namespace());
+    } else {
         meta::remove(object, &["metadata", "namespace"]);
+    }
+    Ok(())
+}
+
+/// The object names the namespace of the URL, or none.
+pub fn check_namespace(call: &Call, object: &Value) -> Result<(), Status> {
+    let own = meta::namespace(object);
+    if !call.resource.namespaced() || own.is_empty() || own == call.namespace() {
         return Ok(());
     }
-    if !own.is_empty() && own != url {
-        return Err(bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    meta::set_text(object, "namespace", url);
-    Ok(())
+    Err(bad_request("the namespace of the provided object does not match the namespace sent on the request"))
 }
 
 /// What the system sets on every new object, defaults, and what this kind keeps from clients. What there is to warn
