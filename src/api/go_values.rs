@@ -159,11 +159,30 @@ fn is_empty(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
 }
 
-/// The value at an error's place (`spec.rules[0].values`), and what it is.
+/// What of the object that is judged came empty at an error's place: `[]` or `{}`, or what leads to such; null: nothing.
+pub fn empty_at(place: &str) -> Value {
+    EMPTY.with(|empty| {
+        let inside = |here: Value, step: String| match here {
+            Value::Array(mut items) => match step.parse() {
+                Ok(index) if index < items.len() => items.swap_remove(index),
+                _ => Value::Null,
+            },
+            mut here => here.get_mut(&step).map(Value::take).unwrap_or_default(),
+        };
+        steps(place).fold(empty.borrow().clone(), inside)
+    })
+}
+
+/// The steps of an error's place: `spec.rules[0].values`.
+fn steps(place: &str) -> impl Iterator<Item = String> {
+    place.split(['.', '[']).map(|step| step.trim_end_matches(']').to_owned())
+}
+
+/// The value at an error's place, and what it is.
 fn found<'a>(value: &'a Value, schema: &Schema, place: &str) -> (&'a Value, Type) {
     let mut here = (value, Some(schema));
-    let place = place.replace('[', ".").replace(']', "");
-    for step in place.split('.') {
+    for step in steps(place) {
+        let step = step.as_str();
         here = match (here.0, here.1) {
             (Value::Array(items), schema) => {
                 let item = step.parse().ok().and_then(|index: usize| items.get(index));

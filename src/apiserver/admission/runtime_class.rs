@@ -58,9 +58,11 @@ impl Plugin for RuntimeClass {
 
 /// The class that the Pod names, if it names one.
 async fn class(request: &Attributes<'_>) -> Result<Option<Value>, Status> {
-    let name = request.object.as_ref().map(|pod| pod.text("spec.runtimeClassName")).unwrap_or_default();
+    let Some(named) = request.object.as_ref().filter(|pod| pod.has("spec.runtimeClassName")) else { return Ok(None) };
+    let name = named.text("spec.runtimeClassName");
     if name.is_empty() {
-        return Ok(None);
+        // The official server asks itself for the class of that name.
+        return Err(Status::unexpected("resource name may not be empty"));
     }
     let classes = collection("node.k8s.io", "runtimeclasses");
     let found = match request.objects.get(classes, "", name) {

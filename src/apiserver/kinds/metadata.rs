@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::FieldError;
 use super::json::Json;
 use super::names::{self, NameRule};
-use crate::api::go_values::shown;
+use crate::api::go_values::{empty_at, shown};
 
 const ANNOTATIONS_MAX_BYTES: usize = 256 * 1024;
 
@@ -56,7 +56,12 @@ pub fn generate_name(object: &Value, rule: NameRule) -> Vec<FieldError> {
 pub fn of_template(meta: &Value, path: &str) -> Vec<FieldError> {
     let mut errors = labels(meta.at("labels"), &format!("{path}.labels"));
     errors.extend(annotations(meta.at("annotations"), &format!("{path}.annotations")));
-    for (field, _) in meta.as_object().into_iter().flatten().filter(|(_, value)| !is_zero(value)) {
+    let set = |field: &str, value: &Value| !is_zero(value) || field == "deletionGracePeriodSeconds" && !value.is_null();
+    let given = meta.as_object().into_iter().flatten().filter(|(field, value)| set(field, value));
+    let came_empty = ["finalizers", "managedFields", "ownerReferences"]
+        .into_iter()
+        .filter(|field| empty_at(&format!("{path}.{field}")) == Value::Array(Vec::new()));
+    for field in given.map(|(field, _)| field.as_str()).chain(came_empty) {
         // The Go field's name with a small first letter.
         let name = if field == "uid" { "uID" } else { field };
         if !["labels", "annotations"].contains(&name) {

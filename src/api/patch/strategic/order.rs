@@ -68,7 +68,13 @@ pub(super) fn check(patch: &[Value], wanted: &[Value], merge_key: &str) -> Resul
         if !merge_key.is_empty() && item.get(merge_key).is_none() {
             return Err(no_merge_key(item, merge_key));
         }
-        match index(&wanted[from..], item, merge_key) {
+        let rest = &wanted[from..];
+        let found = index(rest, item, merge_key);
+        let passed = &rest[..found.unwrap_or(rest.len())];
+        if let Some(odd) = passed.iter().find(|other| !merge_key.is_empty() && !other.is_object()) {
+            return Err(format!("expected a {OBJECT}, but received a {}", type_of(odd)));
+        }
+        match found {
             Some(at) => from += at + 1,
             None => {
                 return Err("The order in patch list:\n".to_owned()

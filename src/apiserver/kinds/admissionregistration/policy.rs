@@ -77,7 +77,7 @@ fn validate(policy: &Value) -> Vec<FieldError> {
         }
         let reason = validation.text("reason");
         let reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
-        if !reason.is_empty() && !reasons.contains(&reason) {
+        if validation.has("reason") && !reasons.contains(&reason) {
             errors.push(FieldError::not_supported(format!("{path}.reason"), reason, &reasons));
         }
     }
@@ -122,12 +122,8 @@ fn audit_annotations(policy: &Value, defined: &Names) -> Vec<FieldError> {
     for (index, annotation) in list.iter().enumerate() {
         let path = format!("spec.auditAnnotations[{index}]");
         let key = annotation.text("key");
-        if key.is_empty() {
-            errors.push(FieldError::required(format!("{path}.key"), ""));
-        } else {
-            let whole = format!("{}/{key}", policy.text("metadata.name"));
-            errors.extend(check::faults(format!("{path}.key"), key, names::qualified_name(&whole)));
-        }
+        let whole = format!("{}/{key}", policy.text("metadata.name"));
+        errors.extend(check::faults(format!("{path}.key"), &whole, names::qualified_name(&whole)));
         let text = annotation.text("valueExpression");
         if text.trim().is_empty() {
             errors.push(FieldError::required(format!("{path}.valueExpression"), "valueExpression is not specified"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::rules;
 use super::structural::properties;
-use crate::api::custom::{node::Node, value};
+use crate::api::custom::{embedded, node::Node, value};
 use crate::api::field_error::ErrorType;
 use crate::api::prune;
 use crate::api::schema::Schema;
@@ -180,6 +180,15 @@ fn map_keys(schema: &Value, keys: &[Value], path: &str, errors: &mut Vec<FieldEr
 fn default(schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let Some(given) = schema.get("default").filter(|given| !given.is_null()) else { return };
     let at = format!("{path}.default");
+    let embedding;
+    let schema = match path.ends_with("openAPIV3Schema") {
+        // The default of a whole object is an object that says of what kind it is.
+        true => {
+            embedding = as_embedded(schema);
+            &embedding
+        }
+        false => schema,
+    };
     let mut pruned = given.clone();
     let wrapped = serde_json::json!({"type": "object", "properties": {"value": schema}});
     let mut whole = serde_json::json!({"value": pruned.take()});
@@ -187,11 +196,21 @@ fn default(schema: &Value, path: &str, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid(at.clone(), given.clone(), "must not have unknown fields"));
     }
     let rules = Node::read(schema);
+    let types = embedded::validate(&rules, given, |_| Vec::new()).into_iter();
+    errors.extend(
+        types.map(|fault| FieldError { field: format!("{at}.{}", fault.field.trim_start_matches('.')), ..fault }),
+    );
     let faults = value::validate(&rules, given, None, &at);
     match faults.is_empty() {
         true => errors.extend(crate::api::custom::rules::validate_default(&rules, given, &at)),
         false => errors.extend(faults),
     }
+}
+
+fn as_embedded(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    schema["x-kubernetes-embedded-resource"] = Value::Bool(true);
+    schema
 }
 
 /// Whether a keyword that structural schemas do not have is anywhere in the schema.

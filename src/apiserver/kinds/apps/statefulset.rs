@@ -90,7 +90,7 @@ fn defaults(set: &mut Value, _: &Context) {
             put(claim, "kind", "PersistentVolumeClaim");
             put(claim, "apiVersion", "v1");
             persistentvolumeclaim::spec_defaults(claim);
-            put(claim, "status", json!({"phase": "Pending"}));
+            fill(claim, &[("status+.phase", Text("Pending"))]);
         }
     }
     template_defaults(set);

@@ -15,6 +15,9 @@ use crate::apiserver::kinds::{Context, FieldError, Strategy, Subresource, check,
 /// Of HorizontalPodAutoscalers.
 pub const STRATEGY: Strategy = Strategy {
     defaults,
+    prepare_create: |new, context| {
+        in_v2(new, &Value::Null, context, |new, _, context| lifecycle::first_generation(new, context));
+    },
     prepare_update: |new, old, context| in_v2(new, old, context, lifecycle::keep_status_and_count),
     validate: |autoscaler, context| validate(&as_v2(autoscaler, context)),
     validate_update: |new, _, context| validate(&as_v2(new, context)),

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{job_policies, job_status};
+use crate::api::go_values::empty_at;
 use crate::api::meta;
 use crate::apiserver::kinds::core::pod::{self, defaults, warnings};
 use crate::apiserver::kinds::json::Fill::{Choice, Flag, Int, Text};
@@ -59,16 +60,14 @@ pub fn spec_defaults(spec: &mut Value) {
         let policy = if spec.has("podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
         put(spec, "podReplacementPolicy", policy);
     }
-    if let Some(rules) = at_mut(spec, "podFailurePolicy.rules") {
-        for rule in rules.as_array_mut().into_iter().flatten() {
-            fill(rule, &[("onPodConditions[].status", Text("True"))]);
-        }
-    }
     template_defaults(spec);
 }
 
-/// Defaults of the Pods alone: all that a CronJob's template gets.
+/// Defaults of the Pods, and of what is judged of them: all that a CronJob's template gets.
 pub fn template_defaults(spec: &mut Value) {
+    for rule in items_mut(spec, "podFailurePolicy.rules") {
+        fill(rule, &[("onPodConditions[].status", Text("True"))]);
+    }
     if let Some(spec) = at_mut(spec, "template.spec") {
         defaults::pod_spec(spec);
     }
@@ -145,7 +144,8 @@ fn generated_selector(job: &Value) -> Vec<FieldError> {
         }
     }
     let labels = selector.at("matchLabels");
-    if labels != own.at("matchLabels") && labels != legacy.at("matchLabels") || selector.has("matchExpressions") {
+    let is_own = labels == own.at("matchLabels") || labels == legacy.at("matchLabels");
+    if selectors::is_usable(selector) && (!is_own || selector.has("matchExpressions")) {
         errors.push(FieldError::invalid("spec.selector", selector.clone(), "`selector` not auto-generated"));
     }
     errors
@@ -196,6 +196,7 @@ pub fn validate_spec(spec: &Value, path: &str) -> Vec<FieldError> {
                 rules.map(|rule| check::go_struct(rule, &["SucceededIndexes", "SucceededCount"])).collect();
             let shown = match spec.at("successPolicy.rules") {
                 Value::Array(_) => format!("{{\"Rules\":[{}]}}", rules.join(",")),
+                _ if empty_at(&format!("{path}.successPolicy.rules")).is_array() => "{\"Rules\":[]}".to_string(),
                 _ => "{\"Rules\":null}".to_string(),
             };
             let detail = "requires indexed completion mode";

@@ -62,6 +62,9 @@ fn validate(node: &Value) -> Vec<FieldError> {
             errors.push(FieldError::invalid("spec.podCIDRs", Value::Array(list.to_vec()), detail));
         }
     }
+    if let Some(swap) = node.int("status.nodeInfo.swap.capacity").filter(|swap| *swap <= 0) {
+        errors.push(FieldError::invalid("metadata.nodeSwapStatus.capacity", swap, "must be greater than zero"));
+    }
     errors
 }
 

@@ -14,7 +14,8 @@ pub const STRATEGY: Strategy = Strategy {
     defaults,
     validate: |object, _| validate(object),
     validate_update: |new, _, _| validate(new),
-    warnings: |new, old| warnings::named_template(new, old, "spec.template"),
+    // An update says nothing of its template.
+    warnings: |new, old| old.map_or_else(|| warnings::named_template(new, None, "spec.template"), |_| Vec::new()),
     selectable_fields: |object| vec![("status.replicas", object.int("status.replicas").unwrap_or(0).to_string())],
     selectable_names: &["status.replicas"],
     any_generate_name: true,

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::api::go_values::empty_at;
 use crate::api::quantity::Quantity;
 use crate::api::quota::containers_total;
 use crate::apiserver::kinds::json::Json;
@@ -38,7 +39,7 @@ pub fn of_pod(spec: &Value, path: &str, claims: &[&str]) -> Vec<FieldError> {
         return vec![FieldError::forbidden(path, "may not be set for a windows pod")];
     }
     let mut errors = amounts(resources, &path, pod_name);
-    if resources.has("claims") {
+    if resources.has("claims") || empty_at(&format!("{path}.claims")).is_array() {
         let detail = "claims may not be set for Resources at pod-level";
         errors.push(FieldError::forbidden(format!("{path}.claims"), detail));
     }

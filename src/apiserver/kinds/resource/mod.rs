@@ -84,6 +84,10 @@ const SLICE: Strategy = Strategy {
         drop_at(spec, "skipNodeOperations");
         drop_at(spec, "partitionTypeAttribute");
         for device in items_mut(spec, "devices") {
+            drop_at(device, "nodeAllocatableResources");
+            for set in items_mut(device, "consumesCounters") {
+                drop_at(set, "compatibilityGroups");
+            }
             for (_, attribute) in at_mut(device, "attributes").and_then(Value::as_object_mut).into_iter().flatten() {
                 for field in ["ints", "bools", "strings", "versions"] {
                     drop_at(attribute, field);
@@ -180,9 +184,11 @@ fn devices(spec: &Value, path: &str) -> Vec<FieldError> {
             (true, false) => {
                 let detail = "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
                 errors.push(FieldError::invalid(at.as_str(), Value::Null, detail));
-                // Their names are not looked at.
-                let faults = alternatives(options, &at).into_iter();
-                errors.extend(faults.filter(|fault| !fault.field.ends_with("].name")));
+                // Then they are looked at only as far as their types go.
+                let by_hand = |place: &str| {
+                    ["].name", ".count", ".cel", ".expression"].iter().any(|field| place.ends_with(field))
+                };
+                errors.extend(alternatives(options, &at).into_iter().filter(|fault| !by_hand(&fault.field)));
             }
             (true, true) => {
                 let (own, at) = (request.at("exactly"), format!("{at}.exactly"));

@@ -4,11 +4,13 @@
 
 use serde_json::{Value, json};
 
+use super::super::core::pod::scheduling;
 use super::super::core::pod::volume_sources::csi_driver_name;
 use super::super::json::Json;
 use super::super::{FieldError, check, names};
 use crate::api::cel::check::{self as language, Declared, Scope, Type};
 use crate::api::cel::semver;
+use crate::api::go_values::{empty_at, value_of};
 
 /// The longest name of an attribute or a capacity, in bytes, without its domain.
 const MAX_IDENTIFIER: usize = 32;
@@ -145,7 +147,8 @@ pub fn validate_slice(slice: &Value) -> Vec<FieldError> {
         errors.push(FieldError::invalid("spec.pool.generation", generation, detail));
     }
     errors.extend(place(spec));
-    if spec.has("sharedCounters") && spec.has("devices") {
+    let given = |list: &str| spec.has(list) || empty_at(&format!("spec.{list}")).is_array();
+    if given("sharedCounters") && given("devices") {
         let detail = "only one of `sharedCounters` or `devices` is allowed";
         errors.push(FieldError::invalid("spec", "", detail));
     }
@@ -191,14 +194,16 @@ fn place(spec: &Value) -> Vec<FieldError> {
                 errors.extend(check::faults(at, name, names::dns_subdomain(name)));
             }
             "nodeSelector" => {
-                let terms = spec.at("nodeSelector.nodeSelectorTerms");
-                if terms.as_array().is_none_or(Vec::is_empty) {
-                    let detail = "must have at least one node selector term";
-                    errors.push(FieldError::required(format!("{at}.nodeSelectorTerms"), detail));
-                }
-                if terms.as_array().map_or(0, Vec::len) != 1 {
+                let terms = value.items("nodeSelectorTerms");
+                errors.extend(scheduling::node_selector(value, &at));
+                if terms.len() != 1 {
                     let detail = "must have exactly one node selector term";
-                    errors.push(FieldError::invalid(format!("{at}.nodeSelectorTerms"), terms.clone(), detail));
+                    let shown = terms.iter().filter_map(|term| value_of("io.k8s.api.core.v1.NodeSelectorTerm", term));
+                    let shown = match value.at("nodeSelectorTerms") {
+                        Value::Null => "null".to_string(),
+                        _ => format!("[{}]", shown.collect::<Vec<_>>().join(",")),
+                    };
+                    errors.push(FieldError::invalid_raw(format!("{at}.nodeSelectorTerms"), shown, detail));
                 }
             }
             _ if value != true => {

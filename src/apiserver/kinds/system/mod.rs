@@ -13,7 +13,8 @@ use super::core::pod::scheduling;
 use super::core::resources;
 use super::json::Json;
 use super::metadata::declared_immutable;
-use super::{FieldError, Strategy, check, metadata, names};
+use super::names::{self, Faults};
+use super::{FieldError, Strategy, check, metadata};
 
 /// The strategy of a kind of these groups.
 pub fn strategy(kind: &str) -> Option<&'static Strategy> {
@@ -32,9 +33,10 @@ pub fn strategy(kind: &str) -> Option<&'static Strategy> {
 }
 
 const RUNTIME_CLASS: Strategy = Strategy {
-    validate: |class, _| runtime_class(class),
+    validate: |class, _| runtime_class(class, names::declared),
     validate_update: |new, old, _| {
-        let mut errors = runtime_class(new);
+        // Of a handler that is another one, its type is the judge, whose words differ.
+        let mut errors = runtime_class(new, |faults| faults);
         errors.extend(declared_immutable(new, old, "handler"));
         errors
     },
@@ -45,13 +47,14 @@ const RUNTIME_CLASS: Strategy = Strategy {
     ..Strategy::PLAIN
 };
 
-fn runtime_class(class: &Value) -> Vec<FieldError> {
+/// `spelled` gives the faults of the handler their words.
+fn runtime_class(class: &Value, spelled: fn(Faults) -> Faults) -> Vec<FieldError> {
     let handler = class.text("handler");
     let mut errors = Vec::new();
     if handler.is_empty() {
         errors.push(FieldError::required("handler", ""));
     } else {
-        errors.extend(check::faults("handler", handler, names::declared(names::dns_label(handler))));
+        errors.extend(check::faults("handler", handler, spelled(names::dns_label(handler))));
     }
     for (name, amount) in class.entries("overhead.podFixed") {
         errors.extend(resources::container_amount(name, amount, &format!("overhead.limits[{name}]")));

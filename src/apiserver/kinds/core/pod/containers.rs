@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::spec::supported;
 use super::{environment, mounts, probes, security};
+use crate::api::go_values::empty_at;
 use crate::apiserver::kinds::core::resources;
 use crate::apiserver::kinds::json::Json;
 use crate::apiserver::kinds::{FieldError, check, names};
@@ -130,8 +131,11 @@ fn ephemeral<'a>(list: &'a [Value], path: &str, pod: &Pod, seen: &mut HashSet<&'
         let detail = "cannot be set for an Ephemeral Container";
         for field in NOT_EPHEMERAL {
             let value = container.at(field);
+            let came = empty_at(&format!("{at}.{field}"));
             let set = match value {
-                Value::Null => false,
+                // What is in it may be there and empty.
+                _ if *field == "resources" && came.as_object().is_some_and(|came| !came.is_empty()) => true,
+                Value::Null => came.is_array(),
                 Value::Object(map) if *field == "resources" => !map.is_empty(),
                 _ => true,
             };

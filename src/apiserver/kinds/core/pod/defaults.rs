@@ -4,8 +4,9 @@
 
 use serde_json::Value;
 
+use super::off;
 use crate::apiserver::kinds::json::Fill::{Choice, Empty, Flag, Int, NonZero, Text};
-use crate::apiserver::kinds::json::{Defaults, Json, at_mut, drop_at, fill, items_mut, object_mut, put};
+use crate::apiserver::kinds::json::{Defaults, Json, at_mut, fill, items_mut, object_mut, put};
 
 const POD_SPEC: Defaults = &[
     ("dnsPolicy", Text("ClusterFirst")),
@@ -73,18 +74,7 @@ pub const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemer
 
 /// Fills in the spec of a Pod or of a template.
 pub fn pod_spec(spec: &mut Value) {
-    // Fields of features that are off.
-    for field in ["schedulingGroup", "evictionResponders"] {
-        drop_at(spec, field);
-    }
-    for list in CONTAINER_LISTS {
-        for container in items_mut(spec, list) {
-            let signalled = drop_at(container, "lifecycle.stopSignal").is_some();
-            if signalled && container.at("lifecycle").as_object().is_some_and(serde_json::Map::is_empty) {
-                drop_at(container, "lifecycle");
-            }
-        }
-    }
+    off::drop_fields(spec);
     fill(spec, POD_SPEC);
     let host_network = spec.flag("hostNetwork");
     for list in CONTAINER_LISTS {

@@ -9,6 +9,7 @@ pub mod defaults;
 pub mod environment;
 pub mod gated;
 pub mod mounts;
+mod off;
 pub mod port_warnings;
 pub mod probes;
 pub mod projected;

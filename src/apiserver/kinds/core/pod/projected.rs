@@ -215,11 +215,26 @@ fn bundle_name(source: &Value, path: &str) -> Vec<FieldError> {
     errors
 }
 
+/// Only a key with somebody's domain before it can be asked for: the signer must know whose it is.
+fn user_annotations(annotations: &Value, path: &str) -> Vec<FieldError> {
+    let keys = annotations.as_object().into_iter().flatten().map(|(key, _)| key.to_lowercase());
+    let mut errors = Vec::new();
+    for key in keys.filter(|key| !key.contains('/') && (key.is_empty() || names::qualified_name(key).is_empty())) {
+        errors.push(match key.as_str() {
+            "" => FieldError::required(path, ""),
+            key => FieldError::invalid(path, key, "must be a domain-prefixed key (such as \"acme.io/foo\")"),
+        });
+    }
+    let others = metadata::annotations(annotations, path).into_iter();
+    errors.extend(others.filter(|error| error.value != "\"\""));
+    errors
+}
+
 fn certificate(source: &Value, path: &str, seen: &mut Paths) -> Vec<FieldError> {
     let signer = source.text("signerName");
     let mut errors = signer_name(signer, &format!("{path}.signerName"));
     let annotations = format!("{path}.userAnnotations");
-    errors.extend(metadata::annotations(source.at("userAnnotations"), &annotations));
+    errors.extend(user_annotations(source.at("userAnnotations"), &annotations));
     if !KEY_TYPES.contains(&source.text("keyType")) {
         errors.push(FieldError::not_supported(format!("{path}.keyType"), source.text("keyType"), KEY_TYPES));
     }

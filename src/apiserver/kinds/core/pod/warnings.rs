@@ -135,6 +135,10 @@ fn of(pod: &Value, prefix: &str) -> Vec<String> {
         for (_, spelled, text) in VOLUMES.iter().filter(|(field, ..)| volume.has(field)) {
             warnings.push(format!("{path}.volumes[{index}].{spelled}: {text}"));
         }
+        let nothing = |source: &Value| source.as_object().is_some_and(serde_json::Map::is_empty);
+        if volume.items("projected.sources").iter().any(nothing) {
+            warnings.push(format!("volume {:?} (Projected) has no sources provided", volume.text("name")));
+        }
     }
     warnings.extend(twins(spec, &path));
     warnings.extend(fractions(spec.at("overhead"), &format!("{path}.overhead"), &["memory", "ephemeral-storage"]));
