@@ -14,6 +14,8 @@
 //! | `logs(pod)`, `logs(pod, container)` | what it printed |
 //! | `exec(pod, [words])`, `exec(pod, container, [words])` | what a command prints in its container; no value when it fails |
 //! | `answered(path)`, `registryAnswered(path)` | what the API server, or the playground's registry, answers to a GET: `{code, body}` |
+//! | `answered(path, user)` | what the API server answers when this user asks |
+//! | `may(user, [deeds])` | which of these the user may do: `"list pods"`, `"create pods/exec in default"`, `"delete jobs.batch/night everywhere"` |
 //! | `flood()` | the requests of a flood that was begun: `{sent, lost, told}`, told being what the first lost one was told |
 //! | `image(name)` | an optional: the image on the playground's machine, `{digest, sizeBytes, addedBytes, layers, config, history}` |
 //!
@@ -51,7 +53,8 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("image", image),
     ("registryAnswered", |world, args| world.answer(Question::Registry(text(args, 0)?))),
     ("flood", |world, _| world.answer(Question::Flood)),
-    ("answered", |world, args| world.answer(Question::Get(text(args, 0)?))),
+    ("answered", answered),
+    ("may", may),
 ];
 
 /// Makes the functions callable in `context`, reading from `world`.
@@ -205,13 +208,22 @@ fn logs(world: &mut World, args: &[Cel]) -> Found {
 fn exec(world: &mut World, args: &[Cel]) -> Found {
     let pod = object(args)?;
     let container = if args.len() > 2 { text(args, 1)? } else { String::new() };
-    let Some(Cel::List(words)) = args.last() else { return Err("the command must be a list of strings".to_owned()) };
     world.answer(Question::Exec {
         namespace: text_field(pod, &["metadata", "namespace"]).to_owned(),
         pod: text_field(pod, &["metadata", "name"]).to_owned(),
         container,
-        words: (0..words.len()).map(|at| text(words, at)).collect::<Result<_, _>>()?,
+        words: texts(args)?,
     })
+}
+
+fn answered(world: &mut World, args: &[Cel]) -> Found {
+    let user = if args.len() > 1 { text(args, 1)? } else { String::new() };
+    world.answer(Question::Get { path: text(args, 0)?, user })
+}
+
+fn may(world: &mut World, args: &[Cel]) -> Found {
+    let namespace = world.namespace.clone();
+    world.answer(Question::May { user: text(args, 0)?, namespace, deeds: texts(args)? })
 }
 
 fn image(world: &mut World, args: &[Cel]) -> Found {
@@ -227,6 +239,14 @@ fn text(args: &[Cel], index: usize) -> Result<String, String> {
         Some(Cel::String(text)) => Ok(text.to_string()),
         other => Err(format!("argument {} must be a string, not {other:?}", index + 1)),
     }
+}
+
+/// The last argument: a list of strings.
+fn texts(args: &[Cel]) -> Result<Vec<String>, String> {
+    let Some(Cel::List(words)) = args.last() else {
+        return Err("the last argument must be a list of strings".to_owned());
+    };
+    (0..words.len()).map(|at| text(words, at)).collect()
 }
 
 fn object(args: &[Cel]) -> Result<&Cel, String> {

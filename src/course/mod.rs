@@ -15,6 +15,7 @@
 //! | `target`, `controls` | the cluster that is graded; a playground's switches and records |
 //! | `actions`, `action` | what a check does to the cluster: delete, drain, apply, request, crash; its format, and doing it |
 //! | `flood` | requests that go on while a check does something |
+//! | `rights` | what a user may do, asked of the API server |
 //! | `images` | the images of the playground's machine and registries, as a check sees them |
 //! | `script` | a learner's own commands, run before or beside a check by `tutor dev check` |
 //! | `check`, `explain`, `evidence` | the engine: steps in order, what was found, and why |
@@ -45,6 +46,7 @@ pub mod observer;
 pub mod progress;
 pub mod prove;
 pub mod quiz;
+pub mod rights;
 pub mod script;
 pub mod session;
 pub mod sources;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use cel::Value as Cel;
 use futures::future::{Either, FutureExt};
 use futures::stream::{BoxStream, SelectAll, StreamExt};
+use http::Method;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
@@ -21,6 +22,7 @@ use serde_json::Value;
 use super::expression::{Expression, Variables};
 use super::flood::Flood;
 use super::images;
+use super::rights;
 use super::target::Target;
 use super::world::{Question, Source, Wanted, World};
 use crate::api::cel::to_cel;
@@ -249,9 +251,13 @@ async fn ask(target: &Target, question: &Question) -> Result<Cel, String> {
             Ok(to_cel(&serde_json::json!({"code": answer.code, "body": answer.body})))
         }
         Question::Flood => Err("no flood has begun".to_owned()),
-        Question::Get(path) => {
-            let answer = target.get(path).await.map_err(|error| error.to_string())?;
+        Question::Get { path, user } => {
+            let answer = target.ask_as(user, Method::GET, path, None).await.map_err(|error| error.to_string())?;
             Ok(to_cel(&serde_json::json!({"code": answer.code, "body": answer.body})))
+        }
+        Question::May { user, namespace, deeds } => {
+            let allowed = rights::allowed(target, user, namespace, deeds).await?;
+            Ok(to_cel(&serde_json::json!(allowed)))
         }
     }
 }

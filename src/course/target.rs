@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request};
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope};
@@ -202,6 +202,20 @@ impl Target {
     /// When nothing answered.
     pub async fn request(&self, request: Request<Vec<u8>>) -> Result<Answer> {
         send(&self.client, request).await.map_err(|why| Error::new("the API server did not answer", why))
+    }
+
+    /// One request as somebody else, which whoever checks must be allowed to do; as oneself, when `user` is empty.
+    ///
+    /// # Errors
+    /// When nothing answered.
+    pub async fn ask_as(&self, user: &str, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let mut request = build(method, path, body)?;
+        if !user.is_empty() {
+            let name =
+                HeaderValue::from_str(user).map_err(|_| Error::new(format!("{user:?} is no user's name"), ""))?;
+            request.headers_mut().insert("impersonate-user", name);
+        }
+        self.request(request).await
     }
 
     /// The answer to a GET of the API server.

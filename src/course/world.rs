@@ -63,7 +63,21 @@ pub enum Question {
     /// How the flood of requests goes.
     Flood,
     /// What the API server answers to a GET: `{"code": 200, "body": …}`.
-    Get(String),
+    Get {
+        /// The path, with its query.
+        path: String,
+        /// As whom; empty: as who checks.
+        user: String,
+    },
+    /// Which of these deeds a user may do.
+    May {
+        /// The user's name.
+        user: String,
+        /// Where a deed is meant that names no place.
+        namespace: String,
+        /// As `list pods`; the form is in `rights.rs`.
+        deeds: Vec<String>,
+    },
     /// What the playground's registry answers to a GET, in the same form.
     Registry(String),
     /// An image on the playground's machine; null when there is none of that name.
