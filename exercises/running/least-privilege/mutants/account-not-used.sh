@@ -1,0 +1,4 @@
+kubectl create serviceaccount watcher
+kubectl create role watcher --verb=get,list,watch --resource=jobs.batch,pods,pods/log
+kubectl create rolebinding watcher --role=watcher --serviceaccount=least-privilege:watcher
+kubectl delete rolebinding for-now
