@@ -42,6 +42,9 @@ pub struct Exercise {
     /// What `start` does after it has made the namespace.
     #[serde(default)]
     pub setup: Vec<Action>,
+    /// What puts right what is outside of the namespace, such as nodes' taints: at a reset, and when another is begun.
+    #[serde(default)]
+    pub cleanup: Vec<Action>,
     /// What must become true, in order.
     pub steps: Vec<Step>,
     /// What to say to a learner who is stuck, by the state they are in.
@@ -308,13 +311,15 @@ impl Exercise {
                 faults.push(format!("there is no file {file}"));
             }
         }
-        let mut checks = self.setup.iter().chain(self.steps.iter().flat_map(|step| &step.actions));
+        let own = self.setup.iter().chain(&self.cleanup);
+        let mut checks = own.chain(self.steps.iter().flat_map(|step| &step.actions));
         if checks.any(|action| matches!(action, Action::Run(_) | Action::Shell(_))) {
             faults.push("only a solution or a mutant may run a script".to_owned());
         }
         let images = self.actions().any(|action| matches!(action, Action::Image(_)));
-        if self.cluster == ClusterKind::Any && (!self.switches.is_empty() || self.crashes() || images) {
-            faults.push("it uses switches, images or a crash, so its cluster is playground".to_owned());
+        let beyond = !self.switches.is_empty() || !self.cleanup.is_empty() || self.crashes() || images;
+        if self.cluster == ClusterKind::Any && beyond {
+            faults.push("it uses switches, a cleanup, images or a crash, so its cluster is playground".to_owned());
         }
         if self.runtimes.is_empty() {
             faults.push("it names no runtime".to_owned());
@@ -326,7 +331,7 @@ impl Exercise {
         let steps = self.steps.iter().flat_map(|step| &step.actions);
         let solutions = self.solutions.iter().flat_map(|attempt| &attempt.actions);
         let mutants = self.mutants.iter().flat_map(|mutant| &mutant.actions);
-        self.setup.iter().chain(steps).chain(solutions).chain(mutants)
+        self.setup.iter().chain(&self.cleanup).chain(steps).chain(solutions).chain(mutants)
     }
 }
 
@@ -381,6 +386,7 @@ mutants:
             ("start/pod.yaml", "start/missing.yaml", "there is no file"),
             ("- delete: pods()", "- run: start/pod.yaml", "may run a script"),
             ("- delete: pods()", "- shell: start/pod.yaml", "may run a script"),
+            ("namespace: small", "namespace: small\ncluster: any\ncleanup: [{wait: 1s}]", "its cluster is playground"),
             ("runtimes: [simulated]", "runtimes: []", "names no runtime"),
             ("until: pod(\"a\").spec.?nodeName.hasValue()", "until: pod(\"a\"", "line 15"),
             ("runtimes: [simulated]", "runtimes: [simulated", "line"),

@@ -64,6 +64,7 @@ pub async fn start(target: &Target, exercise: &Exercise) -> Result<Started> {
 /// When the cluster refuses, or the namespace does not go.
 pub async fn clean(target: &Target, exercise: &Exercise) -> Result<()> {
     release(target, exercise).await?;
+    put_right(target, exercise).await?;
     if !is_there(target, &exercise.namespace).await? {
         return images::forget(target, exercise).await;
     }
@@ -106,6 +107,18 @@ async fn needs_runtime(target: &Target, exercise: &Exercise) -> Result<()> {
 /// When the playground cannot be reached.
 pub async fn release(target: &Target, exercise: &Exercise) -> Result<()> {
     set_switches(target, exercise, Some(SwitchState::Running)).await
+}
+
+/// Undoes what it has made of the playground outside of its namespace, as of nodes.
+///
+/// # Errors
+/// When the cluster refuses.
+pub async fn put_right(target: &Target, exercise: &Exercise) -> Result<()> {
+    if !target.is_playground() {
+        return Ok(());
+    }
+    let mut observer = Observer::new(target, &exercise.namespace);
+    Performer::new(target, exercise).perform(&mut observer, &exercise.cleanup).await
 }
 
 /// Makes `namespace` the current one in the playground's own kubeconfig.

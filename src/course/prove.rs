@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::action::Performer;
 use super::check::{Report, check};
 use super::exercise::{Action, Exercise, Patience, Step};
@@ -108,6 +110,11 @@ async fn left_behind(target: &Target, exercise: &Exercise) -> Result<Option<Stri
         nodes["items"].as_array().is_some_and(|nodes| nodes.iter().any(|n| n["spec"]["unschedulable"] == true));
     if cordoned {
         return Ok(Some("a node is still cordoned".to_owned()));
+    }
+    let taints = nodes["items"].as_array().into_iter().flatten().filter_map(|node| node["spec"]["taints"].as_array());
+    let by_hand = |taint: &Value| taint["key"].as_str().is_some_and(|key| !key.starts_with("node.kubernetes.io/"));
+    if taints.flatten().any(by_hand) {
+        return Ok(Some("a node is still tainted".to_owned()));
     }
     Ok(images::left(target, exercise).await?.map(|image| format!("the image {image} is still there")))
 }

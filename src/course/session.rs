@@ -33,7 +33,7 @@ pub struct Solution {
 }
 
 /// Starts an exercise, makes its namespace the playground's current one, and notes it. The loops that the
-/// exercise before had stopped run again: no other could be done without them.
+/// exercise before had stopped run again, and its nodes are as they were: no other could be done without them.
 ///
 /// # Errors
 /// When the cluster refuses, or a file cannot be written.
@@ -43,6 +43,7 @@ pub async fn begin(target: &Target, exercise: &Exercise, file: &ProgressFile) ->
         && target.is_playground()
     {
         lifecycle::release(target, before).await?;
+        lifecycle::put_right(target, before).await?;
     }
     let started = lifecycle::start(target, exercise).await?;
     if let Some(kubeconfig) = target.kubeconfig() {
