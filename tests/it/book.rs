@@ -151,7 +151,7 @@ fn run(play: &Served, typed: &Typed) -> Result<(), String> {
     let page: Vec<String> = typed.printed.iter().map(|line| even(line)).collect();
     let begun = Instant::now();
     loop {
-        let done = play.kubectl(words);
+        let done = play.kubectl_with(words, &typed.input);
         let printed = format!("{}{}", done.out, done.err);
         let came: Vec<String> = printed.lines().map(even).collect();
         if fits(&page, &came) {

@@ -10,8 +10,25 @@ use regex::Regex;
 /// A command and what the page says it prints.
 pub struct Typed {
     pub command: String,
+    /// What a heredoc gives it.
+    pub input: String,
     pub printed: Vec<String>,
     pub line: usize,
+}
+
+impl Typed {
+    fn new(command: &str, line: usize) -> Typed {
+        Typed { command: command.to_owned(), input: String::new(), printed: Vec::new(), line }
+    }
+
+    /// The lines of a heredoc are typed, and not printed.
+    fn take_input(&mut self) {
+        let Some((command, end)) = self.command.split_once(" <<") else { return };
+        let line = |line: &String| line.trim_start_matches("> ") == end;
+        let Some(at) = self.printed.iter().position(line) else { return };
+        self.input = self.printed.drain(..=at).take(at).map(|line| line + "\n").collect();
+        self.command = command.to_owned();
+    }
 }
 
 /// The commands of a page's `console,run` blocks.
@@ -22,11 +39,12 @@ pub fn typed(page: &str) -> Vec<Typed> {
         if line.starts_with("```") {
             inside = !inside && line == "```console,run";
         } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            found.push(Typed { command: command.to_owned(), printed: Vec::new(), line: at + 1 });
+            found.push(Typed::new(command, at + 1));
         } else if let (true, Some(last)) = (inside, found.last_mut()) {
             last.printed.push(line.to_owned());
         }
     }
+    found.iter_mut().for_each(Typed::take_input);
     found
 }
 
@@ -76,13 +94,12 @@ pub fn answered(shown: &str) -> Vec<Typed> {
     for (at, line) in shown.lines().enumerate() {
         let command = line.split_once(" $ ").filter(|(prompt, _)| prompt.starts_with('~')).map(|(_, command)| command);
         match (command, found.last_mut()) {
-            (Some(command), _) => {
-                found.push(Typed { command: command.to_owned(), printed: Vec::new(), line: at + 1 });
-            }
+            (Some(command), _) => found.push(Typed::new(command, at + 1)),
             (None, Some(last)) => last.printed.push(line.to_owned()),
             (None, None) => {}
         }
     }
+    found.iter_mut().for_each(Typed::take_input);
     found
 }
 
@@ -104,4 +121,11 @@ fn evening_out_keeps_what_matters() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert!(fits(&lines("a\n…\nc"), &lines("a\nb\nb\nc")) && fits(&lines("…"), &[]));
     assert!(fits(&lines("x…z"), &lines("x y z")) && !fits(&lines("a"), &lines("a\nb")));
+}
+
+#[test]
+fn a_heredoc_is_typed_and_not_printed() {
+    let found = typed("```console,run\n$ kubectl apply -f - <<END\na: 1\nb: 2\nEND\nmade\n```");
+    assert_eq!((found[0].command.as_str(), found[0].input.as_str()), ("kubectl apply -f -", "a: 1\nb: 2\n"));
+    assert_eq!(found[0].printed, ["made"]);
 }
