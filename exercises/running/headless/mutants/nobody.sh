@@ -1,0 +1,3 @@
+kubectl delete service index
+kubectl create service clusterip index --clusterip=None
+kubectl set selector service index app=shard

@@ -1,0 +1,2 @@
+kubectl delete service index
+kubectl create service clusterip index --clusterip=None
