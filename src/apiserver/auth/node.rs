@@ -169,7 +169,12 @@ fn uses_config_map(pod: &Value, name: &str) -> bool {
 }
 
 fn uses_claim(pod: &Value, name: &str) -> bool {
-    mentions(&pod["spec"]["volumes"], &["persistentVolumeClaim"], "claimName", name)
+    // A generic ephemeral volume's claim is called by the Pod and the volume.
+    let volume = pod["metadata"]["name"].as_str().and_then(|pod| name.strip_prefix(pod)?.strip_prefix('-'));
+    let made = |it: &Value| it["ephemeral"].is_object() && volume.is_some() && it["name"].as_str() == volume;
+    let volumes = &pod["spec"]["volumes"];
+    mentions(volumes, &["persistentVolumeClaim"], "claimName", name)
+        || volumes.as_array().is_some_and(|all| all.iter().any(made))
 }
 
 fn uses_account(pod: &Value, name: &str) -> bool {
@@ -194,10 +199,13 @@ mod tests {
 
     #[test]
     fn a_pod_uses_what_its_spec_names() {
-        let pod = json!({"spec": {
+        let pod = json!({"metadata": {"name": "db-0"}, "spec": {
             "serviceAccountName": "bot",
             "containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "key"}}}], "envFrom": [{"configMapRef": {"name": "env"}}]}],
-            "volumes": [{"secret": {"secretName": "tls"}}, {"projected": {"sources": [{"configMap": {"name": "ca"}}]}}],
+            "volumes": [
+                {"secret": {"secretName": "tls"}}, {"projected": {"sources": [{"configMap": {"name": "ca"}}]}},
+                {"name": "own", "persistentVolumeClaim": {"claimName": "mine"}}, {"name": "scratch", "ephemeral": {}},
+            ],
         }});
         for (uses, name, expected) in [
             (uses_secret as Uses, "key", true),
@@ -207,6 +215,10 @@ mod tests {
             (uses_config_map, "ca", true),
             (uses_config_map, "key", false),
             (uses_account, "bot", true),
+            (uses_claim, "mine", true),
+            (uses_claim, "db-0-scratch", true),
+            (uses_claim, "db-0-own", false),
+            (uses_claim, "db-1-scratch", false),
         ] {
             assert_eq!(uses(&pod, name), expected, "{name}");
         }
