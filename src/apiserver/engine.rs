@@ -244,8 +244,11 @@ impl Call {
 
     /// Normal form and defaults.
     pub fn fill_in(&self, object: &mut Value, dry_run: bool) {
-        if !self.resource.custom {
-            typed::normalize(object, &self.resource.schema);
+        match (self.resource.custom, self.resource.schema.field("metadata"), object.get_mut("metadata")) {
+            (false, ..) => typed::normalize(object, &self.resource.schema),
+            // Of a custom resource only the metadata has a Go type.
+            (true, Some(field), Some(metadata)) => typed::normalize(metadata, field.schema()),
+            _ => {}
         }
         (self.strategy().defaults)(object, &self.context(dry_run));
     }
