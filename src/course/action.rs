@@ -21,6 +21,7 @@ use super::images;
 use super::observer::Observer;
 use super::script::{self, Script};
 use super::target::{Target, refused};
+use crate::api::cel::to_cel;
 use crate::error::{Error, Result};
 
 /// How long an `until` among actions may take.
@@ -168,27 +169,25 @@ impl<'t> Performer<'t> {
 
     async fn request(&self, observer: &mut Observer<'_>, action: &RequestAction) -> Result<()> {
         let path = action.path.replace("{namespace}", &self.exercise.namespace);
-        let body = match &action.body_from {
-            Some(expression) => Some(to_json(&value(observer, expression).await?).to_string()),
-            None => action.body.as_ref().map(|body| filled(&body.to_string(), &observer.variables)),
+        let bodies = match (&action.each, &action.body_from) {
+            (Some(each), _) => objects(observer, each).await?.iter().map(|body| Some(body.to_string())).collect(),
+            (None, Some(expression)) => vec![Some(to_json(&value(observer, expression).await?).to_string())],
+            (None, None) => vec![action.body.as_ref().map(|body| filled(&body.to_string(), &observer.variables))],
         };
-        let method = Method::from_bytes(action.method.as_bytes())
-            .map_err(|_| Error::new(format!("{} is not an HTTP method", action.method), ""))?;
-        let mut request = Request::builder().method(method).uri(&path).header("accept", "application/json");
-        if body.is_some() {
-            request = request.header("content-type", &action.content_type);
+        let mut answers = Vec::new();
+        for body in bodies {
+            let answer = self.target.request(request_of(action, &path, body)?).await?;
+            let says = answer.words();
+            if answer.code >= 300 && action.keep.is_none() {
+                return Err(Error::new(format!("{} {path} was refused", action.method), says));
+            }
+            answers.push(json!({"code": answer.code, "body": answer.body, "says": says}));
         }
-        if let Some(component) = &action.component {
-            request = request.header("user-agent", component);
+        if let Some(name) = &action.keep {
+            let kept = if action.each.is_some() { Value::Array(answers) } else { answers.swap_remove(0) };
+            observer.variables.insert(name.clone(), to_cel(&kept));
         }
-        let bytes = body.map(String::into_bytes).unwrap_or_default();
-        let request =
-            request.body(bytes).map_err(|error| Error::new(format!("{path} is no path"), error.to_string()))?;
-        let answer = self.target.request(request).await?;
-        if answer.code < 300 {
-            return Ok(());
-        }
-        Err(Error::new(format!("{} {path} was refused", action.method), answer.words()))
+        Ok(())
     }
 
     async fn switch(&mut self, states: &BTreeMap<String, SwitchState>) -> Result<()> {
@@ -250,6 +249,20 @@ pub async fn apply_text(target: &Target, file: &str, text: &str, namespace: &str
         }
     }
     Ok(())
+}
+
+fn request_of(action: &RequestAction, path: &str, body: Option<String>) -> Result<Request<Vec<u8>>> {
+    let method = Method::from_bytes(action.method.as_bytes())
+        .map_err(|_| Error::new(format!("{} is not an HTTP method", action.method), ""))?;
+    let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
+    if body.is_some() {
+        request = request.header("content-type", &action.content_type);
+    }
+    if let Some(component) = &action.component {
+        request = request.header("user-agent", component);
+    }
+    let bytes = body.map(String::into_bytes).unwrap_or_default();
+    request.body(bytes).map_err(|error| Error::new(format!("{path} is no path"), error.to_string()))
 }
 
 /// A text with the texts that are known in place of `{name}`.

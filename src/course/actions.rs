@@ -105,6 +105,10 @@ pub struct RequestAction {
     /// The media type of the body.
     #[serde(default = "RequestAction::json", rename = "contentType")]
     pub content_type: String,
+    /// A CEL expression that gives a list of bodies: one request is sent for each of them.
+    pub each: Option<Expression>,
+    /// Keeps what was answered under this name, `{code, body, says}`, refused or not; with `each` a list of that.
+    pub keep: Option<String>,
     /// Who asks, in User-Agent: the writer's name in the record of writes.
     #[serde(default, rename = "as")]
     pub component: Option<String>,

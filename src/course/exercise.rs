@@ -353,6 +353,7 @@ steps:
       - delete: pods()
       - remember: {before: 'pods().map(p, p.metadata.uid)'}
       - patch: {what: 'pod("a")', with: {spec: {replicas: 3}}}
+      - request: {method: POST, path: /api, each: '[{"a": 1}, {"a": 2}]', keep: told}
     until: pod("a").spec.?nodeName.hasValue()
     within: 200ms
 solutions:
@@ -373,7 +374,7 @@ mutants:
         let exercise = parse(SMALL).expect("valid");
         assert_eq!((exercise.part.as_str(), exercise.name.as_str()), ("part", "small"));
         assert_eq!(exercise.steps[0].within, Span(Duration::from_millis(200)));
-        assert_eq!(exercise.steps[0].actions.len(), 3);
+        assert_eq!(exercise.steps[0].actions.len(), 4);
         assert_eq!(exercise.cluster, ClusterKind::Playground);
     }
 

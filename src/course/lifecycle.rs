@@ -83,6 +83,8 @@ pub async fn clean(target: &Target, exercise: &Exercise) -> Result<()> {
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(refused(format!("the Pods of {} could not be removed", exercise.namespace), error)),
     }
+    // Once more: what holds the namespace back (a finalizer) may be let go only now that it goes.
+    put_right(target, exercise).await?;
     let mut observer = Observer::new(target, &exercise.namespace);
     wait(target, &mut observer, r#"!find("namespaces", here).hasValue()"#, "go").await?;
     images::forget(target, exercise).await

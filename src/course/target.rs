@@ -11,7 +11,7 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope};
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::controls::Controls;
 use super::exercise::SwitchState;
@@ -35,7 +35,8 @@ pub struct Target {
     playground: Option<Playground>,
     /// A client over a socket, for what upgrades its connection.
     outside: OnceCell<Client>,
-    discovery: OnceCell<Discovery>,
+    /// What the cluster serves, as it said last; asked again for what is not in it, as custom kinds come and go.
+    discovery: Mutex<Option<Discovery>>,
 }
 
 /// What the API server answered.
@@ -54,7 +55,7 @@ impl Target {
         clock: Clock,
         playground: Option<Playground>,
     ) -> Self {
-        Target { client, controls, clock, playground, outside: OnceCell::new(), discovery: OnceCell::new() }
+        Target { client, controls, clock, playground, outside: OnceCell::new(), discovery: Mutex::new(None) }
     }
 
     /// A running playground.
@@ -140,13 +141,15 @@ impl Target {
     /// # Errors
     /// When the cluster serves none of that name.
     pub async fn resource(&self, name: &str) -> Result<(ApiResource, ApiCapabilities)> {
-        let discovery = self.discovered().await?;
         let (plural, group) = name.split_once('.').map_or((name, None), |(plural, group)| (plural, Some(group)));
-        let mut groups: Vec<_> = discovery.groups().filter(|g| group.is_none_or(|wanted| g.name() == wanted)).collect();
-        groups.sort_by_key(|group| (!group.name().is_empty(), group.name().contains('.'), group.name().to_owned()));
-        let resources = groups.iter().flat_map(|group| group.recommended_resources());
-        let found = resources.into_iter().find(|(resource, _)| resource.plural == plural);
-        found.ok_or_else(|| Error::new(format!("this cluster serves no resource {name}"), ""))
+        let found = self.served(|discovery| {
+            let mut groups: Vec<_> =
+                discovery.groups().filter(|g| group.is_none_or(|wanted| g.name() == wanted)).collect();
+            groups.sort_by_key(|g| (!g.name().is_empty(), g.name().contains('.'), g.name().to_owned()));
+            let mut resources = groups.iter().flat_map(|group| group.recommended_resources());
+            resources.find(|(resource, _)| resource.plural == plural)
+        });
+        found.await?.ok_or_else(|| Error::new(format!("this cluster serves no resource {name}"), ""))
     }
 
     /// The resource of an object, by its apiVersion and kind.
@@ -158,7 +161,7 @@ impl Target {
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let gvk = kube::core::GroupVersionKind::gvk(group, version, kind);
-        let found = self.discovered().await?.resolve_gvk(&gvk);
+        let found = self.served(|discovery| discovery.resolve_gvk(&gvk)).await?;
         found.ok_or_else(|| {
             let why = "the apiVersion and kind of a manifest must be ones that `kubectl api-resources` lists";
             Error::new(format!("this cluster serves no {kind:?} in {api_version:?}"), why)
@@ -265,12 +268,18 @@ impl Target {
         })
     }
 
-    async fn discovered(&self) -> Result<&Discovery> {
-        let discover = || async {
-            let discovery = Discovery::new(self.client.clone()).run_aggregated().await;
-            discovery.map_err(|error| refused("the cluster did not say what it serves".to_owned(), error))
-        };
-        self.discovery.get_or_try_init(discover).await
+    /// What `find` finds in what the cluster serves: in what it said last, else in what it says now.
+    async fn served<T>(&self, find: impl Fn(&Discovery) -> Option<T>) -> Result<Option<T>> {
+        let mut known = self.discovery.lock().await;
+        if let Some(found) = known.as_ref().and_then(&find) {
+            return Ok(Some(found));
+        }
+        let discovered = Discovery::new(self.client.clone()).run_aggregated().await;
+        let discovered =
+            discovered.map_err(|error| refused("the cluster did not say what it serves".to_owned(), error))?;
+        let found = find(&discovered);
+        *known = Some(discovered);
+        Ok(found)
     }
 }
 
