@@ -72,7 +72,10 @@ async fn patch(call: &Invocation) -> Result {
                 writing.patch_text(&info, &subresource, kind, sent.clone()).await?
             };
             let stored = !local && writing.dry_run == DryRun::None;
-            let same = current == patched || stored && version(&current) == version(&patched);
+            // With its last finalizer an object that is to go goes, and its version stays what it was.
+            let finalizers = |object: &Value| object.pointer("/metadata/finalizers").cloned();
+            let same = current == patched
+                || stored && version(&current) == version(&patched) && finalizers(&current) == finalizers(&patched);
             Ok::<(Value, &str), Failure>((patched, if same { "patched (no change)" } else { "patched" }))
         };
         match done.await {
