@@ -92,5 +92,10 @@ async fn a_kind_is_defined_used_and_taken_away() {
     play.expect_gone("customresourcedefinition/things.example.com").await;
     let Some(WatchEvent::Deleted(gone)) = events.try_next().await.unwrap() else { panic!("no event") };
     assert_eq!(gone.metadata.name.as_deref(), Some("t"));
+    // Nothing more can come, also when the kind is defined anew: the watch ends.
+    definitions.create(&PostParams::default(), &into(definition())).await.unwrap();
+    assert!(events.try_next().await.unwrap().is_none());
+    definitions.delete("things.example.com", &DeleteParams::default()).await.unwrap();
+    play.expect_gone("customresourcedefinition/things.example.com").await;
     assert!(refusal(things.get("t").await).contains("404 page not found"));
 }

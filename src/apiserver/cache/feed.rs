@@ -68,9 +68,12 @@ impl Caches {
         self.load(prefix, fields_of, progress).await
     }
 
-    /// Forgets the cache of a prefix.
+    /// Forgets the cache of a prefix; those who watch it come to the end.
     pub fn remove(&self, prefix: &str) {
-        self.by_prefix.write().remove(prefix);
+        let removed = self.by_prefix.write().remove(prefix);
+        if let Some(cache) = removed {
+            cache.close();
+        }
     }
 
     /// The cache of a key prefix.

@@ -73,6 +73,8 @@ struct State {
     since: i64,
     /// The revision of the newest event, or of the load.
     revision: i64,
+    /// No more events come: the resource is served no more, or by another cache.
+    closed: bool,
 }
 
 /// The watcher fell behind the ring, or asked for what is no longer in it. Carries the oldest
@@ -92,7 +94,8 @@ impl Cache {
     /// A cache of `objects` as they were at `revision`.
     pub fn new(prefix: String, fields_of: FieldsOf, objects: Vec<Arc<Object>>, revision: i64) -> Cache {
         let objects = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
-        let state = State { objects, ring: Ring::default(), lanes: Lanes::default(), since: revision, revision };
+        let state =
+            State { objects, ring: Ring::default(), lanes: Lanes::default(), since: revision, revision, closed: false };
         Cache { prefix, fields_of, state: RwLock::new(state) }
     }
 
@@ -159,6 +162,14 @@ impl Cache {
         state.ring.tell();
     }
 
+    /// Nothing more comes; watchers are told what is left, and end.
+    fn close(&self) {
+        let mut state = self.state.write();
+        state.closed = true;
+        state.ring.tell();
+        state.lanes.tell();
+    }
+
     /// Forgets everything and starts from a new load; watchers find their cursor gone.
     fn reset(&self, objects: Vec<Arc<Object>>, revision: i64) {
         let mut state = self.state.write();
@@ -223,6 +234,11 @@ impl Follower {
         let (events, next) = found.ok_or(TooOld(state.since))?;
         self.cursor = next;
         Ok(events)
+    }
+
+    /// Whether no more events come than those that [`Follower::events`] has yet to give.
+    pub fn has_ended(&self) -> bool {
+        self.cache.state.read().closed
     }
 
     /// Waits for events after those of [`Follower::events`].

@@ -127,6 +127,11 @@ impl Lanes {
         }
     }
 
+    /// Wakes all watchers.
+    pub fn tell(&self) {
+        self.0.values().flat_map(HashMap::values).for_each(|watched| watched.ring.tell());
+    }
+
     /// Puts an event into its lanes.
     pub fn push(&mut self, event: &Arc<Event>, fields_of: &FieldsOf) {
         self.each(event, fields_of, |ring| {

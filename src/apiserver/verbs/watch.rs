@@ -170,7 +170,10 @@ impl Watcher {
             return Some(first.concat().into());
         }
         let progress = self.engine.caches.progress();
-        match self.follower.as_mut()?.events(BATCH) {
+        let follower = self.follower.as_mut()?;
+        // Asked before the events are read: what came before the end is told.
+        let ended = follower.has_ended();
+        match follower.events(BATCH) {
             Err(TooOld(oldest)) => {
                 self.follower = None;
                 Some(self.form.error(&too_old(0, oldest)))
@@ -188,6 +191,7 @@ impl Watcher {
                     }
                 }
             }
+            Ok(_) if ended => None,
             Ok(_) => self.wait(progress).await,
         }
     }
