@@ -19,6 +19,8 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::store::ObjectKey;
+
 /// An object as it was written. Of its metadata only the revision is read: the watcher resumes from it.
 #[derive(Clone, Debug)]
 struct Raw {
@@ -75,15 +77,22 @@ pub fn follow<K>(client: &Client, config: watcher::Config) -> impl Stream<Item =
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    raw(client, &ApiResource::erase::<K>(&()), config).map(|event| typed(event?))
+    raw(Api::all_with(client.clone(), &ApiResource::erase::<K>(&())), config).map(|event| typed(event?))
 }
 
-fn raw(
+/// Follows one object by its name, for who may see no other: a node and its Pods' Secrets. The resource may be any whose
+/// objects read as a `K`.
+pub fn follow_named<K: DeserializeOwned>(
     client: &Client,
     resource: &ApiResource,
-    config: watcher::Config,
-) -> BoxStream<'static, watcher::Result<Event<Raw>>> {
-    watcher::watcher(Api::all_with(client.clone(), resource), config).boxed()
+    key: &ObjectKey,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K> {
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", key.name));
+    raw(Api::namespaced_with(client.clone(), &key.namespace, resource), config).map(|event| typed(event?))
+}
+
+fn raw(api: Api<Raw>, config: watcher::Config) -> BoxStream<'static, watcher::Result<Event<Raw>>> {
+    watcher::watcher(api, config).boxed()
 }
 
 fn typed<K: DeserializeOwned>(event: Event<Raw>) -> watcher::Result<Event<K>> {

@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, ResourceFieldSelector, Secret};
 use kube::Api;
 
 use super::pod::PodView;
+use super::tokens::PodTokens;
 use crate::api::quantity::Quantity;
 
 /// Reads a Pod's sources, each at most once.
@@ -19,9 +21,14 @@ pub struct Sources<'a> {
     ip: &'a str,
     host_ip: &'a str,
     read: BTreeMap<(Kind, String), Option<Data>>,
+    /// Those that the Pod has; `None`: volumes get no tokens now.
+    pub(super) tokens: Option<&'a mut PodTokens>,
+    pub(super) now: Timestamp,
+    /// True once a request failed, which says nothing about what is there.
+    pub(super) unread: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Kind {
     ConfigMap,
     Secret,
@@ -42,7 +49,13 @@ pub(super) type Data = BTreeMap<String, Vec<u8>>;
 impl<'a> Sources<'a> {
     /// The sources of a Pod with this address, on a node with that one.
     pub fn new(client: &'a kube::Client, pod: &'a PodView, ip: &'a str, host_ip: &'a str) -> Self {
-        Sources { client, pod, ip, host_ip, read: BTreeMap::new() }
+        let (read, tokens, now) = (BTreeMap::new(), None, Timestamp::UNIX_EPOCH);
+        Sources { client, pod, ip, host_ip, read, tokens, now, unread: false }
+    }
+
+    /// With tokens in volumes: those that the Pod has, and new ones where at this time they are due.
+    pub fn with_tokens(self, tokens: &'a mut PodTokens, now: Timestamp) -> Self {
+        Sources { tokens: Some(tokens), now, ..self }
     }
 
     /// The container's variables, in order, `$(NAME)` put in.
@@ -102,7 +115,9 @@ impl<'a> Sources<'a> {
     pub(super) async fn get(&mut self, kind: Kind, name: &str, optional: bool) -> Result<Option<Data>, String> {
         let key = (kind, name.to_owned());
         if !self.read.contains_key(&key) {
-            let data = self.fetch(kind, name).await?;
+            let data = self.fetch(kind, name).await;
+            self.unread |= data.is_err();
+            let data = data?;
             self.read.insert(key.clone(), data);
         }
         match self.read.get(&key).cloned().flatten() {

@@ -7,11 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, LifecycleHandler, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use tokio::sync::Mutex;
 
 use super::config;
 use super::environment::Sources;
+use super::mounted::Mounted;
 use super::pod::PodView;
 use super::probes::{Answer, ProbeKind};
 use super::pull_secrets;
@@ -19,7 +22,6 @@ use super::run::Node;
 use super::runtime::{Dial, Exit, Image, RuntimeError};
 use super::state::{Exited, Failure, Running, Sandbox};
 use super::status::WAITS_FOR_VOLUMES;
-use super::volumes::Tokens;
 use super::worker::reference;
 use crate::client::Causes;
 use crate::client::events::Type;
@@ -29,9 +31,11 @@ use crate::client::events::Type;
 pub enum Outcome {
     Sandbox(Result<Sandbox, String>),
     SandboxStopped,
+    /// `refill` is when the volumes are due, if nothing in them changes before.
     Started {
         container: String,
         running: Running,
+        refill: Option<Timestamp>,
     },
     NotStarted {
         container: String,
@@ -54,6 +58,10 @@ pub enum Outcome {
         kind: ProbeKind,
         answer: Answer,
         output: Option<String>,
+    },
+    /// The volumes show what is now, as far as it is there.
+    Refilled {
+        again: Option<Timestamp>,
     },
 }
 
@@ -81,16 +89,23 @@ pub async fn stop_sandbox(node: Arc<Node>, sandbox: String) -> Outcome {
     Outcome::SandboxStopped
 }
 
-/// Pulls, creates, starts.
-pub async fn start(node: Arc<Node>, pod: Arc<PodView>, sandbox: Sandbox, container: String, attempt: u32) -> Outcome {
+/// Pulls, fills volumes, creates, starts.
+pub async fn start(
+    node: Arc<Node>,
+    pod: Arc<PodView>,
+    sandbox: Sandbox,
+    container: String,
+    attempt: u32,
+    mounted: Arc<Mutex<Mounted>>,
+) -> Outcome {
     let Some((spec, _)) = pod.container(&container) else {
         let failure = fail(&node, "CreateContainerConfigError", "no such container");
         return Outcome::NotStarted { container, failure };
     };
-    match try_start(&node, &pod, &sandbox, spec, attempt).await {
-        Ok(running) => {
+    match try_start(&node, &pod, &sandbox, spec, attempt, &mounted).await {
+        Ok((running, refill)) => {
             tell(&node, &pod, &container, Type::Normal, "Started", "Container started");
-            Outcome::Started { container, running }
+            Outcome::Started { container, running, refill }
         }
         Err(NotStarted::Refused(failure)) => Outcome::NotStarted { container, failure },
         Err(NotStarted::Crashed(error)) => {
@@ -118,19 +133,17 @@ async fn try_start(
     sandbox: &Sandbox,
     spec: &Container,
     attempt: u32,
-) -> Result<Running, NotStarted> {
+    mounted: &Mutex<Mounted>,
+) -> Result<(Running, Option<Timestamp>), NotStarted> {
     let image = image(node, pod, sandbox, spec).await.map_err(NotStarted::Refused)?;
-    let mut sources = Sources::new(&node.client, pod, &sandbox.ip, &node.config.address);
-    let tokens = if node.runtime.has_processes() { Tokens::Made } else { Tokens::Later };
-    let refused = |why: String| {
+    let filled = mounted.lock().await.fill(node, pod, sandbox, spec).await.map_err(|why| {
         tell(node, pod, "", Type::Warning, "FailedMount", why.clone());
         NotStarted::Refused(fail(node, WAITS_FOR_VOLUMES, why))
-    };
-    for volume in sources.volumes(spec, &sandbox.ip, tokens).await.map_err(&refused)? {
-        let name = volume.name.clone();
-        let set = node.runtime.set_volume(&sandbox.id, volume).await;
-        set.map_err(|error| refused(format!("MountVolume.SetUp failed for volume \"{name}\" : {error}")))?;
+    })?;
+    for why in filled.faults {
+        tell(node, pod, "", Type::Warning, "FailedMount", why);
     }
+    let mut sources = Sources::new(&node.client, pod, &sandbox.ip, &node.config.address);
     let config_error = |why: String| {
         tell(node, pod, &spec.name, Type::Warning, "Failed", format!("Error: {why}"));
         NotStarted::Refused(fail(node, "CreateContainerConfigError", why))
@@ -153,7 +166,16 @@ async fn try_start(
             tracing::debug!(%failure, "container not stopped");
         }
     }
-    Ok(Running { id, image_id: image.id, started })
+    Ok((Running { id, image_id: image.id, started }, filled.again))
+}
+
+/// Fills again what a Pod's volumes show of other objects. What cannot be had stays as it was.
+pub async fn refill(node: Arc<Node>, pod: Arc<PodView>, sandbox: Sandbox, mounted: Arc<Mutex<Mounted>>) -> Outcome {
+    let filled = mounted.lock().await.refill(&node, &pod, &sandbox).await;
+    for why in filled.faults {
+        tell(&node, &pod, "", Type::Warning, "FailedMount", why);
+    }
+    Outcome::Refilled { again: filled.again }
 }
 
 /// Gets the image as the pull policy says.

@@ -10,8 +10,10 @@ pub mod admission;
 pub mod config;
 pub mod connect;
 pub mod environment;
+mod followed;
 pub mod http;
 mod jobs;
+mod mounted;
 pub mod node;
 pub mod pod;
 pub mod probes;
@@ -22,6 +24,7 @@ pub mod state;
 pub mod status;
 pub mod streams;
 pub mod sync;
+pub mod tokens;
 pub mod volumes;
 pub mod worker;
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::admission::{self, Taken};
+use super::followed::Followed;
 use super::node::{self, NodeConfig};
 use super::pod::PodView;
 use super::runtime::{Connection, Runtime};
@@ -29,6 +30,8 @@ pub struct Node {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) clock: Clock,
     pub(super) recorder: Recorder,
+    /// What its Pods' volumes show of other objects.
+    pub(super) followed: Followed,
     pub(super) changes: watch::Sender<Changes>,
     /// Told of each image that was pulled.
     pub(super) pulled: Notify,
@@ -101,6 +104,7 @@ impl Kubelet {
     ) -> Kubelet {
         let tasks = tasks.child();
         let recorder = Recorder::new(client.clone(), "kubelet", &config.name, clock, &tasks);
+        let followed = Followed::new(client.clone(), clock, &tasks);
         let node = Arc::new(Node {
             ipam: Mutex::new(Ipam::new(&config.pod_cidr)),
             config,
@@ -108,6 +112,7 @@ impl Kubelet {
             runtime,
             clock,
             recorder,
+            followed,
             changes: watch::Sender::new(Changes::default()),
             pulled: Notify::new(),
             pods: Mutex::default(),

@@ -133,6 +133,7 @@ pub enum Job {
     Start(String),
     Stop(String),
     Probe(String, ProbeKind),
+    Volumes,
 }
 
 /// One Pod's record.
@@ -152,6 +153,10 @@ pub struct PodState {
     pub ended: Option<(String, String)>,
     /// When the sandbox may be tried again.
     pub sandbox_retry: Option<Timestamp>,
+    /// True when something has changed that its volumes show.
+    pub volumes_changed: bool,
+    /// When its volumes have to be filled again, if nothing changes before: a token gets old, or a request failed.
+    pub volumes_due: Option<Timestamp>,
 }
 
 impl PodState {
@@ -165,6 +170,8 @@ impl PodState {
             jobs: BTreeSet::new(),
             ended: None,
             sandbox_retry: None,
+            volumes_changed: false,
+            volumes_due: None,
         }
     }
 

@@ -39,6 +39,8 @@ pub enum Action {
         /// Which.
         kind: ProbeKind,
     },
+    /// Fill the volumes again that show something else: it changed, or a token gets old.
+    RefillVolumes,
     /// Tell the reader that a restart waits.
     ReportBackOff {
         /// The container's name.
@@ -173,6 +175,21 @@ impl Plan<'_> {
                 Role::Sidecar => main_began || self.has_started(container),
                 Role::Main => true,
             };
+        }
+        self.refill_volumes();
+    }
+
+    /// A container that is started finds its volumes filled; here it is about those that run.
+    fn refill_volumes(&mut self) {
+        let runs = |(container, _): (&Container, Role)| self.state.is_running(&container.name);
+        if self.busy(&Job::Volumes) || !self.pod.containers().any(runs) {
+            return;
+        }
+        match self.state.volumes_due {
+            _ if self.state.volumes_changed => self.actions.push(Action::RefillVolumes),
+            Some(due) if due <= self.now => self.actions.push(Action::RefillVolumes),
+            Some(due) => self.wake_at(due),
+            None => {}
         }
     }
 

@@ -43,6 +43,7 @@ fn words(sync: &Sync) -> Vec<String> {
         Action::ReportBackOff { container } => format!("report {container}"),
         Action::End { reason, .. } => format!("end {reason}"),
         Action::RemoveSandbox => "remove sandbox".to_owned(),
+        Action::RefillVolumes => "refill volumes".to_owned(),
     };
     sync.actions.iter().map(word).collect()
 }
@@ -52,6 +53,27 @@ fn check(pod: &PodView, state: &PodState, now: i64, actions: &[&str], phase: &st
     assert_eq!(words(&sync), actions);
     assert_eq!(sync.status.phase.as_deref(), Some(phase));
     sync
+}
+
+#[test]
+fn volumes_are_filled_again_when_something_changed_or_is_due_and_a_container_runs() {
+    let runs = || state(&[("c", Life::Running(running(0)))]);
+    let mut told = runs();
+    told.volumes_changed = true;
+    check(&pod(json!({})), &told, 5, &["refill volumes"], "Running");
+    told.jobs.insert(Job::Volumes);
+    check(&pod(json!({})), &told, 5, &[], "Running");
+    let mut due = runs();
+    due.volumes_due = Some(at(60));
+    assert_eq!(check(&pod(json!({})), &due, 5, &[], "Running").wake, Some(at(60)));
+    check(&pod(json!({})), &due, 60, &["refill volumes"], "Running");
+    let mut waits = state(&[("c", Life::Failed(Failure { reason: "x".into(), message: String::new(), at: at(0) }))]);
+    (waits.volumes_changed, waits.volumes_due) = (true, Some(at(0)));
+    assert_ne!(words(&sync_pod(&pod(json!({})), &waits, at(1))), ["refill volumes"]);
+    let ending = pod(json!({"metadata": {"deletionTimestamp": "1970-01-01T00:00:30Z"}}));
+    check(&ending, &runs(), 5, &["stop c 25s"], "Running");
+    due.volumes_changed = true;
+    check(&ending, &due, 5, &["stop c 25s"], "Running");
 }
 
 fn main_reason(sync: &Sync) -> String {

@@ -4,7 +4,7 @@
 //! missing source is an error in Kubernetes' words (event FailedMount), and the start is tried again
 //! later. Chapter: `book/src/control-plane/kubelet.md`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{
@@ -16,8 +16,10 @@ use kube::api::PostParams;
 
 use super::config::{HOSTS_VOLUME, hosts};
 use super::environment::{Kind, Sources, resource_field};
+use super::pod::PodView;
 use super::runtime::config::HostPathKind;
-use super::runtime::{Volume, VolumeFile, VolumeSource};
+use super::runtime::{Runtime, Volume, VolumeFile, VolumeSource};
+use super::tokens::{Token, Wanted};
 use crate::api::quantity::Quantity;
 
 /// Source: `ConfigMapVolumeSource.defaultMode` and its like.
@@ -25,36 +27,76 @@ const DEFAULT_MODE: i32 = 0o644;
 
 type Files = BTreeMap<String, VolumeFile>;
 
-/// Whether volumes with API tokens are filled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tokens {
-    /// With a new token.
-    Made,
-    /// Not now: nothing in the container can look at them before somebody execs into it.
-    Later,
+/// The Pod's hosts file.
+pub fn hosts_file(pod: &PodView, ip: &str) -> Volume {
+    let file = VolumeFile { content: hosts(pod, ip).into_bytes(), mode: 0o644, owner: None };
+    let source = VolumeSource::Files([("hosts".to_owned(), file)].into());
+    Volume { name: HOSTS_VOLUME.to_owned(), source, fs_group: None }
+}
+
+/// Whether a container mounts a volume.
+pub fn mounts(container: &Container, volume: &PodVolume) -> bool {
+    container.volume_mounts.iter().flatten().any(|mount| mount.name == volume.name)
+}
+
+/// The ConfigMaps and Secrets in those volumes of a container that show them as they are now.
+pub(super) fn named<'a>(pod: &'a PodView, container: &Container, runtime: &dyn Runtime) -> Vec<(Kind, &'a str)> {
+    let mut named = Vec::new();
+    let followed = |volume: &&PodVolume| mounts(container, volume) && is_refilled(volume, runtime);
+    for volume in pod.spec.volumes.iter().flatten().filter(followed) {
+        named.extend(volume.config_map.as_ref().map(|from| (Kind::ConfigMap, from.name.as_str())));
+        let secret = volume.secret.as_ref().and_then(|from| from.secret_name.as_deref());
+        named.extend(secret.map(|name| (Kind::Secret, name)));
+        for part in projections(volume) {
+            named.extend(part.config_map.as_ref().map(|from| (Kind::ConfigMap, from.name.as_str())));
+            named.extend(part.secret.as_ref().map(|from| (Kind::Secret, from.name.as_str())));
+        }
+    }
+    named
+}
+
+/// Whether a volume shows something that can change while it is mounted, and shows it at once. Where containers are no
+/// processes, one with tokens is filled when somebody looks, and not before.
+pub fn is_refilled(volume: &PodVolume, runtime: &dyn Runtime) -> bool {
+    let alone = volume.config_map.is_some() || volume.secret.is_some() || volume.downward_api.is_some();
+    alone || volume.projected.is_some() && (runtime.has_processes() || !has_token(volume))
+}
+
+/// Whether a volume has tokens in it.
+pub fn has_token(volume: &PodVolume) -> bool {
+    projections(volume).any(|part| part.service_account_token.is_some())
+}
+
+/// Whether what volumes show of the Pod itself has changed: of all that can be shown, labels and annotations can change.
+pub fn shows_change(old: &PodView, new: &PodView) -> bool {
+    let said = |pod: &PodView| (pod.metadata.labels.clone(), pod.metadata.annotations.clone());
+    let shown = |volume: &PodVolume| {
+        let own = volume.downward_api.as_ref().and_then(|from| from.items.as_ref());
+        let parts = projections(volume).filter_map(|part| part.downward_api.as_ref()?.items.as_ref());
+        let path = |item: &DownwardAPIVolumeFile| item.field_ref.as_ref().map(|field| field.field_path.clone());
+        let changing = |path: String| path.starts_with("metadata.labels") || path.starts_with("metadata.annotations");
+        own.into_iter().chain(parts).flatten().filter_map(path).any(changing)
+    };
+    new.spec.volumes.iter().flatten().any(shown) && said(old) != said(new)
+}
+
+fn projections(volume: &PodVolume) -> impl Iterator<Item = &VolumeProjection> {
+    volume.projected.iter().flat_map(|from| from.sources.iter().flatten())
 }
 
 impl Sources<'_> {
-    /// The volumes that a container mounts, and the Pod's hosts file.
+    /// A volume of the Pod, complete. One with tokens is empty when there are to be none now.
     ///
     /// # Errors
     /// The words of the event FailedMount.
-    pub async fn volumes(&mut self, container: &Container, ip: &str, tokens: Tokens) -> Result<Vec<Volume>, String> {
-        let mounted: BTreeSet<&str> = container.volume_mounts.iter().flatten().map(|it| it.name.as_str()).collect();
-        let file = VolumeFile { content: hosts(self.pod, ip).into_bytes(), mode: 0o644, owner: None };
-        let source = VolumeSource::Files([("hosts".to_owned(), file)].into());
-        let mut volumes = vec![Volume { name: HOSTS_VOLUME.to_owned(), source, fs_group: None }];
-        let pod = self.pod;
-        let fs_group = pod.spec.security_context.as_ref().and_then(|context| context.fs_group);
-        for volume in pod.spec.volumes.iter().flatten().filter(|it| mounted.contains(it.name.as_str())) {
-            let failed = |why: String| format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name);
-            let source = self.source(volume, tokens).await.map_err(failed)?;
-            volumes.push(Volume { name: volume.name.clone(), source, fs_group });
-        }
-        Ok(volumes)
+    pub async fn volume(&mut self, volume: &PodVolume) -> Result<Volume, String> {
+        let failed = |why: String| format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name);
+        let source = self.source(volume).await.map_err(failed)?;
+        let fs_group = self.pod.spec.security_context.as_ref().and_then(|context| context.fs_group);
+        Ok(Volume { name: volume.name.clone(), source, fs_group })
     }
 
-    async fn source(&mut self, volume: &PodVolume, tokens: Tokens) -> Result<VolumeSource, String> {
+    async fn source(&mut self, volume: &PodVolume) -> Result<VolumeSource, String> {
         if let Some(from) = &volume.config_map {
             let modes = Modes::new(from.default_mode, from.items.as_deref());
             let files = self.keys(Kind::ConfigMap, &from.name, &modes, from.optional).await?;
@@ -72,8 +114,8 @@ impl Sources<'_> {
         if let Some(from) = &volume.projected {
             let mode = from.default_mode.unwrap_or(DEFAULT_MODE);
             let mut files = Files::new();
-            let has_token = from.sources.iter().flatten().any(|part| part.service_account_token.is_some());
-            for part in from.sources.iter().flatten().filter(|_| !has_token || tokens == Tokens::Made) {
+            let later = self.tokens.is_none() && has_token(volume);
+            for part in projections(volume).filter(|_| !later) {
                 files.extend(self.projection(part, mode).await?);
             }
             return Ok(VolumeSource::Files(files));
@@ -166,13 +208,33 @@ impl Sources<'_> {
         items.iter().map(|item| (item.path.clone(), file(item))).collect()
     }
 
-    /// A token of the Pod's ServiceAccount, bound to the Pod.
-    async fn token(&self, from: &ServiceAccountTokenProjection, mode: i32) -> Result<Files, String> {
+    /// A token of the Pod's ServiceAccount, bound to the Pod: the one that it has, until another is due and to be had.
+    async fn token(&mut self, from: &ServiceAccountTokenProjection, mode: i32) -> Result<Files, String> {
+        let wanted = (from.audience.clone(), from.expiration_seconds.unwrap_or(3600));
+        let now = self.now;
+        let known = self.tokens.as_ref().and_then(|tokens| tokens.get(&wanted)).cloned();
+        let token = match known.as_ref().filter(|known| known.renew > now) {
+            Some(known) => known.clone(),
+            None => match (self.request_token(&wanted).await, known.filter(|known| known.expires > now)) {
+                (Err(_), Some(known)) => known,
+                (made, _) => made?,
+            },
+        };
+        if let Some(tokens) = &mut self.tokens {
+            tokens.put(wanted, token.clone());
+        }
+        // A token is for its own process: the owner alone may read it when the Pod says who that is.
+        let user = self.pod.spec.security_context.as_ref().and_then(|context| context.run_as_user);
+        let mode = if user.is_some() { 0o600 } else { mode as u32 };
+        Ok([(from.path.clone(), VolumeFile { content: token.text.into_bytes(), mode, owner: user })].into())
+    }
+
+    async fn request_token(&mut self, (audience, seconds): &Wanted) -> Result<Token, String> {
         let account = self.pod.spec.service_account_name.as_deref().unwrap_or("default");
         let request = TokenRequest {
             spec: Some(TokenRequestSpec {
-                audiences: from.audience.clone().map(|audience| vec![audience]),
-                expiration_seconds: Some(from.expiration_seconds.unwrap_or(3600)),
+                audiences: audience.clone().map(|audience| vec![audience]),
+                expiration_seconds: Some(*seconds),
                 bound_object_ref: Some(BoundObjectReference {
                     api_version: Some("v1".to_owned()),
                     kind: Some("Pod".to_owned()),
@@ -185,12 +247,9 @@ impl Sources<'_> {
         };
         let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), self.pod.namespace());
         let made = accounts.create_token_request(account, &PostParams::default(), &request).await;
+        self.unread |= made.is_err();
         let made = made.map_err(|error| format!("failed to fetch token: {error}"))?;
-        let token = made.status.and_then(|status| status.token).unwrap_or_default();
-        // A token is for its own process: the owner alone may read it when the Pod says who that is.
-        let user = self.pod.spec.security_context.as_ref().and_then(|context| context.run_as_user);
-        let mode = if user.is_some() { 0o600 } else { mode as u32 };
-        Ok([(from.path.clone(), VolumeFile { content: token.into_bytes(), mode, owner: user })].into())
+        Token::of(made).ok_or_else(|| "failed to fetch token: the answer holds none".to_owned())
     }
 
     async fn claim(&self, name: &str) -> Result<VolumeSource, String> {

@@ -13,14 +13,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{HostIP, ObjectReference, PodStatus};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
+use super::followed::Follows;
 use super::jobs::{self, Outcome};
+use super::mounted::Mounted;
 use super::pod::PodView;
 use super::run::Node;
 use super::runtime::Exit;
 use super::state::{Exited, Job, Life, PodState};
 use super::sync::{Action, sync_pod};
+use super::volumes;
 use crate::client::cause::{self, Causes};
 use crate::client::events::Type;
 
@@ -43,6 +46,8 @@ pub async fn run(node: Arc<Node>, mut versions: watch::Receiver<Option<Arc<PodVi
         sandbox: None,
         reported: None,
         report_again: None,
+        follows: Follows::default(),
+        mounted: Arc::default(),
         jobs: FuturesUnordered::new(),
         exits: FuturesUnordered::new(),
     };
@@ -63,6 +68,9 @@ struct Worker {
     /// The last status that was sent, as JSON: as a tree it would be most of what a Pod takes here.
     reported: Option<Box<str>>,
     report_again: Option<Timestamp>,
+    /// The objects that its volumes show.
+    follows: Follows,
+    mounted: Arc<Mutex<Mounted>>,
     jobs: FuturesUnordered<BoxFuture<'static, Outcome>>,
     exits: FuturesUnordered<BoxFuture<'static, (String, String, Option<Exit>)>>,
 }
@@ -102,10 +110,14 @@ impl Worker {
                 Some(outcome) = self.jobs.next(), if !self.jobs.is_empty() => self.note(outcome),
                 Some((name, id, exit)) = self.exits.next(), if !self.exits.is_empty() => self.ended(&name, &id, exit),
                 () = timer => {}
+                () = self.follows.changed() => self.state.volumes_changed = true,
                 changed = versions.changed() => {
                     let newest = versions.borrow_and_update().clone();
                     match newest.filter(|_| changed.is_ok()) {
-                        Some(newest) => self.pod = newest,
+                        Some(newest) => {
+                            self.state.volumes_changed |= volumes::shows_change(&self.pod, &newest);
+                            self.pod = newest;
+                        }
                         None => return,
                     }
                 }
@@ -135,8 +147,16 @@ impl Worker {
                 let record = self.state.container(&container);
                 let exited = matches!(record.life, Life::Exited(_));
                 let attempt = record.restarts as u32 + u32::from(exited);
-                let work = jobs::start(self.node.clone(), self.pod.clone(), sandbox, container.clone(), attempt);
+                self.follow(&container);
+                let (node, pod, mounted) = (self.node.clone(), self.pod.clone(), self.mounted.clone());
+                let work = jobs::start(node, pod, sandbox, container.clone(), attempt, mounted);
                 (Job::Start(container), work.boxed())
+            }
+            Action::RefillVolumes => {
+                let Some(sandbox) = self.state.sandbox.clone() else { return false };
+                self.state.volumes_changed = false;
+                let work = jobs::refill(self.node.clone(), self.pod.clone(), sandbox, self.mounted.clone());
+                (Job::Volumes, work.boxed())
             }
             Action::Stop { container, grace_seconds, why } => {
                 let Life::Running(running) = self.state.life(&container) else { return false };
@@ -158,6 +178,14 @@ impl Worker {
         self.state.jobs.insert(job);
         self.jobs.push(work);
         false
+    }
+
+    /// Follows what a container's volumes show of other objects.
+    fn follow(&mut self, container: &str) {
+        let Some((container, _)) = self.pod.container(container) else { return };
+        for (kind, name) in volumes::named(&self.pod, container, &*self.node.runtime) {
+            self.follows.add(&self.node.followed, kind, self.pod.namespace(), name);
+        }
     }
 
     /// Notes the outcome of an action.
@@ -183,9 +211,11 @@ impl Worker {
             Outcome::SandboxStopped => {
                 self.state.jobs.remove(&Job::RemoveSandbox);
                 self.state.sandbox = None;
+                self.follows.clear();
                 self.node.sandboxes.lock().remove(self.pod.uid());
             }
-            Outcome::Started { container, running } => {
+            Outcome::Started { container, running, refill } => {
+                self.state.volumes_due = refill;
                 self.state.jobs.remove(&Job::Start(container.clone()));
                 let (runtime, id, name) = (self.node.runtime.clone(), running.id.clone(), container.clone());
                 let wait = async move {
@@ -194,6 +224,10 @@ impl Worker {
                 };
                 self.exits.push(wait.boxed());
                 self.state.started(&container, running, now);
+            }
+            Outcome::Refilled { again } => {
+                self.state.jobs.remove(&Job::Volumes);
+                self.state.volumes_due = again;
             }
             Outcome::NotStarted { container, failure } => {
                 self.state.jobs.remove(&Job::Start(container.clone()));

@@ -30,6 +30,8 @@ mod native;
 #[cfg(target_os = "linux")]
 mod native_policies;
 mod native_services;
+#[cfg(target_os = "linux")]
+mod native_volumes;
 mod nodes;
 mod oci;
 mod page;

@@ -7,8 +7,12 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tutor::cluster::{Link, Power};
+use tutor::kubelet::PodView;
+use tutor::kubelet::environment::Sources;
+use tutor::kubelet::runtime::VolumeSource;
+use tutor::kubelet::tokens::PodTokens;
 
-use crate::harness::{Playground, condition, phase};
+use crate::harness::{Playground, condition, into, phase};
 
 async fn create(play: &Playground, name: &str, extra: Value) {
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
@@ -190,5 +194,142 @@ async fn a_node_that_is_cut_off_runs_on_is_replaced_and_comes_back() {
     play.cluster.set_link(node, Link::Joined).unwrap();
     play.expect(&format!("node/{node}"), condition("Ready", "True")).await;
     play.expect_gone(&format!("pod/{name}")).await;
+    play.stop().await;
+}
+
+/// Waits until a Pod that prints `turn` and then its files says this in a turn.
+async fn shows(play: &Playground, pod: &str, expected: &[&str]) {
+    let mut last = String::new();
+    for _ in 0..120 {
+        play.advance(Duration::from_secs(1)).await;
+        let text = logs(play, pod).await;
+        // The last turn may be under way.
+        last = text.rsplit("turn\n").nth(1).unwrap_or_default().to_owned();
+        if last.lines().eq(expected.iter().copied()) {
+            return;
+        }
+    }
+    panic!("{pod} shows\n{last}and not\n{expected:#?}");
+}
+
+async fn config_map(play: &Playground, name: &str, data: Value, extra: Value) {
+    let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
+    json_patch::merge(&mut map, &extra);
+    let map = serde_json::from_value(map).unwrap();
+    play.api("configmap", "default").create(&Default::default(), &map).await.unwrap();
+}
+
+async fn patch(play: &Playground, kind: &str, name: &str, patch: Value) {
+    let patch = kube::api::Patch::Merge(patch);
+    play.api(kind, "default").patch(name, &Default::default(), &patch).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_in_running_containers_follow_what_they_show() {
+    let play = Playground::simulated().nodes(1).start().await;
+    config_map(&play, "dials", json!({"color": "red", "shape": "round"}), json!({})).await;
+    config_map(&play, "fixed", json!({"key": "first"}), json!({"immutable": true})).await;
+    let files = ["/all/color", "/all/shape", "/one", "/some/tint", "/fixed/key", "/pod/labels"];
+    let script = format!("while true; do echo turn; cat {}; sleep 1; done", files.join("; cat "));
+    let mount = |name: &str, path: &str| json!({"name": name, "mountPath": path});
+    let labels = json!({"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}});
+    let some = json!({"name": "late", "optional": true, "items": [{"key": "tint", "path": "tint"}]});
+    create(
+        &play,
+        "reads",
+        json!({
+            "metadata": {"labels": {"app": "x"}},
+            "spec": {
+                "containers": [{"name": "c", "image": "tutor/shell:1", "command": ["sh", "-c", script], "volumeMounts": [
+                    mount("dials", "/all"),
+                    {"name": "dials", "mountPath": "/one", "subPath": "color"},
+                    mount("some", "/some"),
+                    mount("fixed", "/fixed"),
+                    mount("pod", "/pod"),
+                ]}],
+                "volumes": [
+                    {"name": "dials", "configMap": {"name": "dials"}},
+                    {"name": "some", "projected": {"sources": [{"secret": some}]}},
+                    {"name": "fixed", "configMap": {"name": "fixed"}},
+                    {"name": "pod", "downwardAPI": {"items": [labels]}},
+                ],
+            },
+        }),
+    )
+    .await;
+    play.expect("pod/reads", phase("Running")).await;
+    let none = |path: &str| format!("cat: can't open '{path}': No such file or directory");
+    let (no_shape, no_tint) = (none("/all/shape"), none("/some/tint"));
+    shows(&play, "reads", &["red", "round", "red", &no_tint, "first", "app=\"x\""]).await;
+
+    patch(&play, "configmap", "dials", json!({"data": {"color": "blue", "shape": null}})).await;
+    shows(&play, "reads", &["blue", &no_shape, "red", &no_tint, "first", "app=\"x\""]).await;
+
+    let late = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "stringData": {"tint": "pale", "x": "y"}});
+    play.api("secret", "default").create(&Default::default(), &serde_json::from_value(late).unwrap()).await.unwrap();
+    shows(&play, "reads", &["blue", &no_shape, "red", "pale", "first", "app=\"x\""]).await;
+
+    patch(&play, "pod", "reads", json!({"metadata": {"labels": {"app": "y"}}})).await;
+    shows(&play, "reads", &["blue", &no_shape, "red", "pale", "first", "app=\"y\""]).await;
+
+    // What is deleted stays where it has to be, and goes where it may be missing.
+    play.delete("configmap/dials").await;
+    play.delete("secret/late").await;
+    shows(&play, "reads", &["blue", &no_shape, "red", &no_tint, "first", "app=\"y\""]).await;
+    let why = "FailedMount: MountVolume.SetUp failed for volume \"dials\" : configmap \"dials\" not found";
+    let events = said(&play, "reads").await;
+    assert!(events.iter().any(|said| said == why), "{events:#?}");
+
+    config_map(&play, "dials", json!({"color": "green", "shape": "flat"}), json!({})).await;
+    shows(&play, "reads", &["green", "flat", "red", &no_tint, "first", "app=\"y\""]).await;
+
+    // Nobody watches what has said that it never changes.
+    play.delete("configmap/fixed").await;
+    config_map(&play, "fixed", json!({"key": "second"}), json!({})).await;
+    play.advance(Duration::from_secs(60)).await;
+    shows(&play, "reads", &["green", "flat", "red", &no_tint, "first", "app=\"y\""]).await;
+    play.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_is_started_again_finds_the_files_of_what_is_gone() {
+    let play = Playground::simulated().nodes(1).start().await;
+    config_map(&play, "dials", json!({"color": "red"}), json!({})).await;
+    let script = "echo turn; cat /all/color; sleep 60; exit 1";
+    let container = json!({"name": "c", "image": "tutor/shell:1", "command": ["sh", "-c", script],
+        "volumeMounts": [{"name": "dials", "mountPath": "/all"}]});
+    let volume = json!({"name": "dials", "configMap": {"name": "dials"}});
+    create(&play, "again", json!({"spec": {"containers": [container], "volumes": [volume]}})).await;
+    play.expect("pod/again", phase("Running")).await;
+    play.delete("configmap/dials").await;
+    let restarted = |pod: &Value| {
+        let status = &pod["status"]["containerStatuses"][0];
+        status["restartCount"] == 1 && status["state"]["running"].is_object()
+    };
+    play.expect("pod/again", restarted).await;
+    assert_eq!(logs(&play, "again").await, "turn\nred\n");
+    play.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pods_token_stays_until_another_is_due() {
+    let play = Playground::simulated().nodes(1).start().await;
+    create(&play, "web", json!({})).await;
+    let pod: PodView = into(play.expect("pod/web", phase("Running")).await);
+    let volume = pod.spec.volumes.iter().flatten().find(|volume| volume.projected.is_some()).unwrap();
+    let mut tokens = PodTokens::default();
+    let mut token = async || {
+        let mut sources = Sources::new(&play.client, &pod, "", "").with_tokens(&mut tokens, play.clock().now());
+        match sources.volume(volume).await.unwrap().source {
+            VolumeSource::Files(files) => files["token"].content.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = token().await;
+    assert!(!first.is_empty());
+    play.advance(Duration::from_secs(40 * 60)).await;
+    assert_eq!(token().await, first);
+    play.advance(Duration::from_secs(20 * 60)).await;
+    assert_ne!(token().await, first);
     play.stop().await;
 }

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Volume;
 
 use super::environment::Sources;
 use super::http::{Body, Refused};
@@ -27,7 +28,8 @@ use super::run::Node;
 use super::runtime::{Exec, Streams};
 use super::state::Sandbox;
 use super::status::ID_SCHEME;
-use super::volumes::Tokens;
+use super::tokens::PodTokens;
+use super::volumes;
 use crate::tasks::TaskGroup;
 use negotiate::Offer;
 use port_forward::Target;
@@ -160,15 +162,17 @@ fn target(node: &Node, pod: &PodView) -> Result<Target, Refused> {
 async fn fill_tokens(node: &Node, pod: &PodView, container: &str) {
     let Some((spec, _)) = pod.container(container).filter(|_| !node.runtime.has_processes()) else { return };
     let Some(sandbox) = sandbox(node, pod) else { return };
+    let mut tokens = PodTokens::default();
     let mut sources = Sources::new(&node.client, pod, &sandbox.ip, &node.config.address);
-    match sources.volumes(spec, &sandbox.ip, Tokens::Made).await {
-        Ok(volumes) => {
-            for volume in volumes {
-                if let Err(failure) = node.runtime.set_volume(&sandbox.id, volume).await {
-                    tracing::debug!(%failure, pod = pod.name(), "volume not filled");
-                }
-            }
+    sources = sources.with_tokens(&mut tokens, node.clock.now());
+    let shown = |volume: &&Volume| volumes::mounts(spec, volume) && volumes::has_token(volume);
+    for volume in pod.spec.volumes.iter().flatten().filter(shown) {
+        let filled = match sources.volume(volume).await {
+            Ok(made) => node.runtime.set_volume(&sandbox.id, made).await.map_err(|failure| failure.message),
+            Err(why) => Err(why),
+        };
+        if let Err(why) = filled {
+            tracing::debug!(why, pod = pod.name(), "volume not filled");
         }
-        Err(why) => tracing::debug!(why, pod = pod.name(), "volumes not filled"),
     }
 }

@@ -132,7 +132,7 @@ impl Pod {
         let reason = "CreateContainerConfigError";
         let place = match volume.source {
             VolumeSource::Files(files) => {
-                volumes::write_files(&folder, &files, volume.fs_group).map_err(refused(reason))?;
+                volumes::write_files(&folder, &files, volume.fs_group, host.clock.now()).map_err(refused(reason))?;
                 Place::Folder(folder)
             }
             _ if known => return Ok(()),

@@ -276,7 +276,8 @@ impl Native {
             VolumeSource::Image { reference } => self.image_on_node(reference).await?.layers.pop(),
             _ => None,
         };
-        pod.set_volume(volume, image).await.map_err(|why| RuntimeError::new("CreateContainerConfigError", why))
+        let set = pod.set_volume(volume, image, self.host.clock.now()).await;
+        set.map_err(|why| RuntimeError::new("CreateContainerConfigError", why))
     }
 }
 

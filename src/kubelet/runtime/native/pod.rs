@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -123,13 +124,13 @@ impl Pod {
     ///
     /// # Errors
     /// In words for the event FailedMount.
-    pub async fn set_volume(&self, volume: Volume, image: Option<PathBuf>) -> Result<(), String> {
+    pub async fn set_volume(&self, volume: Volume, image: Option<PathBuf>, now: Timestamp) -> Result<(), String> {
         let known = self.volumes.lock().contains_key(&volume.name);
         let said = |fault: io::Error| fault.to_string();
         let folder = self.folder.join("volumes").join(folder_name(&volume.name));
         let path = match volume.source {
             VolumeSource::Files(files) => {
-                volumes::write_files(&folder, &files, volume.fs_group).map_err(said)?;
+                volumes::write_files(&folder, &files, volume.fs_group, now).map_err(said)?;
                 folder
             }
             _ if known => return Ok(()),

@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -35,19 +36,25 @@ pub fn make_empty(folder: &Path, group: Option<i64>) -> io::Result<()> {
 }
 
 /// Puts exactly these files into the folder. Where they are already, nothing is touched: another container of the
-/// Pod may be mounting one of them at this moment.
-pub fn write_files(folder: &Path, files: &BTreeMap<String, VolumeFile>, group: Option<i64>) -> io::Result<()> {
+/// Pod may be mounting one of them at this moment. `now` is for people who look at the folder's name.
+pub fn write_files(
+    folder: &Path,
+    files: &BTreeMap<String, VolumeFile>,
+    group: Option<i64>,
+    now: Timestamp,
+) -> io::Result<()> {
     // Containers of a Pod start at the same time, and each brings the Pod's volumes.
     let _turn = WRITING.lock();
-    let version = version(files, group);
+    let content = digest(files, group);
     let before = fs::read_link(folder.join(DATA)).ok();
-    if before.as_deref() == Some(Path::new(&version)) {
+    if before.is_some_and(|before| before.to_string_lossy().ends_with(&content)) {
         return Ok(());
     }
+    let version = format!("{}.{content}", now.strftime("..%Y_%m_%d_%H_%M_%S"));
     fs::create_dir_all(folder)?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     let content = folder.join(&version);
-    // Left over, should an earlier attempt have failed half-way.
+    // There already, should an attempt of this second have failed half-way.
     remove(&content)?;
     fs::create_dir(&content)?;
     for (path, file) in files {
@@ -77,16 +84,16 @@ pub fn write_files(folder: &Path, files: &BTreeMap<String, VolumeFile>, group: O
         let name = name.to_string_lossy();
         if !name.starts_with("..") && !names.contains(name.as_ref()) {
             fs::remove_file(entry.path())?;
+        } else if name.starts_with("..") && name != DATA && *name != *version {
+            // What was shown before, or left over by an attempt that failed half-way.
+            fs::remove_dir_all(entry.path())?;
         }
-    }
-    if let Some(before) = before {
-        fs::remove_dir_all(folder.join(before))?;
     }
     Ok(())
 }
 
-/// The name of a folder with these files: the same content has the same one.
-fn version(files: &BTreeMap<String, VolumeFile>, group: Option<i64>) -> String {
+/// The end of the name of a folder with these files: the same content has the same one.
+fn digest(files: &BTreeMap<String, VolumeFile>, group: Option<i64>) -> String {
     let mut hash = Sha256::new();
     let mut add = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_le_bytes());
@@ -98,8 +105,7 @@ fn version(files: &BTreeMap<String, VolumeFile>, group: Option<i64>) -> String {
         add(format!("{:o} {:?}", file.mode, file.owner).as_bytes());
         add(&file.content);
     }
-    let hex: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("..{hex}")
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {
@@ -212,16 +218,24 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().join("config");
         let red = files(&[("color", "red"), ("deep/shape", "round")]);
-        write_files(&folder, &red, None).unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        write_files(&folder, &red, None, at(0)).unwrap();
+        let shown = || fs::read_link(folder.join(DATA)).unwrap().to_string_lossy().into_owned();
+        assert!(shown().starts_with("..1970_01_01_00_00_00."), "{}", shown());
         assert_eq!(fs::read_to_string(folder.join("deep/shape")).unwrap(), "round");
         let place = fs::canonicalize(folder.join("color")).unwrap();
         assert_eq!(fs::metadata(folder.join("color")).unwrap().permissions().mode() & 0o777, 0o640);
-        write_files(&folder, &red, None).unwrap();
+        write_files(&folder, &red, None, at(1)).unwrap();
         assert!(place.exists(), "who mounts a file still finds it when another container asks for the same");
-        write_files(&folder, &files(&[("color", "blue")]), None).unwrap();
+        fs::create_dir(folder.join("..1969_12_31_23_59_59.half")).unwrap();
+        write_files(&folder, &files(&[("color", "blue")]), None, at(2)).unwrap();
+        assert!(shown().starts_with("..1970_01_01_00_00_02."), "{}", shown());
+        let hidden =
+            fs::read_dir(&folder).unwrap().flatten().filter(|it| it.file_name().to_string_lossy().starts_with('.'));
+        assert_eq!(hidden.count(), 2, "the link and what it leads to");
         assert_eq!(fs::read_to_string(folder.join("color")).unwrap(), "blue");
         assert!(!folder.join("deep").exists() && !place.exists());
-        assert!(write_files(&folder, &files(&[("../out", "x")]), None).is_err());
+        assert!(write_files(&folder, &files(&[("../out", "x")]), None, at(3)).is_err());
     }
 
     #[test]
