@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::program::{Listens, Program};
-use super::shell::{Change, Files, Played, Printed};
+use super::shell::{Change, Done, Files, Played, Printed};
 use crate::kubelet::runtime::{Answered, ContainerConfig, Dial, Exit, LogLine, Volume, VolumeSource};
 
 /// Requests and typed lines that a container remembers.
@@ -27,7 +27,8 @@ pub(super) struct Container {
     pub(super) config: ContainerConfig,
     pub(super) program: Program,
     pub(super) life: watch::Sender<Life>,
-    changes: Mutex<Vec<Change>>,
+    /// What others have done to it.
+    done: Mutex<Done>,
     /// What its log has besides the program's own lines: answered requests, a prompt's dialogue.
     extra: Mutex<VecDeque<LogLine>>,
 }
@@ -55,7 +56,7 @@ impl Container {
             config,
             program,
             life: watch::Sender::new(Life::default()),
-            changes: Mutex::default(),
+            done: Mutex::default(),
             extra: Mutex::default(),
         }
     }
@@ -66,7 +67,7 @@ impl Container {
     }
 
     fn play(&self, until: Duration) -> Played {
-        self.program.script.play(&self.program.env, self.program.files.clone(), &self.changes.lock(), until)
+        self.program.script.play(&self.program.env, self.program.files.clone(), &self.done.lock(), until)
     }
 
     /// How long it has run; until its end when it has ended.
@@ -132,9 +133,26 @@ impl Container {
     /// Somebody else writes or removes files now: its script sees them from here on.
     pub(super) fn change(&self, now: Timestamp, files: impl IntoIterator<Item = (String, Option<Vec<u8>>)>) {
         let at = self.age(now).unwrap_or_default();
-        let mut changes = self.changes.lock();
-        changes.extend(files.into_iter().map(|(path, content)| Change { at, path, content }));
-        drop(changes);
+        let changes = files.into_iter().map(|(path, content)| Change { at, path, content });
+        self.done.lock().changes.extend(changes);
+        self.reckon_end();
+    }
+
+    /// Sends it TERM now, once: its script may have a trap for it. Returns how long it goes on from now, if nobody does
+    /// anything else; `None`: as long as it is let.
+    pub(super) fn terminate(&self, now: Timestamp) -> Option<Duration> {
+        if let Some(needs) = self.program.term_after {
+            return Some(needs);
+        }
+        let at = self.age(now).unwrap_or_default();
+        self.done.lock().term.get_or_insert(at);
+        self.reckon_end();
+        let ends = self.life.borrow().ends.as_ref().map(|exit| exit.at);
+        ends.map(|at| at.duration_since(now).try_into().unwrap_or_default())
+    }
+
+    /// What was done to it may change when it ends.
+    fn reckon_end(&self) {
         let Some(started) = self.life.borrow().started else { return };
         let ends = self.natural_end(started);
         self.life.send_if_modified(|life| {
@@ -175,10 +193,6 @@ impl Container {
             }
         }
         shown
-    }
-
-    pub(super) fn heeds_term(&self, now: Timestamp) -> Option<Duration> {
-        self.program.term_after.or_else(|| self.played(now).heeds_term.then_some(Duration::ZERO))
     }
 
     pub(super) fn lines(&self, now: Timestamp) -> Vec<LogLine> {

@@ -252,7 +252,11 @@ impl Runtime for Simulated {
             if let Some(exit) = container.exit(self.clock.now()) {
                 return Ok(exit);
             }
-            let needs = container.heeds_term(self.clock.now());
+            // Without grace there is no TERM.
+            let needs = match grace.is_zero() {
+                true => container.program.term_after,
+                false => container.terminate(self.clock.now()),
+            };
             let wait = needs.map_or(grace, |needs| needs.min(grace));
             if !wait.is_zero() {
                 self.clock.sleep(wait).await;
@@ -291,7 +295,7 @@ impl Runtime for Simulated {
             let played = session::play(&container, self.clock, &script, &container.program.env);
             let (took, mut code) = played.ended.unwrap_or((HORIZON, 137));
             self.clock.sleep(took).await;
-            if age < container.program.ready_after || age >= container.program.unhealthy_after {
+            if age < container.program.probes_pass_after || age >= container.program.unhealthy_after {
                 code = code.max(1);
             }
             let output: String = played.lines.iter().map(|line| format!("{}\n", line.text)).collect();
@@ -365,5 +369,51 @@ mod tests {
     async fn the_simulated_runtime_conforms() {
         let clock = Clock::virtual_from(Timestamp::UNIX_EPOCH);
         super::super::conformance::check(&Simulated::new(clock), clock).await;
+    }
+
+    /// A runtime, and a container of it that runs.
+    async fn started(image: &str, script: &str, annotations: &[(&str, &str)]) -> (Simulated, Clock, String) {
+        let clock = Clock::virtual_from(Timestamp::UNIX_EPOCH);
+        let runtime = Simulated::new(clock);
+        let annotations = annotations.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let sandbox = runtime.run_sandbox(SandboxConfig { annotations, ..SandboxConfig::default() }).await.unwrap();
+        let command = match script {
+            "" => Vec::new(),
+            script => ["sh", "-c", script].map(str::to_owned).into(),
+        };
+        let config = ContainerConfig { name: "c".into(), image: image.into(), command, ..ContainerConfig::default() };
+        let id = runtime.create_container(&sandbox, config).await.unwrap();
+        runtime.start_container(&id).await.unwrap();
+        (runtime, clock, id)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trap_has_the_grace_to_end_in() {
+        for (trap, grace, code, took, said) in [
+            ("echo saving; sleep 3; echo saved; exit 4", 30, 4, 3, vec!["saving", "saved"]),
+            ("echo saving; sleep 3; echo saved; exit 4", 2, 137, 2, vec!["saving"]),
+            ("echo heard", 2, 137, 2, vec!["heard"]),
+            ("echo never", 0, 137, 0, vec![]),
+        ] {
+            let script = format!("trap '{trap}' TERM; while true; do sleep 60; done");
+            let (runtime, clock, id) = started("tutor/shell:1", &script, &[]).await;
+            clock.sleep(Duration::from_secs(5)).await;
+            let tick = clock.tick();
+            let exit = runtime.stop_container(&id, Duration::from_secs(grace)).await.unwrap();
+            assert_eq!((exit.code, clock.since(tick).as_secs()), (code, took), "{trap}");
+            let lines = runtime.container(&id).unwrap().lines(clock.now());
+            assert_eq!(lines.iter().map(|line| line.text().into_owned()).collect::<Vec<_>>(), said, "{trap}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_can_be_run_beside_a_server_that_does_not_answer_yet() {
+        let command = ["true".to_owned()];
+        let (runtime, clock, id) = started("tutor/model-server:1", "", &[]).await;
+        assert!(!runtime.container(&id).unwrap().accepts(8080, clock.now()));
+        assert_eq!(runtime.exec_sync(&id, &command).await.unwrap().code, 0);
+        let unready = [("simulated.tutor.dev/ready-after", "10s")];
+        let (runtime, _, id) = started("tutor/web:1", "", &unready).await;
+        assert_eq!(runtime.exec_sync(&id, &command).await.unwrap().code, 1);
     }
 }

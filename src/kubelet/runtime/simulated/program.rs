@@ -86,6 +86,8 @@ pub struct Program {
     pub listens: Listens,
     /// From when it answers.
     pub ready_after: Duration,
+    /// From when probes that run a command pass: a command needs no server, so it is the annotation alone that fails it.
+    pub probes_pass_after: Duration,
     /// From when it answers 500.
     pub unhealthy_after: Duration,
     /// How long it needs to end after TERM; `None`: it does not listen to TERM.
@@ -143,6 +145,7 @@ pub fn program(sandbox: &SandboxConfig, config: &ContainerConfig, files: Files) 
         start_delay: settings.time("start-delay").unwrap_or_default(),
         listens,
         ready_after: settings.time("ready-after").unwrap_or(known.ready_after),
+        probes_pass_after: settings.time("ready-after").unwrap_or_default(),
         unhealthy_after: settings.time("unhealthy-after").unwrap_or(NEVER),
         term_after: settings.time("term-after").or(heeds_term.then_some(Duration::ZERO)),
         out_of_memory_at: over.then(|| settings.time("memory-after").unwrap_or(Duration::from_secs(1))),

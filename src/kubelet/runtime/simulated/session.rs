@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::container::{Container, HORIZON};
 use super::program;
-use super::shell::{Played, Printed, Script};
+use super::shell::{Done, Played, Printed, Script};
 use super::syntax::STDIN;
 use super::terminal::{Keyboard, Screen, Typed};
 use super::{archive, logs};
@@ -115,7 +115,7 @@ fn play_with(container: &Container, clock: Clock, script: &Script, env: &Variabl
     if !input.is_empty() {
         files.insert(STDIN.to_owned(), input);
     }
-    let mut played = script.play(env, files, &[], HORIZON);
+    let mut played = script.play(env, files, &Done::default(), HORIZON);
     played.files.remove(STDIN);
     container.change(now, Container::difference(&before, played.files.clone()));
     played

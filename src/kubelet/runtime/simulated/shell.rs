@@ -1,17 +1,20 @@
 //! A very small shell: enough of `sh` that a Pod's command behaves as it would, without a process.
 //!
 //! In: a command line, the environment, the files that volumes put there, the changes that others made to
-//! them later. Out: what is printed and when, which files exist at a time, and when it ends with which
-//! code. Pure: [`Script::play`] computes what has happened by a time from nothing but those. It knows `echo printf sleep exit true false
-//! : cat touch rm ls hostname date env printenv test trap exec tail`, `;  &&  ||  |` (the last command
-//! speaks), `> >>`, `while`, `until`, `for` and `if`. Everything else is `not found`. Limit: 20,000
-//! commands; a script that runs on is taken to run for ever.
+//! them later, when it was told to end. Out: what is printed and when, which files exist at a time, and when it
+//! ends with which code. Pure: [`Script::play`] computes what has happened by a time from nothing but those. It
+//! knows `echo printf sleep exit true false : cat touch rm ls hostname date env printenv test trap exec tail`,
+//! `;  &&  ||  |` (the last command speaks), `> >>`, `while`, `until`, `for` and `if`, `$(…)`, `$((…))` and
+//! `${X:-…}`. Everything else is `not found`. A trap runs while a command sleeps, too: nobody but the script would
+//! wait for that one. Limit: 20,000 commands; a script that runs on is taken to run for ever.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::syntax::{Node, Over, STDERR, STDIN, Then, Writing, parse, quote};
 use crate::kubelet::runtime::Stream;
+
+mod expand;
 
 const MOST_COMMANDS: usize = 20_000;
 /// What a turn of a loop takes when nothing in it takes time.
@@ -33,6 +36,15 @@ pub struct Change {
     pub path: String,
     /// What it holds; `None`: it is gone.
     pub content: Option<Vec<u8>>,
+}
+
+/// What others did to a script.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// To its files, in order of time.
+    pub changes: Vec<Change>,
+    /// When it was sent TERM.
+    pub term: Option<Duration>,
 }
 
 /// A line that was printed.
@@ -57,8 +69,6 @@ pub struct Played {
     pub ended: Option<(Duration, i32)>,
     /// True when it ended because it said `exit`.
     pub exited: bool,
-    /// True once it asked to be told of TERM.
-    pub heeds_term: bool,
     /// The variables as they are then.
     pub env: BTreeMap<String, String>,
 }
@@ -89,10 +99,19 @@ impl Script {
         any(&self.0)
     }
 
-    /// What has happened `until` after the start, when others made these changes, in order of time.
-    pub fn play(&self, env: &BTreeMap<String, String>, files: Files, changes: &[Change], until: Duration) -> Played {
+    /// What has happened `until` after the start, when others did this to it.
+    pub fn play(&self, env: &BTreeMap<String, String>, files: Files, done: &Done, until: Duration) -> Played {
         let played = Played { files, env: env.clone(), ..Played::default() };
-        let mut machine = Machine { played, changes, at: Duration::ZERO, until, status: 0, commands: 0 };
+        let mut machine = Machine {
+            played,
+            changes: &done.changes,
+            term: done.term,
+            trap: None,
+            at: Duration::ZERO,
+            until,
+            status: 0,
+            commands: 0,
+        };
         let flow = machine.run(&self.0);
         let code = match flow {
             Flow::Go => Some(machine.status),
@@ -117,6 +136,10 @@ struct Machine<'a> {
     played: Played,
     /// Those that have not been seen yet.
     changes: &'a [Change],
+    /// When TERM comes, until it has come.
+    term: Option<Duration>,
+    /// What it does then.
+    trap: Option<String>,
     at: Duration,
     until: Duration,
     status: i32,
@@ -151,7 +174,10 @@ impl Machine<'_> {
                 Node::Loop { over, body } => self.turns(over, body),
                 Node::If { condition, yes, no } => match self.run(condition) {
                     Flow::Go if self.status == 0 => self.run(yes),
-                    Flow::Go => self.run(no),
+                    Flow::Go => {
+                        self.status = 0;
+                        self.run(no)
+                    }
                     other => other,
                 },
             };
@@ -193,7 +219,7 @@ impl Machine<'_> {
 
     fn each_word(&mut self, name: &str, words: &[String], body: &[Node]) -> Flow {
         for word in words {
-            let word = self.expand(word);
+            let Some(word) = self.expand(word) else { return Flow::Later };
             self.played.env.insert(name.to_owned(), word);
             match self.run(body) {
                 Flow::Go => {}
@@ -208,8 +234,14 @@ impl Machine<'_> {
         if self.commands > MOST_COMMANDS {
             return Flow::Later;
         }
+        match self.pass(Duration::ZERO) {
+            Flow::Go => {}
+            other => return other,
+        }
         self.take_changes(self.at.min(self.until));
-        let words: Vec<String> = words.iter().map(|word| self.expand(word)).collect();
+        let Some(words) = words.iter().map(|word| self.expand(word)).collect::<Option<Vec<String>>>() else {
+            return Flow::Later;
+        };
         let mut words: &[String] = &words;
         while let Some((name, value)) = words.first().and_then(|word| assignment(word)) {
             self.played.env.insert(name.to_owned(), value.to_owned());
@@ -221,12 +253,24 @@ impl Machine<'_> {
         match name.rsplit('/').next().unwrap_or(name) {
             "exit" => return Flow::Exit(args.first().and_then(|code| code.parse().ok()).unwrap_or(0)),
             "sleep" => match args.first().map(|text| seconds(text)) {
-                Some(Some(wait)) => self.at = self.at.saturating_add(wait),
+                Some(Some(wait)) => match self.pass(wait) {
+                    Flow::Go => {}
+                    other => return other,
+                },
                 _ => self.status = 1,
             },
-            "tail" if args.iter().any(|arg| arg == "-f" || arg == "-F") => return Flow::Later,
-            "trap" => self.played.heeds_term = true,
-            "exec" => return self.command(args, into, then),
+            "tail" if args.iter().any(|arg| arg == "-f" || arg == "-F") => {
+                return match self.pass(Duration::MAX) {
+                    Flow::Go => Flow::Later,
+                    other => other,
+                };
+            }
+            "trap" => self.set_trap(args),
+            "exec" => {
+                // Another program is there now, which has not heard of it.
+                self.trap = None;
+                return self.command(args, into, then);
+            }
             name => self.built_in(name, args, &mut output, &mut errors),
         }
         if self.at > self.until {
@@ -237,9 +281,35 @@ impl Machine<'_> {
         Flow::Go
     }
 
+    /// Lets time pass. TERM may come meanwhile, and the trap runs then.
+    fn pass(&mut self, wait: Duration) -> Flow {
+        let end = self.at.saturating_add(wait);
+        if let Some(came) = self.term.filter(|came| *came <= end && *came <= self.until) {
+            self.term = None;
+            if let Some(action) = self.trap.clone() {
+                self.at = self.at.max(came);
+                let status = self.status;
+                match self.run(&parse(&action)) {
+                    Flow::Go => self.status = status,
+                    other => return other,
+                }
+            }
+        }
+        self.at = self.at.max(end);
+        Flow::Go
+    }
+
+    /// `trap 'what to do' TERM`; `-` takes it back. Other signals are nobody's here.
+    fn set_trap(&mut self, args: &[String]) {
+        let Some((action, signals)) = args.split_first() else { return };
+        if signals.iter().any(|signal| matches!(signal.as_str(), "TERM" | "SIGTERM" | "15")) {
+            self.trap = Some(action.clone()).filter(|action| action != "-");
+        }
+    }
+
     fn built_in(&mut self, name: &str, args: &[String], output: &mut String, errors: &mut String) {
         match name {
-            "true" | ":" | "set" | "export" | "mkdir" | "chmod" | "cd" | "wait" => {
+            "true" | ":" | "set" | "export" | "mkdir" | "chmod" | "cd" | "wait" | "kill" => {
                 for (name, value) in args.iter().filter_map(|word| assignment(word)) {
                     self.played.env.insert(name.to_owned(), value.to_owned());
                 }
@@ -336,37 +406,6 @@ impl Machine<'_> {
         let at = self.at;
         self.played.lines.extend(text.lines().map(|line| Printed { at, stream, text: line.to_owned() }));
     }
-
-    /// Puts in variables: `$NAME`, `${NAME}`, `$(hostname)`, `$(date)`, `$?`.
-    fn expand(&self, word: &str) -> String {
-        let mut expanded = String::new();
-        let mut rest = word;
-        let variable = |name: &str| self.played.env.get(name).map_or("", String::as_str);
-        while let Some(at) = rest.find('$') {
-            expanded.push_str(&rest[..at]);
-            rest = &rest[at + 1..];
-            if let Some((inside, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
-                match inside.trim() {
-                    "hostname" => expanded.push_str(variable("HOSTNAME")),
-                    "date" => expanded.push_str(&format!("{}s", self.at.as_secs())),
-                    name => expanded.push_str(variable(name)),
-                }
-                rest = after;
-            } else if let Some((inside, after)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-                expanded.push_str(variable(inside));
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix('?') {
-                expanded.push_str(&self.status.to_string());
-                rest = after;
-            } else {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-                expanded.push_str(variable(&rest[..end]));
-                rest = &rest[end..];
-            }
-        }
-        expanded.push_str(rest);
-        super::syntax::unquote(&expanded)
-    }
 }
 
 /// Whether there is a folder: one that every image has, or one with a file in it.
@@ -402,66 +441,4 @@ pub fn seconds(text: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn changed(text: &str, changes: &[Change], until: u64) -> Played {
-        let env = BTreeMap::from([("NAME".to_owned(), "ada".to_owned())]);
-        Script::parse(text).play(&env, Files::new(), changes, Duration::from_secs(until))
-    }
-
-    fn played(text: &str, until: u64) -> Played {
-        changed(text, &[], until)
-    }
-
-    #[test]
-    fn a_script_sees_what_others_write_from_then_on() {
-        let text = "while [ ! -f /go ]; do sleep 1; done; cat /go; sleep 5";
-        let change = |at: u64, content: Option<&str>| Change {
-            at: Duration::from_secs(at),
-            path: "/go".into(),
-            content: content.map(|text| text.as_bytes().to_vec()),
-        };
-        let changes = [change(3, Some("now\n")), change(6, None)];
-        let before = changed(text, &changes, 2);
-        assert!(before.ended.is_none() && before.files.is_empty());
-        let after = changed(text, &changes, 60);
-        assert_eq!(after.lines.iter().map(|line| (line.at.as_secs(), &*line.text)).collect::<Vec<_>>(), [(3, "now")]);
-        assert_eq!(after.ended, Some((Duration::from_secs(8), 0)));
-        assert!(after.files.is_empty());
-    }
-
-    #[test]
-    fn scripts_end_as_they_would() {
-        for (text, ended, lines) in [
-            ("exit 3", Some((0, 3)), vec![]),
-            ("false", Some((0, 1)), vec![]),
-            ("true", Some((0, 0)), vec![]),
-            ("sleep 5; exit 1", Some((5, 1)), vec![]),
-            ("echo hello $NAME; exit 2", Some((0, 2)), vec!["hello ada"]),
-            ("echo \"hello ${NAME}\" 'and $NAME'", Some((0, 0)), vec!["hello ada and $NAME"]),
-            ("false || echo saved", Some((0, 0)), vec!["saved"]),
-            ("false && echo never; echo end", Some((0, 0)), vec!["end"]),
-            ("sleep 3600", None, vec![]),
-            ("nonsense", Some((0, 127)), vec!["sh: nonsense: not found"]),
-            ("while true; do echo tick; sleep 5; done", None, vec!["tick", "tick", "tick"]),
-            ("for i in 1 2 3; do echo $i; sleep 1; done", Some((3, 0)), vec!["1", "2", "3"]),
-            ("if [ -f /x ]; then echo yes; else echo no; fi", Some((0, 0)), vec!["no"]),
-            ("touch /x && cat /x > /y; test -f /y && echo there", Some((0, 0)), vec!["there"]),
-            ("echo wrong >&2; echo fine 2>&1; cat; exit 3", Some((0, 3)), vec!["wrong", "fine"]),
-            ("tail -f /dev/null", None, vec![]),
-            ("while true; do :; done", None, vec![]),
-        ] {
-            let played = played(text, 10);
-            assert_eq!(played.ended.map(|(at, code)| (at.as_secs(), code)), ended, "{text}");
-            assert_eq!(played.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), lines, "{text}");
-        }
-    }
-
-    #[test]
-    fn files_come_and_go_with_time() {
-        let text = "touch /tmp/healthy; sleep 30; rm -f /tmp/healthy; sleep 600";
-        assert!(played(text, 29).files.contains_key("/tmp/healthy"));
-        assert!(!played(text, 31).files.contains_key("/tmp/healthy"));
-    }
-}
+mod tests;

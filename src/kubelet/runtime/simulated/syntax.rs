@@ -62,6 +62,24 @@ pub(super) fn parse(text: &str) -> Vec<Node> {
     block(&mut tokens, &[])
 }
 
+/// Splits `(…)…` or `{…}…` behind the bracket that closes the first one: what is inside, and the rest. `None` when it
+/// begins with no bracket, or nothing closes it.
+pub(super) fn enclosed(text: &str) -> Option<(&str, &str)> {
+    let (open, close) = match text.chars().next()? {
+        '(' => ('(', ')'),
+        '{' => ('{', '}'),
+        _ => return None,
+    };
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        depth += i32::from(c == open) - i32::from(c == close);
+        if depth == 0 {
+            return Some((&text[1..at], &text[at + 1..]));
+        }
+    }
+    None
+}
+
 fn tokens(text: &str) -> Vec<String> {
     let (mut tokens, mut word, mut in_word) = (Vec::new(), String::new(), false);
     let mut rest = text;
@@ -95,10 +113,10 @@ fn tokens(text: &str) -> Vec<String> {
                 word.push_str(inside);
                 after
             }
-            '$' if after.starts_with('(') => {
-                let end = rest.find(')').map_or(rest.len(), |end| end + 1);
-                word.push_str(&rest[..end]);
-                &rest[end..]
+            '$' if after.starts_with(['(', '{']) => {
+                let (_, left) = enclosed(after).unwrap_or((after, ""));
+                word.push_str(&rest[..rest.len() - left.len()]);
+                left
             }
             '\\' => {
                 let escaped = after.chars().next();
