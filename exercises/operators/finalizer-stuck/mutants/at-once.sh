@@ -1,0 +1,1 @@
+kubectl patch dataset faces --type merge -p '{"metadata":{"finalizers":null}}'

@@ -1,0 +1,1 @@
+kubectl delete dataset faces --force --grace-period=0 --wait=false
