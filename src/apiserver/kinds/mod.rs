@@ -82,6 +82,8 @@ pub struct Strategy {
     pub defaults: fn(&mut Value, &Context),
     /// Drops what a client may not set on create (`status`, …), sets `generation`.
     pub prepare_create: fn(&mut Value, &Context),
+    /// Writes what follows from a name that was made just now (`generateName`): the object was prepared without one.
+    pub named: fn(&mut Value),
     /// Puts back from `old` what an update may not change (`status`, …), bumps `generation`.
     pub prepare_update: fn(new: &mut Value, old: &Value, context: &Context),
     /// Gives the object what there is only so much of (a Service its address), after defaults
@@ -134,6 +136,7 @@ impl Strategy {
     pub const PLAIN: Strategy = Strategy {
         defaults: |_, _| {},
         prepare_create: |_, _| {},
+        named: |_| {},
         prepare_update: |_, _, _| {},
         allocate: |_, _, _| Ok(()),
         name: NameRule::Subdomain,

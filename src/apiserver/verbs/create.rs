@@ -77,6 +77,7 @@ pub async fn store(
         if generate {
             let name = generated(meta::generate_name(&object));
             meta::set_text(&mut object, "name", &name);
+            (call.strategy().named)(&mut object);
             finish(call, &mut object, options);
         }
         let name = meta::name(&object).to_string();

@@ -20,6 +20,14 @@ pub const STRATEGY: Strategy = Strategy {
         lifecycle::first_generation(job, context);
         select_own_pods(job, context.unlabelled);
     },
+    named: |job| {
+        let name = meta::name(job).to_string();
+        for labels in ["spec.template.metadata.labels", "metadata.labels"] {
+            let labels = at_mut(job, labels).and_then(Value::as_object_mut).into_iter().flatten();
+            let unnamed = |(key, value): &(&String, &mut Value)| NAME_LABELS.contains(&key.as_str()) && *value == "";
+            labels.filter(unnamed).for_each(|(_, value)| *value = name.as_str().into());
+        }
+    },
     validate: |job, _| validate(job),
     validate_update: |new, old, _| validate_update(new, old),
     warnings: |new, old| warnings::named_template(new, old, "spec.template"),
