@@ -83,6 +83,3 @@ def cases(random, rounds):
                 steps.append({'method': 'POST', 'path': resource.path(), 'query': {'dryRun': 'All'}, 'body': body})
         for first in range(0, len(steps), STEPS):
             yield {'id': f'{kind[1]}-{first // STEPS}', 'steps': steps[first:first + STEPS]}
-
-
-
