@@ -389,7 +389,7 @@ mutants:
             ("- delete: pods()", "- shell: start/pod.yaml", "may run a script"),
             ("namespace: small", "namespace: small\ncluster: any\ncleanup: [{wait: 1s}]", "its cluster is playground"),
             ("runtimes: [simulated]", "runtimes: []", "names no runtime"),
-            ("until: pod(\"a\").spec.?nodeName.hasValue()", "until: pod(\"a\"", "line 15"),
+            ("until: pod(\"a\").spec.?nodeName.hasValue()", "until: pod(\"a\"", "line 16"),
             ("runtimes: [simulated]", "runtimes: [simulated", "line"),
         ];
         for (good, bad, expected) in table {

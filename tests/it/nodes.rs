@@ -197,6 +197,9 @@ async fn a_node_that_is_cut_off_runs_on_is_replaced_and_comes_back() {
     play.stop().await;
 }
 
+/// A Pod has its node's zone as a label.
+const ZONE: &str = "topology.kubernetes.io/zone=\"zone-a\"";
+
 /// Waits until a Pod that prints `turn` and then its files says this in a turn.
 async fn shows(play: &Playground, pod: &str, expected: &[&str]) {
     let mut last = String::new();
@@ -260,34 +263,34 @@ async fn files_in_running_containers_follow_what_they_show() {
     play.expect("pod/reads", phase("Running")).await;
     let none = |path: &str| format!("cat: can't open '{path}': No such file or directory");
     let (no_shape, no_tint) = (none("/all/shape"), none("/some/tint"));
-    shows(&play, "reads", &["red", "round", "red", &no_tint, "first", "app=\"x\""]).await;
+    shows(&play, "reads", &["red", "round", "red", &no_tint, "first", "app=\"x\"", ZONE]).await;
 
     patch(&play, "configmap", "dials", json!({"data": {"color": "blue", "shape": null}})).await;
-    shows(&play, "reads", &["blue", &no_shape, "red", &no_tint, "first", "app=\"x\""]).await;
+    shows(&play, "reads", &["blue", &no_shape, "red", &no_tint, "first", "app=\"x\"", ZONE]).await;
 
     let late = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "stringData": {"tint": "pale", "x": "y"}});
     play.api("secret", "default").create(&Default::default(), &serde_json::from_value(late).unwrap()).await.unwrap();
-    shows(&play, "reads", &["blue", &no_shape, "red", "pale", "first", "app=\"x\""]).await;
+    shows(&play, "reads", &["blue", &no_shape, "red", "pale", "first", "app=\"x\"", ZONE]).await;
 
     patch(&play, "pod", "reads", json!({"metadata": {"labels": {"app": "y"}}})).await;
-    shows(&play, "reads", &["blue", &no_shape, "red", "pale", "first", "app=\"y\""]).await;
+    shows(&play, "reads", &["blue", &no_shape, "red", "pale", "first", "app=\"y\"", ZONE]).await;
 
     // What is deleted stays where it has to be, and goes where it may be missing.
     play.delete("configmap/dials").await;
     play.delete("secret/late").await;
-    shows(&play, "reads", &["blue", &no_shape, "red", &no_tint, "first", "app=\"y\""]).await;
+    shows(&play, "reads", &["blue", &no_shape, "red", &no_tint, "first", "app=\"y\"", ZONE]).await;
     let why = "FailedMount: MountVolume.SetUp failed for volume \"dials\" : configmap \"dials\" not found";
     let events = said(&play, "reads").await;
     assert!(events.iter().any(|said| said == why), "{events:#?}");
 
     config_map(&play, "dials", json!({"color": "green", "shape": "flat"}), json!({})).await;
-    shows(&play, "reads", &["green", "flat", "red", &no_tint, "first", "app=\"y\""]).await;
+    shows(&play, "reads", &["green", "flat", "red", &no_tint, "first", "app=\"y\"", ZONE]).await;
 
     // Nobody watches what has said that it never changes.
     play.delete("configmap/fixed").await;
     config_map(&play, "fixed", json!({"key": "second"}), json!({})).await;
     play.advance(Duration::from_secs(60)).await;
-    shows(&play, "reads", &["green", "flat", "red", &no_tint, "first", "app=\"y\""]).await;
+    shows(&play, "reads", &["green", "flat", "red", &no_tint, "first", "app=\"y\"", ZONE]).await;
     play.stop().await;
 }
 
