@@ -9,6 +9,7 @@ use super::rules;
 use super::structural::properties;
 use crate::api::custom::{embedded, node::Node, value};
 use crate::api::field_error::ErrorType;
+use crate::api::go_values::empty_at;
 use crate::api::prune;
 use crate::api::schema::Schema;
 use crate::apiserver::kinds::FieldError;
@@ -73,7 +74,13 @@ fn keywords(schema: &Value, path: &str, no_default: &str, errors: &mut Vec<Field
     if schema.has("default") && !no_default.is_empty() {
         errors.push(FieldError::forbidden(format!("{path}.default"), format!("must not be set {no_default}")));
     }
-    for keyword in UNSUPPORTED.into_iter().filter(|keyword| schema.get(*keyword).is_some_and(|v| !v.is_null())) {
+    // One version's schema is told of under its older place.
+    let dependencies = format!("{path}.dependencies").replacen("spec.validation.", "spec.versions[0].schema.", 1);
+    let given = |keyword: &str| {
+        schema.get(keyword).is_some_and(|value| !value.is_null())
+            || keyword == "dependencies" && empty_at(&dependencies).is_object()
+    };
+    for keyword in UNSUPPORTED.into_iter().filter(|keyword| given(keyword)) {
         errors.push(FieldError::forbidden(format!("{path}.{keyword}"), format!("{keyword} is not supported")));
     }
     if schema["items"].is_array() {
