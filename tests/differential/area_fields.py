@@ -1,4 +1,4 @@
-"""Area g: every field of every kind, set alone in a good object: with a value of its type, and with the type's zero. What a
+"""Area g: every field of every kind, set alone in a good object that is created or updated: with a value of its type, and with the type's zero. What a
 server drops (a feature that is off), fills in beside it, or refuses shows here, however rarely chance would choose the field."""
 import copy
 from area_bad_input import SKIP, named
@@ -67,19 +67,36 @@ def put(value, definition, at, new):
         value, kind = (None, '') if last else (value[key], row['type'])
 
 
+def bodies(base, definition, whole_pods):
+    """The object with each field set alone, twice."""
+    for at, row in places(definition, whole_pods):
+        for value in (good(row), zero(row)):
+            body = copy.deepcopy(base())
+            try:
+                put(body, definition, at, copy.deepcopy(value))
+            except (KeyError, TypeError, IndexError):
+                continue # another form of a union stands in the way
+            yield body
+
+
 def cases(random, rounds):
     for kind, known in samples().items():
         resource, definition = resources()[kind], definitions()[kind]
         if 'create' not in resource.verbs or kind in SKIP:
             continue
-        steps = []
-        for at, row in places(definition, kind[1] in TEMPLATES):
-            for value in (good(row), zero(row)):
-                body = named(random.choice(known)[1], kind)
-                try:
-                    put(body, definition, at, copy.deepcopy(value))
-                except (KeyError, TypeError, IndexError):
-                    continue # another form of a union stands in the way
-                steps.append({'method': 'POST', 'path': resource.path(), 'query': {'dryRun': 'All'}, 'body': body})
+        whole_pods = kind[1] in TEMPLATES
+        created = bodies(lambda: named(random.choice(known)[1], kind), definition, whole_pods)
+        steps = [{'method': 'POST', 'path': resource.path(), 'query': {'dryRun': 'All'}, 'body': body} for body in created]
         for first in range(0, len(steps), STEPS):
             yield {'id': f'{kind[1]}-{first // STEPS}', 'steps': steps[first:first + STEPS]}
+        if 'update' not in resource.verbs:
+            continue
+        # The same fields, changed in an object that is there.
+        base = named(random.choice(known)[1], kind)
+        name = base.get('metadata', {}).get('name')
+        if not name:
+            continue
+        steps = [{'method': 'PUT', 'path': f'{resource.path()}/{name}', 'query': {'dryRun': 'All'}, 'body': body} for body in bodies(lambda: base, definition, whole_pods)]
+        for first in range(0, len(steps), STEPS):
+            create = {'method': 'POST', 'path': resource.path(), 'body': base}
+            yield {'id': f'update-{kind[1]}-{first // STEPS}', 'steps': [create] + steps[first:first + STEPS]}

@@ -20,6 +20,7 @@ pub const VALIDATING: Strategy = Strategy {
         errors
     },
     any_finalizer: true,
+    unconditional_update: false,
     whole_again: true,
     ..Strategy::WITH_GENERATION
 };
@@ -30,6 +31,7 @@ pub const MUTATING: Strategy = Strategy {
     validate: |binding, _| mutating_binding_errors(binding),
     validate_update: |new, _, _| mutating_binding_errors(new),
     any_finalizer: true,
+    unconditional_update: false,
     whole_again: true,
     ..Strategy::WITH_GENERATION
 };

@@ -50,6 +50,16 @@ fn validate(node: &Value) -> Vec<FieldError> {
     let mut errors = taints(node);
     errors.extend(amounts(node));
     errors.extend(declared_features(node));
+    errors.extend(pod_cidrs(node));
+    if let Some(swap) = node.int("status.nodeInfo.swap.capacity").filter(|swap| *swap <= 0) {
+        errors.push(FieldError::invalid("metadata.nodeSwapStatus.capacity", swap, "must be greater than zero"));
+    }
+    errors
+}
+
+/// What is wrong with the addresses that its Pods get.
+fn pod_cidrs(node: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
     let list = node.items("spec.podCIDRs");
     for (index, cidr) in list.iter().enumerate() {
         let cidr = cidr.as_str().unwrap_or("");
@@ -61,9 +71,6 @@ fn validate(node: &Value) -> Vec<FieldError> {
             let detail = "may specify no more than one CIDR for each IP family";
             errors.push(FieldError::invalid("spec.podCIDRs", Value::Array(list.to_vec()), detail));
         }
-    }
-    if let Some(swap) = node.int("status.nodeInfo.swap.capacity").filter(|swap| *swap <= 0) {
-        errors.push(FieldError::invalid("metadata.nodeSwapStatus.capacity", swap, "must be greater than zero"));
     }
     errors
 }
@@ -138,6 +145,7 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = taints(new);
     errors.extend(amounts(new));
     errors.extend(declared_features(new));
+    errors.extend(pod_cidrs(new));
     let addresses = new.items("status.addresses");
     for (index, address) in addresses.iter().enumerate().filter(|(index, one)| addresses[..*index].contains(one)) {
         let shown = json!({"Type": address.text("type"), "Address": address.text("address")});

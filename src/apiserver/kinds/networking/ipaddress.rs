@@ -1,5 +1,7 @@
 //! IPAddress: one cluster IP, and the Service that holds it.
 
+use serde_json::Value;
+
 use crate::apiserver::kinds::json::Json;
 use crate::apiserver::kinds::metadata::declared_immutable;
 use crate::apiserver::kinds::{FieldError, NameRule, Strategy, check, names};
@@ -17,23 +19,31 @@ pub const STRATEGY: Strategy = Strategy {
         if !name.is_empty() {
             errors.extend(check::faults("metadata.name", name, names::strict_ip(name)));
         }
-        let parent = address.at("spec.parentRef");
-        if parent.is_null() {
-            errors.push(FieldError::required("spec.parentRef", ""));
-            return errors;
-        }
-        let path = "spec.parentRef";
-        errors.extend(check::required(parent, &["resource", "name"], path));
-        let group = parent.text("group");
-        if !group.is_empty() {
-            errors.extend(check::faults("spec.parentRef.group", group, names::dns_subdomain(group)));
-        }
+        errors.extend(parent(address));
         for field in ["resource", "name", "namespace"] {
-            let text = parent.text(field);
-            errors.extend(check::faults(format!("{path}.{field}"), text, names::path_segment(text, false)));
+            let (path, text) = (format!("spec.parentRef.{field}"), address.text(&format!("spec.parentRef.{field}")));
+            errors.extend(check::faults(path, text, names::path_segment(text, false)));
         }
         errors
     },
-    validate_update: |new, old, _| declared_immutable(new, old, "spec.parentRef").into_iter().collect(),
+    validate_update: |new, old, _| {
+        let mut errors = parent(new);
+        errors.extend(declared_immutable(new, old, "spec.parentRef"));
+        errors
+    },
     ..Strategy::PLAIN
 };
+
+/// What the type says of whose address it is.
+fn parent(address: &Value) -> Vec<FieldError> {
+    let (path, parent) = ("spec.parentRef", address.at("spec.parentRef"));
+    if parent.is_null() {
+        return vec![FieldError::required(path, "")];
+    }
+    let mut errors = check::required(parent, &["resource", "name"], path);
+    let group = parent.text("group");
+    if !group.is_empty() {
+        errors.extend(check::faults("spec.parentRef.group", group, names::dns_subdomain(group)));
+    }
+    errors
+}

@@ -47,7 +47,7 @@ fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let (now, was) = (new.items(PATH), old.items(PATH));
     let grows = was.len() == 1 && now.len() == 2;
     if now.len() != was.len() && !grows {
-        return vec![FieldError::invalid(PATH, Value::Array(now.to_vec()), "field is immutable")];
+        return vec![FieldError::invalid(PATH, new.at(PATH).clone(), "field is immutable")];
     }
     let changed = now.iter().zip(was).enumerate().filter(|(_, (now, was))| now != was);
     let mut errors: Vec<FieldError> = changed

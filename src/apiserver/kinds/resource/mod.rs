@@ -79,26 +79,20 @@ fn admin_access(requests: &[Value], object: &Value, context: &Context) -> Vec<Fi
 const SLICE: Strategy = Strategy {
     defaults: |slice, context| {
         let now = seconds(context.now);
-        let Some(spec) = slice.get_mut("spec") else { return };
-        // The feature is off.
-        drop_at(spec, "skipNodeOperations");
-        drop_at(spec, "partitionTypeAttribute");
-        for device in items_mut(spec, "devices") {
-            drop_at(device, "nodeAllocatableResources");
-            for set in items_mut(device, "consumesCounters") {
-                drop_at(set, "compatibilityGroups");
-            }
-            for (_, attribute) in at_mut(device, "attributes").and_then(Value::as_object_mut).into_iter().flatten() {
-                for field in ["ints", "bools", "strings", "versions"] {
-                    drop_at(attribute, field);
-                }
-            }
-            for taint in items_mut(device, "taints") {
-                if !taint.has("timeAdded") {
-                    put(taint, "timeAdded", now.clone());
-                }
+        for device in items_mut(slice, "spec.devices") {
+            for taint in items_mut(device, "taints").filter(|taint| !taint.has("timeAdded")) {
+                put(taint, "timeAdded", now.clone());
             }
         }
+    },
+    prepare_create: |slice, context| {
+        lifecycle::only_generation(slice, context);
+        drop_from_slice(slice);
+    },
+    prepare_update: |new, old, context| {
+        // A field that is dropped counts as a change.
+        lifecycle::count_generation(new, old, context);
+        drop_from_slice(new);
     },
     validate: |slice, _| slice::validate_slice(slice),
     validate_update: |new, old, _| {
@@ -116,6 +110,23 @@ const SLICE: Strategy = Strategy {
     selectable_names: &["spec.nodeName", "spec.driver"],
     ..Strategy::WITH_GENERATION
 };
+
+/// Fields of features that are off.
+fn drop_from_slice(slice: &mut Value) {
+    drop_at(slice, "spec.skipNodeOperations");
+    drop_at(slice, "spec.partitionTypeAttribute");
+    for device in items_mut(slice, "spec.devices") {
+        drop_at(device, "nodeAllocatableResources");
+        for set in items_mut(device, "consumesCounters") {
+            drop_at(set, "compatibilityGroups");
+        }
+        for (_, attribute) in at_mut(device, "attributes").and_then(Value::as_object_mut).into_iter().flatten() {
+            for field in ["ints", "bools", "strings", "versions"] {
+                drop_at(attribute, field);
+            }
+        }
+    }
+}
 
 const TAINT_RULE: Strategy = Strategy {
     defaults: |rule, context: &Context| {
