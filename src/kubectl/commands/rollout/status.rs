@@ -152,16 +152,14 @@ fn stateful_set(object: &Value) -> Result<(String, bool)> {
     if ready < wanted {
         return Ok((format!("Waiting for {} pods to be ready...\n", wanted - ready), false));
     }
-    let partition = meta::integer(object, &["spec", "updateStrategy", "rollingUpdate", "partition"]);
-    if let Some(partition) = partition.filter(|_| meta::get(object, &["spec", "replicas"]).is_some())
-        && partition > 0
+    if let Some(rolling) = meta::get(object, &["spec", "updateStrategy", "rollingUpdate"]).filter(|own| !own.is_null())
     {
-        let new = wanted - partition;
-        return Ok(if updated < new {
-            let words = "new pods have been updated...";
-            (format!("Waiting for partitioned roll out to finish: {updated} out of {new} {words}\n"), false)
-        } else {
-            (format!("partitioned roll out complete: {updated} new pods have been updated...\n"), true)
+        let new = wanted - meta::integer(rolling, &["partition"]).unwrap_or(wanted);
+        let words = "new pods have been updated...";
+        // Also where nothing is kept back: the API server always fills in a partition.
+        return Ok(match updated < new {
+            true => (format!("Waiting for partitioned roll out to finish: {updated} out of {new} {words}\n"), false),
+            false => (format!("partitioned roll out complete: {updated} {words}\n"), true),
         });
     }
     let revision = |field: &str| meta::text(object, &["status", field]).to_owned();
