@@ -117,7 +117,9 @@ fn roll(next: &mut Deployment, sets: &mut Sets, world: &World<'_>, moment: &Mome
     }
     let recreate = next.spec.strategy.as_ref().and_then(|s| s.type_.as_deref()) == Some("Recreate");
     if recreate {
-        if rollout::stop_old(next, sets, plan) || sets.old.iter().any(|set| (world.runs)(set)) {
+        // Not before the old set says so, too: its count goes into the Deployment's.
+        let counts = |set: &ReplicaSet| set.status.as_ref().is_some_and(|status| status.replicas > 0);
+        if rollout::stop_old(next, sets, plan) || sets.old.iter().any(|set| counts(set) || (world.runs)(set)) {
             return;
         }
         if sets.ensure_new(next, world, moment, plan) {
@@ -138,4 +140,43 @@ fn roll(next: &mut Deployment, sets: &mut Sets, world: &World<'_>, moment: &Mome
 /// A count, or a percentage of `total` rounded up, as other workloads resolve theirs.
 pub fn resolve_up(value: &k8s_openapi::apimachinery::pkg::util::intstr::IntOrString, total: i32) -> i32 {
     rollout::resolve(value, total, rollout::Round::Up)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use k8s_openapi::api::apps::v1::{DeploymentSpec, DeploymentStrategy};
+    use serde_json::json;
+
+    #[test]
+    fn recreate_waits_until_nothing_counts_the_old_pods() {
+        let template = |image: &str| json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": image}]}});
+        let spec = |image: &str| json!({"selector": {"matchLabels": {"app": "a"}}, "replicas": 1, "template": template(image)});
+        let deployment: Deployment = serde_json::from_value(json!({
+            "metadata": {"name": "a", "namespace": "n", "uid": "u", "generation": 2}, "spec": spec("new"),
+        }))
+        .unwrap();
+        let deployment = Deployment {
+            spec: DeploymentSpec {
+                strategy: Some(DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None }),
+                ..deployment.spec
+            },
+            ..deployment
+        };
+        let makes_new = |counted: i32, runs: bool| {
+            let mut old = json!({
+                "metadata": {"name": "a-old", "namespace": "n", "uid": "o", "annotations": {"deployment.kubernetes.io/revision": "1"}},
+                "spec": spec("old"), "status": {"replicas": counted},
+            });
+            old["spec"]["replicas"] = json!(0);
+            let claim = Claim { owned: vec![Arc::new(serde_json::from_value(old).unwrap())], patches: Vec::new() };
+            let world = World { taken: &|_| None, runs: &|_| runs };
+            let plan = reconcile(&deployment, claim, &world, &Moment { now: Timestamp::UNIX_EPOCH, failure: None });
+            format!("{plan:?}").contains("Create")
+        };
+        assert!(!makes_new(1, false), "the old set still counts one");
+        assert!(!makes_new(0, true), "an old Pod still runs");
+        assert!(makes_new(0, false));
+    }
 }
