@@ -102,9 +102,11 @@ mod tests {
         let mut answer = String::new();
         visitor.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "ok\nand back");
-        drop(there);
+        // Bound and never listening: nobody else can take its port meanwhile.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut visitor = UnixStream::connect(&path).unwrap();
-        visitor.write_all(format!("{address}\n").as_bytes()).unwrap();
+        visitor.write_all(format!("{}\n", closed.local_addr().unwrap()).as_bytes()).unwrap();
         let mut answer = String::new();
         visitor.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "connection refused\n");
