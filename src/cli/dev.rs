@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::cluster;
 use crate::course::catalogue::Catalogue;
 use crate::course::exercise::{Exercise, Runtime};
-use crate::course::prove::{self, Trial};
+use crate::course::prove::{self, Attempt, Trial};
 use crate::course::target::Target;
 use crate::error::{Error, Result};
 use crate::images::{ImageName, Registries, Store};
@@ -28,9 +28,11 @@ use crate::tasks::TaskGroup;
 const READY: Duration = Duration::from_secs(120);
 /// Playgrounds side by side; most of the time each waits for its cluster to settle. On docker it is one: all want the
 /// same addresses for their Pods.
-const SIDE_BY_SIDE: usize = 8;
-/// Each exercise is proven so often, each time on a playground of its own.
+const SIDE_BY_SIDE: usize = 16;
+/// Each attempt is made so often, each time on another playground.
 const ROUNDS: usize = 2;
+/// Attempts made on one playground, one after the other: each must leave nothing behind that troubles the next.
+const ON_ONE_PLAYGROUND: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub struct Dev {
@@ -82,40 +84,109 @@ impl Dev {
             native: cluster::native_refusal(Clock::real()).await.map(|refused| refused.why),
             docker: cluster::docker_obstacle().map(|obstacle| obstacle.why),
         };
-        let mut units: Vec<(&Exercise, Runtime, usize)> = Vec::new();
+        let mut units = Vec::new();
         let mut skipped = 0;
         for exercise in &exercises {
             match place(exercise, runtime, &refusals) {
-                Ok(runtime) => units.extend((1..=count).map(|round| (exercise, runtime, round))),
+                Ok(runtime) => units.extend(Unit::all(exercise, runtime, count)),
                 Err(why) => {
                     skipped += 1;
                     writeln!(out, "- {:<18} skipped: {why}", exercise.name).map_err(closed_output)?;
                 }
             }
         }
+        let mut proofs: BTreeMap<&str, Proof> = BTreeMap::new();
+        for unit in &units {
+            proofs.entry(&unit.exercise.name).or_default().left += 1;
+        }
         // The longest first, so that none of them is alone at the end.
-        units.sort_by_key(|(exercise, ..)| std::cmp::Reverse(prove::waits(exercise)));
+        units.sort_by_key(|unit| std::cmp::Reverse(unit.waits()));
         let seed = &Seed::default();
-        let rounds = units.into_iter().map(|(exercise, runtime, round)| async move {
-            (exercise, prove_round(exercise, round, runtime, seed).await)
+        let runs = units.into_iter().enumerate().map(|(number, unit)| async move {
+            let trials = unit.prove(number, seed).await;
+            (unit, trials)
         });
         let at_once = if runtime == Some(Runtime::Docker) { 1 } else { SIDE_BY_SIDE };
-        let mut rounds = stream::iter(rounds).buffer_unordered(at_once);
-        let mut proven: BTreeMap<&str, Vec<Result<Vec<Trial>>>> = BTreeMap::new();
+        let mut runs = stream::iter(runs).buffer_unordered(at_once);
         let mut all_hold = true;
-        while let Some((exercise, round)) = rounds.next().await {
-            let done = proven.entry(&exercise.name).or_default();
-            done.push(round);
-            if done.len() == count {
-                let proof = std::mem::take(done).into_iter().collect::<Result<Vec<_>>>();
+        while let Some((unit, trials)) = runs.next().await {
+            let proof = proofs.entry(&unit.exercise.name).or_default();
+            proof.parts.insert((unit.round, unit.first), trials);
+            proof.left -= 1;
+            if proof.left == 0 {
+                let trials = std::mem::take(&mut proof.parts).into_values().collect::<Result<Vec<_>>>();
                 all_hold &=
-                    print(exercise, proof.map(|rounds| rounds.concat()), verbose, out).map_err(closed_output)?;
+                    print(unit.exercise, trials.map(|parts| parts.concat()), verbose, out).map_err(closed_output)?;
             }
         }
         if skipped > 0 {
             writeln!(out, "{skipped} exercises were skipped: nothing is proven about them").map_err(closed_output)?;
         }
         Ok(if all_hold { Outcome::Done } else { Outcome::NotYet })
+    }
+}
+
+/// Some attempts at an exercise, to be made on one playground.
+struct Unit<'a> {
+    exercise: &'a Exercise,
+    runtime: Runtime,
+    round: usize,
+    /// The place of the first of them among the exercise's attempts.
+    first: usize,
+    attempts: Vec<Attempt<'a>>,
+}
+
+/// What is known of an exercise so far.
+#[derive(Default)]
+struct Proof {
+    /// Units that are not through.
+    left: usize,
+    /// What the others found, by round and place.
+    parts: BTreeMap<(usize, usize), Result<Vec<Trial>>>,
+}
+
+impl<'a> Unit<'a> {
+    /// All attempts, `rounds` times.
+    fn all(exercise: &'a Exercise, runtime: Runtime, rounds: usize) -> Vec<Self> {
+        let attempts = prove::attempts(exercise);
+        let parts = |round| {
+            let unit = move |(at, attempts): (usize, &[Attempt<'a>])| Unit {
+                exercise,
+                runtime,
+                round,
+                first: at * ON_ONE_PLAYGROUND,
+                attempts: attempts.to_vec(),
+            };
+            attempts.chunks(ON_ONE_PLAYGROUND).enumerate().map(unit).collect::<Vec<_>>()
+        };
+        (1..=rounds).flat_map(parts).collect()
+    }
+
+    /// How long it waits, about.
+    fn waits(&self) -> Duration {
+        prove::waits(self.exercise).saturating_mul(u32::try_from(self.attempts.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Makes the attempts on a playground of its own; `number` tells its folder from others.
+    async fn prove(&self, number: usize, seed: &Seed) -> Result<Vec<Trial>> {
+        let folder = std::env::temp_dir().join(format!("tutor-dev-{}-{number}", std::process::id()));
+        if self.runtime != Runtime::Simulated {
+            seed.plant(&folder).await?;
+        }
+        let proven = match spawn(&folder, self.runtime).await {
+            Ok((mut child, playground)) => {
+                let proven = match Target::playground(&playground, Clock::real()).await {
+                    Ok(target) => prove::prove(&target, self.exercise, &self.attempts).await,
+                    Err(error) => Err(error),
+                };
+                end(&mut child, self.runtime).await;
+                proven
+            }
+            Err(error) => Err(error),
+        };
+        // What is left of a temporary folder does no harm.
+        let _ = std::fs::remove_dir_all(&folder);
+        proven
     }
 }
 
@@ -194,27 +265,6 @@ fn link(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-async fn prove_round(exercise: &Exercise, round: usize, runtime: Runtime, seed: &Seed) -> Result<Vec<Trial>> {
-    let folder = std::env::temp_dir().join(format!("tutor-dev-{}-{}-{round}", std::process::id(), exercise.name));
-    if runtime != Runtime::Simulated {
-        seed.plant(&folder).await?;
-    }
-    let proven = match spawn(&folder, runtime).await {
-        Ok((mut child, playground)) => {
-            let proven = match Target::playground(&playground, Clock::real()).await {
-                Ok(target) => prove::prove(&target, exercise, round).await,
-                Err(error) => Err(error),
-            };
-            end(&mut child, runtime).await;
-            proven
-        }
-        Err(error) => Err(error),
-    };
-    // What is left of a temporary folder does no harm.
-    let _ = std::fs::remove_dir_all(&folder);
-    proven
 }
 
 /// Ends a playground: at once, but for one whose containers are docker's, which do not end with it.

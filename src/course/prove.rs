@@ -1,9 +1,9 @@
 //! `tutor dev check`: an exercise proven against its own solutions and mutants.
 //!
-//! In: a fresh playground and an exercise. Out: one [`Trial`] for the untouched start (must fail),
-//! each solution (must pass) and each mutant (must fail at the step it names), one after the other on
-//! the same playground, and for what is left behind (must be nothing). Nothing here knows how a
-//! playground is made, or how many rounds there are.
+//! In: a fresh playground and an exercise. Out: one [`Trial`] for each attempt: the untouched start (must
+//! fail), each solution (must pass) and each mutant (must fail at the step it names), one after the other
+//! on the same playground; and none may leave anything behind. Nothing here knows how a playground is
+//! made, how many there are, or how often each attempt is made.
 
 use std::time::Duration;
 
@@ -29,35 +29,52 @@ pub struct Trial {
     pub took: Duration,
 }
 
-/// Proves `exercise` on `target`, a playground that nobody else uses.
+/// Something to try, and what should come of it.
+#[derive(Clone, Debug)]
+pub struct Attempt<'a> {
+    name: String,
+    actions: &'a [Action],
+    expected: Expected<'a>,
+}
+
+/// All that an exercise wants tried: the untouched start, its solutions, its mutants.
+pub fn attempts(exercise: &Exercise) -> Vec<Attempt<'_>> {
+    let start = Attempt { name: "start".into(), actions: &[], expected: Expected::Failure };
+    let solutions = exercise.solutions.iter().map(|solution| Attempt {
+        name: format!("solution: {}", solution.name),
+        actions: &solution.actions,
+        expected: Expected::Pass,
+    });
+    let mutants = exercise.mutants.iter().map(|mutant| Attempt {
+        name: format!("mutant: {}", mutant.name),
+        actions: &mutant.actions,
+        expected: Expected::FailureAt(&mutant.fails),
+    });
+    std::iter::once(start).chain(solutions).chain(mutants).collect()
+}
+
+/// Makes `attempts` at `exercise`, one after the other, on `target`, a playground that nobody else uses.
 ///
 /// # Errors
 /// When the playground cannot be reached.
-pub async fn prove(target: &Target, exercise: &Exercise, round: usize) -> Result<Vec<Trial>> {
-    let mut trials = Vec::new();
-    let start = format!("start, round {round}");
-    trials.push(try_one(target, exercise, start, &[], Expected::Failure).await?);
-    for solution in &exercise.solutions {
-        let name = format!("solution: {}, round {round}", solution.name);
-        trials.push(try_one(target, exercise, name, &solution.actions, Expected::Pass).await?);
-    }
-    for mutant in &exercise.mutants {
-        let name = format!("mutant: {}, round {round}", mutant.name);
-        trials.push(try_one(target, exercise, name, &mutant.actions, Expected::FailureAt(&mutant.fails)).await?);
+pub async fn prove(target: &Target, exercise: &Exercise, attempts: &[Attempt<'_>]) -> Result<Vec<Trial>> {
+    let mut trials = Vec::with_capacity(attempts.len());
+    for attempt in attempts {
+        trials.push(try_one(target, exercise, attempt).await?);
     }
     Ok(trials)
 }
 
-/// How long the trials of an exercise wait, as far as its steps tell: for an order, not a promise.
+/// How long one attempt at an exercise waits, as far as its steps tell: for an order, not a promise.
 pub fn waits(exercise: &Exercise) -> Duration {
     let step = |step: &Step| {
         let to_the_end = if step.patience == Patience::ToTheEnd { step.within.0 } else { Duration::ZERO };
         to_the_end + step.stays.map_or(Duration::ZERO, |stays| stays.0)
     };
-    let trials = u32::try_from(exercise.solutions.len() + exercise.mutants.len()).unwrap_or(u32::MAX);
-    exercise.steps.iter().map(step).sum::<Duration>().saturating_mul(trials)
+    exercise.steps.iter().map(step).sum()
 }
 
+#[derive(Clone, Debug)]
 enum Expected<'a> {
     Pass,
     Failure,
@@ -79,25 +96,19 @@ impl Expected<'_> {
     }
 }
 
-async fn try_one(
-    target: &Target,
-    exercise: &Exercise,
-    name: String,
-    actions: &[Action],
-    expected: Expected<'_>,
-) -> Result<Trial> {
+async fn try_one(target: &Target, exercise: &Exercise, attempt: &Attempt<'_>) -> Result<Trial> {
     let begun = target.clock().tick();
     lifecycle::start(target, exercise).await?;
     let mut observer = Observer::new(target, &exercise.namespace);
     let mut performer = Performer::new(target, exercise);
-    let fault = match performer.perform(&mut observer, actions).await {
+    let fault = match performer.perform(&mut observer, attempt.actions).await {
         Err(error) => Some(format!("could not be tried: {error}")),
-        Ok(()) => expected.fault(&check(target, exercise, &mut |_| {}).await?),
+        Ok(()) => attempt.expected.fault(&check(target, exercise, &mut |_| {}).await?),
     };
     performer.undo().await?;
     lifecycle::clean(target, exercise).await?;
     let left = left_behind(target, exercise).await?;
-    Ok(Trial { name, fault: fault.or(left), took: target.clock().since(begun) })
+    Ok(Trial { name: attempt.name.clone(), fault: fault.or(left), took: target.clock().since(begun) })
 }
 
 /// What an exercise left in the cluster, if anything.
