@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{JobSpec, JobStatus, UncountedTerminatedPods};
 
+use super::past::Past;
 use super::policy::{self, Failure};
 use super::verdict::Ending;
 use super::{TRACKING, index, indexes, is_indexed};
@@ -27,10 +28,6 @@ pub struct Count {
     pub terminating: Vec<Arc<PodView>>,
     /// Starts of containers after the first, in Pods that have not ended.
     pub restarts: i32,
-    /// When a Pod failed last.
-    pub last_failure: Option<Timestamp>,
-    /// Failures since the last success.
-    pub failures_in_a_row: usize,
     /// Why the failure policy fails the Job.
     pub fails_job: Option<String>,
     /// Indexes that succeeded.
@@ -63,8 +60,8 @@ fn has_place(spec: &JobSpec, pod: &PodView) -> bool {
     !is_indexed(spec) || index(pod).is_some_and(|index| (0..spec.completions.unwrap_or(0)).contains(&index))
 }
 
-/// Adds up, turns settled notes into counts, and brings the other numbers of the status up to date.
-pub fn tally(spec: &JobSpec, status: &mut JobStatus, pods: &[Arc<PodView>]) -> Count {
+/// Adds up, turns settled notes into counts, brings the other numbers of the status up to date, and `past` too.
+pub fn tally(spec: &JobSpec, status: &mut JobStatus, pods: &[Arc<PodView>], past: &mut Past) -> Count {
     let mut count = Count::default();
     settle(status, pods);
     let uncounted = status.uncounted_terminated_pods.clone().unwrap_or_default();
@@ -72,7 +69,6 @@ pub fn tally(spec: &JobSpec, status: &mut JobStatus, pods: &[Arc<PodView>]) -> C
     count.done = indexes::parse(status.completed_indexes.as_deref().unwrap_or_default(), completions);
     count.given_up = indexes::parse(status.failed_indexes.as_deref().unwrap_or_default(), completions);
     let (mut succeeded, mut failed) = (length(&uncounted.succeeded), length(&uncounted.failed));
-    let (mut failures, mut last_success) = (Vec::new(), None);
     for pod in pods {
         let fresh = |noted: &Option<Vec<String>>| is_held(pod) && has_place(spec, pod) && !has(noted, pod);
         if pod.is_active() {
@@ -85,11 +81,16 @@ pub fn tally(spec: &JobSpec, status: &mut JobStatus, pods: &[Arc<PodView>]) -> C
             count.restarts += all.map(|status| status.restart_count).sum::<i32>();
         }
         if pod.status.phase.as_deref() == Some("Succeeded") {
-            last_success = last_success.max(ended(pod));
+            if is_held(pod) {
+                past.succeeded(ended(pod));
+            }
             succeeded += usize::from(fresh(&uncounted.succeeded));
             count.done.extend(index(pod).filter(|_| is_indexed(spec) && fresh(&None)));
         } else if is_failed(spec, pod) {
-            failures.push(ended(pod));
+            // One that the Job withdrew was let go before.
+            if let (true, Some(uid), Some(at)) = (is_held(pod), &pod.metadata.uid, ended(pod)) {
+                past.failed(uid, at);
+            }
             let meaning = policy::failure(spec, pod);
             failed += usize::from(fresh(&uncounted.failed) && meaning != Failure::Ignore);
             count.given_up.extend(index(pod).filter(|_| fresh(&None) && indexes::is_last(spec, pod)));
@@ -100,8 +101,6 @@ pub fn tally(spec: &JobSpec, status: &mut JobStatus, pods: &[Arc<PodView>]) -> C
     }
     count.succeeded = if is_indexed(spec) { count.done.len() } else { size(status.succeeded) + succeeded };
     count.failed = size(status.failed) + failed;
-    count.last_failure = failures.iter().copied().flatten().max();
-    count.failures_in_a_row = failures.iter().filter(|at| **at > last_success).count();
     let settled: BTreeSet<i32> = count.done.iter().chain(&count.given_up).copied().collect();
     let running = count.active.iter().filter_map(|pod| index(pod));
     count.waiting = indexes::waiting(spec, pods, &settled.into_iter().chain(running).collect());

@@ -7,11 +7,12 @@
 //! pkg/controller/job. Chapter: `book/src/control-plane/kube-controller-manager.md`.
 //!
 //! The files: `counting` (what the Pods add up to), `policy` (the Job's own rules about failure and
-//! success), `indexes` (Indexed Jobs), `verdict` (whether it is over), and here the Pods that are
-//! missing or too many.
+//! success), `indexes` (Indexed Jobs), `past` (how long to wait after failures), `verdict` (whether it
+//! is over), and here the Pods that are missing or too many.
 
 mod counting;
 mod indexes;
+mod past;
 mod policy;
 mod verdict;
 
@@ -31,6 +32,7 @@ use super::runner::{Moment, Room};
 use crate::client::views::PodView;
 use crate::client::{Informer, ObjectKey};
 use counting::Count;
+use past::{Past, Pasts};
 pub use verdict::finished_as;
 
 /// Source: --concurrent-job-syncs.
@@ -53,8 +55,10 @@ pub fn start(room: Room) {
     room.wake_self(&jobs);
     let known = jobs.clone();
     room.wake(&pods, move |pod| jobs_of(pod, &known));
+    let pasts = Pasts::default();
     room.run("job-controller", WORKERS, move |key, moment| {
         let Some(job) = jobs.get(key).filter(|_| !key.name.is_empty()) else {
+            pasts.forget(key);
             return forget(&pods.in_namespace(&key.namespace), key);
         };
         let spec = spec(&job);
@@ -62,7 +66,8 @@ pub fn start(room: Room) {
             return Plan::none();
         }
         let Some(selector) = spec.selector.as_ref().and_then(owners::selector) else { return Plan::none() };
-        reconcile(&job, claim(&job, &selector, &pods), moment)
+        let uid = job.metadata.uid.as_deref().unwrap_or_default();
+        pasts.with(key, uid, |past| reconcile(&job, claim(&job, &selector, &pods), past, moment))
     });
 }
 
@@ -118,8 +123,8 @@ fn index(pod: &PodView) -> Option<i32> {
     pod.metadata.annotations.as_ref()?.get(INDEX)?.parse().ok()
 }
 
-/// What a Job needs done, given its Pods.
-pub fn reconcile(job: &Job, claim: Claim<PodView>, moment: &Moment) -> Plan {
+/// What a Job needs done, given its Pods and those it had.
+pub fn reconcile(job: &Job, claim: Claim<PodView>, past: &mut Past, moment: &Moment) -> Plan {
     let mut plan = Plan::none();
     for patch in claim.patches {
         plan.act(patch);
@@ -127,13 +132,14 @@ pub fn reconcile(job: &Job, claim: Claim<PodView>, moment: &Moment) -> Plan {
     let pods = claim.owned;
     if verdict::is_finished(job) || job.metadata.deletion_timestamp.is_some() {
         // Nobody will count them any more.
+        *past = Past::default();
         plan.steps.extend(pods.iter().filter_map(|pod| release(pod)).map(Step::Do));
         return plan;
     }
     let spec = spec(job);
     let suspended = spec.suspend.unwrap_or(false);
     let mut next = job.clone();
-    let count = counting::tally(&spec, next.status.get_or_insert_default(), &pods);
+    let count = counting::tally(&spec, next.status.get_or_insert_default(), &pods, past);
     let status = next.status.get_or_insert_default();
     if !suspended && status.start_time.is_none() {
         status.start_time = Some(Time(moment.now));
@@ -153,13 +159,13 @@ pub fn reconcile(job: &Job, claim: Claim<PodView>, moment: &Moment) -> Plan {
     } else if suspended {
         withdraw(job, &count.active, &mut plan);
     } else {
-        manage(job, &spec, &count, moment.now, &mut plan);
+        manage(job, &spec, &count, past, moment.now, &mut plan);
     }
     plan
 }
 
 /// Creates what is missing, withdraws what is too much.
-fn manage(job: &Job, spec: &JobSpec, count: &Count, now: Timestamp, plan: &mut Plan) {
+fn manage(job: &Job, spec: &JobSpec, count: &Count, past: &Past, now: Timestamp, plan: &mut Plan) {
     let active = count.active.len();
     let parallelism = size(spec.parallelism.unwrap_or(1));
     let wanted = match spec.completions {
@@ -177,9 +183,7 @@ fn manage(job: &Job, spec: &JobSpec, count: &Count, now: Timestamp, plan: &mut P
         return;
     }
     let per_index = spec.backoff_limit_per_index.is_some();
-    let again = count.last_failure.filter(|_| !per_index);
-    let again = again.and_then(|last| indexes::after(last, count.failures_in_a_row));
-    if let Some(at) = again.filter(|at| *at > now) {
+    if let Some(at) = past.next_at().filter(|at| !per_index && *at > now) {
         return plan.again_at(at, now);
     }
     let pods: Vec<_> = if is_indexed(spec) {

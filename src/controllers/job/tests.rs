@@ -19,8 +19,13 @@ fn job(spec: Value) -> Job {
 }
 
 fn run(job: &Job, pods: &[Value], now: i64) -> Plan {
+    run_after(job, pods, &mut Past::default(), now)
+}
+
+/// With what the Job saw before.
+fn run_after(job: &Job, pods: &[Value], past: &mut Past, now: i64) -> Plan {
     let pods = pods.iter().map(|pod| Arc::new(serde_json::from_value::<PodView>(pod.clone()).unwrap())).collect();
-    reconcile(job, Claim { owned: pods, patches: Vec::new() }, &at(now))
+    reconcile(job, Claim { owned: pods, patches: Vec::new() }, past, &at(now))
 }
 
 fn pod(name: &str, phase: &str, held: bool) -> Value {
@@ -105,6 +110,26 @@ fn a_failure_waits_before_it_is_tried_again_and_too_many_end_the_job() {
     assert_eq!((conditions(&after), reason(&after)), (vec!["FailureTarget".into()], "BackoffLimitExceeded".into()));
     assert_eq!(deletions(&over), ["c"]);
     assert_eq!(released(&over), ["a", "b", "c"], "what runs when the Job fails counts as failed");
+}
+
+#[test]
+fn a_wait_outlives_the_pod_that_failed_and_ends_with_a_success() {
+    let job = job(json!({ "completions": 3 }));
+    let mut past = Past::default();
+    run_after(&job, &[pod("a", "Failed", true)], &mut past, 1);
+    let waiting = run_after(&job, &[], &mut past, 4);
+    assert_eq!((creations(&waiting).len(), waiting.again_after), (0, Some(std::time::Duration::from_secs(6))));
+    let mut again = pod("b", "Failed", true);
+    again["status"]["conditions"][0]["lastTransitionTime"] = "1970-01-01T00:00:12Z".into();
+    run_after(&job, &[again], &mut past, 13);
+    assert_eq!(past.next_at(), Some(Timestamp::from_second(32).unwrap()), "the second wait is twice as long");
+    let withdrawn = pod("c", "Failed", false);
+    run_after(&job, &[withdrawn], &mut past, 14);
+    assert_eq!(past.next_at(), Some(Timestamp::from_second(32).unwrap()), "what was let go is no failure");
+    let mut good = pod("d", "Succeeded", true);
+    good["status"]["conditions"][0]["lastTransitionTime"] = "1970-01-01T00:00:15Z".into();
+    assert_eq!(creations(&run_after(&job, &[good], &mut past, 16)).len(), 1);
+    assert_eq!(past.next_at(), None);
 }
 
 #[test]
