@@ -17,6 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::shared::Shared;
 use super::store::Watched;
 
+/// On a volume or claim that was bound by a loop, not by a person. Source: component-helpers/storage/volume.
+pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
+/// On a claim: the node that the scheduler chose for the Pod that uses it. Source: the same.
+pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+
 /// Makes `$view` (which has `metadata: ObjectMeta`) a `kube::Resource` read from `$plural` of
 /// `$group/$version`. The scope is `Namespace` or `Cluster`.
 #[macro_export]

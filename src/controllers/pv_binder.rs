@@ -18,16 +18,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::Selector;
 
 use super::owners;
-use super::plan::{Action, Note, Plan, reference};
+use super::plan::{Action, Note, Plan, Step, reference};
 use super::runner::{Moment, Room};
 use crate::api::quantity::Quantity;
 use crate::client::ObjectKey;
-use crate::client::views::PodView;
+use crate::client::views::{BOUND_BY_CONTROLLER, PodView, SELECTED_NODE};
 
 /// Source: component-helpers/storage/volume, AnnBindCompleted.
 const COMPLETED: &str = "pv.kubernetes.io/bind-completed";
-/// Source: the same, AnnBoundByController.
-const BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 /// A class whose volumes people make. Source: storage/v1, NotSupportedProvisioner.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
@@ -62,12 +60,13 @@ pub fn start(room: Room) {
         let Some(claim) = claims.get(key) else { return Plan::none() };
         let class = wanted(&claim).storage_class_name.filter(|class| !class.is_empty());
         let class = class.map(|name| (classes.get(&ObjectKey::cluster(&name)), name));
-        let placed = pods.in_namespace(&key.namespace).iter().any(|pod| {
+        let waiting = pods.in_namespace(&key.namespace).into_iter().filter(|pod| {
             let on_node = pod.spec.node_name.as_deref().is_some_and(|node| !node.is_empty());
-            on_node && pod.claims().any(|name| name == key.name)
+            !on_node && !pod.is_finished() && pod.claims().any(|name| name == key.name)
         });
+        let waiting: Vec<String> = waiting.filter_map(|pod| pod.metadata.name.clone()).collect();
         let class = class.as_ref().map(|(class, name)| Class { name, found: class.as_deref() });
-        reconcile_claim(&claim, &volumes.all(), class.as_ref(), placed)
+        reconcile_claim(&claim, &volumes.all(), class.as_ref(), &waiting)
     });
 }
 
@@ -126,12 +125,12 @@ fn reconcile_volume(volume: &PersistentVolume, claim: Option<&PersistentVolumeCl
     plan
 }
 
-/// What a claim needs done; `placed` says that a Pod that uses it has a node.
+/// What a claim needs done; `waiting` are the Pods that use it and have no node.
 fn reconcile_claim(
     claim: &PersistentVolumeClaim,
     volumes: &[Arc<PersistentVolume>],
     class: Option<&Class<'_>>,
-    placed: bool,
+    waiting: &[String],
 ) -> Plan {
     let mut plan = Plan::none();
     let completed = claim.metadata.annotations.as_ref().is_some_and(|notes| notes.contains_key(COMPLETED));
@@ -149,20 +148,23 @@ fn reconcile_claim(
         }
         return plan;
     }
-    let delayed = class.and_then(|class| class.found?.volume_binding_mode.as_deref()) == Some("WaitForFirstConsumer");
+    let mode = class.and_then(|class| class.found?.volume_binding_mode.as_deref());
+    // The scheduler promises it a volume, or names the node, once a Pod that uses it gets one.
+    let placed = claim.metadata.annotations.as_ref().is_some_and(|notes| notes.contains_key(SELECTED_NODE));
+    let delayed = mode == Some("WaitForFirstConsumer") && !placed;
     let promised = volumes.iter().find(|volume| is_for(volume, claim));
-    let found = promised.or_else(|| if delayed && !placed { None } else { smallest(claim, volumes) });
+    let found = promised.or_else(|| if delayed { None } else { smallest(claim, volumes) });
     if let Some(volume) = found.filter(|_| claim.metadata.deletion_timestamp.is_none()) {
         bind(claim, volume, &mut plan);
         return plan;
     }
     set_status(claim, "Pending", None, &mut plan);
-    plan.steps.extend(why(claim, class, delayed && !placed).map(super::plan::Step::Say));
+    plan.steps.extend(why(claim, class, delayed.then_some(waiting)).map(Step::Say));
     plan
 }
 
-/// Why a claim is not bound.
-fn why(claim: &PersistentVolumeClaim, class: Option<&Class<'_>>, waits: bool) -> Option<Note> {
+/// Why a claim is not bound; `waits_for` are the Pods without a node that a delayed one waits for.
+fn why(claim: &PersistentVolumeClaim, class: Option<&Class<'_>>, waits_for: Option<&[String]>) -> Option<Note> {
     let about = reference(claim);
     let Some(class) = class else {
         let message = "no persistent volumes available for this claim and no storage class is set";
@@ -172,9 +174,16 @@ fn why(claim: &PersistentVolumeClaim, class: Option<&Class<'_>>, waits: bool) ->
         let message = format!("storageclass.storage.k8s.io \"{}\" not found", class.name);
         return Some(Note::warning(about, "ProvisioningFailed", message));
     };
-    if waits {
-        let message = "waiting for first consumer to be created before binding";
-        return Some(Note::normal(about, "WaitForFirstConsumer", message));
+    if let Some(pods) = waits_for {
+        let message = match pods {
+            [] => {
+                let message = "waiting for first consumer to be created before binding";
+                return Some(Note::normal(about, "WaitForFirstConsumer", message));
+            }
+            [pod] => format!("waiting for pod {pod} to be scheduled"),
+            pods => format!("waiting for pods {} to be scheduled", pods.join(",")),
+        };
+        return Some(Note::normal(about, "WaitForPodScheduled", message));
     }
     (found.provisioner != NO_PROVISIONER).then(|| {
         let message = format!(
@@ -231,7 +240,7 @@ fn bind(claim: &PersistentVolumeClaim, volume: &PersistentVolume, plan: &mut Pla
     if to.as_ref().is_none_or(|to| to.uid.is_none()) {
         let mut next = volume.clone();
         if to.is_none() {
-            next.metadata.annotations.get_or_insert_default().insert(BY_CONTROLLER.into(), "yes".into());
+            next.metadata.annotations.get_or_insert_default().insert(BOUND_BY_CONTROLLER.into(), "yes".into());
         }
         next.spec.get_or_insert_default().claim_ref = Some(reference(claim));
         plan.act(Action::update(&next));
@@ -242,7 +251,7 @@ fn bind(claim: &PersistentVolumeClaim, volume: &PersistentVolume, plan: &mut Pla
         let notes = next.metadata.annotations.get_or_insert_default();
         notes.insert(COMPLETED.into(), "yes".into());
         if volume_name(claim).is_none() {
-            notes.insert(BY_CONTROLLER.into(), "yes".into());
+            notes.insert(BOUND_BY_CONTROLLER.into(), "yes".into());
         }
         next.spec.get_or_insert_default().volume_name = volume.metadata.name.clone();
         plan.act(Action::update(&next));
@@ -315,7 +324,7 @@ mod tests {
     fn both_are_bound_in_steps() {
         let volumes = [volume("v", "1Gi", "")];
         let claim = claim("1Gi", "ReadWriteOnce", "", Value::Null);
-        let plan = reconcile_claim(&claim, &volumes, None, false);
+        let plan = reconcile_claim(&claim, &volumes, None, &[]);
         let actions = plan.actions();
         assert_eq!(actions[0].body["spec"]["claimRef"]["uid"], "c");
         assert_eq!(actions[1].body["spec"]["volumeName"], "v");
@@ -325,7 +334,7 @@ mod tests {
         let phase = |plan: &Plan| plan.actions()[0].body["status"]["phase"].as_str().map(str::to_owned);
         assert_eq!(phase(&reconcile_volume(&volume, Some(&claim), &moment)).as_deref(), Some("Bound"));
         assert_eq!(phase(&reconcile_volume(&volume, None, &moment)).as_deref(), Some("Released"));
-        let plan = reconcile_claim(&claim, &[Arc::new(volume)], None, false);
+        let plan = reconcile_claim(&claim, &[Arc::new(volume)], None, &[]);
         assert_eq!(plan.actions()[0].body["status"]["capacity"]["storage"], "1Gi");
     }
 
@@ -337,7 +346,20 @@ mod tests {
         let class = Class { name: "local", found: Some(&found) };
         let volumes = [volume("v", "1Gi", "local")];
         let claim = claim("1Gi", "ReadWriteOnce", "local", Value::Null);
-        assert!(reconcile_claim(&claim, &volumes, Some(&class), false).actions().is_empty());
-        assert_eq!(reconcile_claim(&claim, &volumes, Some(&class), true).actions().len(), 2);
+        let says = |waiting: &[&str]| {
+            let waiting: Vec<String> = waiting.iter().map(|name| (*name).to_owned()).collect();
+            let plan = reconcile_claim(&claim, &volumes, Some(&class), &waiting);
+            assert!(plan.actions().is_empty());
+            let said = plan.steps.into_iter().filter_map(|step| match step {
+                Step::Say(note) => Some(note.message),
+                _ => None,
+            });
+            said.collect::<Vec<_>>()
+        };
+        assert_eq!(says(&[]), ["waiting for first consumer to be created before binding"]);
+        assert_eq!(says(&["a"]), ["waiting for pod a to be scheduled"]);
+        let mut placed = claim.clone();
+        placed.metadata.annotations = Some([(SELECTED_NODE.to_owned(), "node-1".to_owned())].into());
+        assert_eq!(reconcile_claim(&placed, &volumes, Some(&class), &[]).actions().len(), 2);
     }
 }

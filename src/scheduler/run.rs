@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ use super::queue::{Happening, Queue};
 use super::schedule::schedule;
 use super::selector::LabelSelector;
 use super::snapshot::{BudgetView, Snapshot};
-use super::volumes::{ClaimView, ClassView, VolumeView};
+use super::volumes::{ClaimView, ClassView, Promise, VolumeView};
 use super::workloads::{Kind, ReplicaSetView, ReplicationControllerView, ServiceView, StatefulSetView, Workload};
 use super::write::{Told, Writer};
 use crate::client::store::Watched;
@@ -32,6 +33,8 @@ use crate::tasks::TaskGroup;
 const NAME: &str = "default-scheduler";
 /// Writes under way at once.
 const MOST_WRITES: usize = 64;
+/// How long a Pod with a node waits for its volumes. Source: the plugin's default `bindTimeoutSeconds`.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Node verdicts kept in all decisions together: 33,000 Pods of a small cluster, 200 of a huge one.
 const MOST_VERDICTS: usize = 100_000;
 
@@ -62,6 +65,7 @@ impl Scheduler {
             snapshot: Snapshot::default(),
             queue: Queue::default(),
             assumed: HashMap::new(),
+            waiting: HashMap::new(),
             told: HashMap::new(),
             writer,
             sender: sender.clone(),
@@ -109,6 +113,16 @@ enum Happened {
         kind: Kind,
         key: ObjectKey,
         selector: Option<LabelSelector>,
+    },
+    /// What a Pod's claims get on its node was written, or not.
+    Promised {
+        pod: Arc<PodInfo>,
+        promises: Vec<Promise>,
+        written: bool,
+    },
+    /// A Pod has waited too long for its volumes.
+    WaitedEnough {
+        pod: Arc<PodInfo>,
     },
     /// A Binding was written, or not.
     Bound {
@@ -164,6 +178,8 @@ struct Run {
     queue: Queue,
     /// Pods whose Binding is being written.
     assumed: HashMap<Arc<str>, Arc<PodInfo>>,
+    /// Those of them whose claims are not bound yet, with their nodes.
+    waiting: HashMap<Arc<str>, (Arc<PodInfo>, Arc<str>)>,
     /// What was last said about a Pod that does not fit.
     told: HashMap<Arc<str>, Told>,
     writer: Writer,
@@ -192,7 +208,7 @@ impl Run {
                 self.take(event);
             }
             self.queue.tick(self.clock.now());
-            if self.queue.is_ready() && self.assumed.len() < MOST_WRITES {
+            if self.queue.is_ready() && self.assumed.len() < MOST_WRITES + self.waiting.len() {
                 self.switch.gate().await;
                 // The world went on while the switch was off.
                 while let Ok(event) = happened.try_recv() {
@@ -242,6 +258,7 @@ impl Run {
                     change => self.snapshot.volumes.set_claim(change.object()),
                 }
                 self.queue.wake(Happening::Storage);
+                self.bind_those_with_volumes();
             }
             Happened::Volume(change) => {
                 match &change {
@@ -265,13 +282,23 @@ impl Run {
                 }
             }
             Happened::Workload { kind, key, selector } => self.snapshot.workloads.set(kind, key, selector),
-            Happened::Bound { pod, written } => {
-                let still_assumed = self.assumed.remove(&pod.uid).is_some();
-                if !written && still_assumed {
-                    self.snapshot.remove_pod(&pod.uid);
-                    self.queue.retry(pod, self.clock.now());
+            Happened::Promised { pod, promises, written } => match written {
+                true => self.bind_those_with_volumes(),
+                false => {
+                    self.snapshot.volumes.release(&promises);
+                    self.waiting.remove(&pod.uid);
+                    self.let_go(pod);
+                }
+            },
+            Happened::WaitedEnough { pod } => {
+                if self.waiting.remove(&pod.uid).is_some() {
+                    self.let_go(pod);
                 }
             }
+            Happened::Bound { pod, written } => match written {
+                true => _ = self.assumed.remove(&pod.uid),
+                false => self.let_go(pod),
+            },
             Happened::Reported { pod, told } => match told {
                 Some(told) => _ = self.told.insert(pod.uid.clone(), told),
                 None => _ = self.told.remove(&pod.uid),
@@ -288,6 +315,7 @@ impl Run {
             self.queue.remove(&pod.uid);
             self.told.remove(&pod.uid);
             self.assumed.remove(&pod.uid);
+            self.waiting.remove(&pod.uid);
             self.snapshot.nominate(&pod, None);
             if self.snapshot.remove_pod(&pod.uid).is_some() {
                 self.queue.wake(Happening::PodGone);
@@ -325,15 +353,11 @@ impl Run {
                 self.snapshot.nominate(&pod, None);
                 self.queue.wake(Happening::PodPlaced);
                 self.assumed.insert(pod.uid.clone(), pod.clone());
-                let (writer, sender, node) = (self.writer.clone(), self.sender.clone(), node.clone());
-                self.tasks.spawn("bind", async move {
-                    let written = writer.bind(&pod, &node).await;
-                    // The loop ends only with the tasks themselves.
-                    let _ = sender.send(Happened::Bound { pod: pod.clone(), written });
-                    if written {
-                        writer.scheduled(&pod, &node).await;
-                    }
-                });
+                let node = node.clone();
+                match self.snapshot.promises(&pod, &node) {
+                    None => self.bind(pod, node),
+                    Some(promises) => self.promise(pod, node, promises),
+                }
             }
             Outcome::Unschedulable | Outcome::Gated => {
                 let nominated = decision.preemption.as_ref().and_then(|preemption| preemption.node.clone());
@@ -348,6 +372,54 @@ impl Run {
                     let _ = sender.send(Happened::Reported { pod, told });
                 });
             }
+        }
+    }
+
+    /// Writes what the Pod's unbound claims get on its node. The Binding waits until all of them are bound: a
+    /// kubelet could not mount what is not there.
+    fn promise(&mut self, pod: Arc<PodInfo>, node: Arc<str>, promises: Vec<Promise>) {
+        self.snapshot.volumes.assume(&pod.namespace, &promises);
+        self.waiting.insert(pod.uid.clone(), (pod.clone(), node.clone()));
+        let (writer, sender, clock) = (self.writer.clone(), self.sender.clone(), self.clock);
+        self.tasks.spawn("promise volumes", async move {
+            let written = writer.promise(&pod, &node, &promises).await;
+            // The loop ends only with the tasks themselves.
+            let _ = sender.send(Happened::Promised { pod: pod.clone(), promises, written });
+            if written {
+                clock.sleep(LONGEST_WAIT).await;
+                let _ = sender.send(Happened::WaitedEnough { pod });
+            }
+        });
+    }
+
+    /// Binds the Pods whose last claim has its volume now.
+    fn bind_those_with_volumes(&mut self) {
+        let volumes = &self.snapshot.volumes;
+        let ready = |(pod, _): &(Arc<PodInfo>, Arc<str>)| volumes.are_bound(&pod.namespace, &pod.claims);
+        let ready: Vec<_> = self.waiting.values().filter(|waiting| ready(waiting)).cloned().collect();
+        for (pod, node) in ready {
+            self.waiting.remove(&pod.uid);
+            self.bind(pod, node);
+        }
+    }
+
+    fn bind(&self, pod: Arc<PodInfo>, node: Arc<str>) {
+        let (writer, sender) = (self.writer.clone(), self.sender.clone());
+        self.tasks.spawn("bind", async move {
+            let written = writer.bind(&pod, &node).await;
+            // The loop ends only with the tasks themselves.
+            let _ = sender.send(Happened::Bound { pod: pod.clone(), written });
+            if written {
+                writer.scheduled(&pod, &node).await;
+            }
+        });
+    }
+
+    /// A Pod that did not get its node is decided again, later.
+    fn let_go(&mut self, pod: Arc<PodInfo>) {
+        if self.assumed.remove(&pod.uid).is_some() {
+            self.snapshot.remove_pod(&pod.uid);
+            self.queue.retry(pod, self.clock.now());
         }
     }
 

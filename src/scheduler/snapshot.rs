@@ -15,7 +15,7 @@ use super::node::{NodeInfo, NodeView};
 use super::pod::{PodAffinity, PodInfo};
 use super::selector::{LabelSelector, Labels};
 use super::topology::{Topologies, Topology};
-use super::volumes::Volumes;
+use super::volumes::{Claim, Promise, Volumes};
 use super::workloads::Workloads;
 use crate::client::store::Watched;
 
@@ -122,6 +122,15 @@ impl Snapshot {
     /// A node by its place.
     pub fn node(&self, index: NodeIndex) -> &NodeInfo {
         &self.nodes[index]
+    }
+
+    /// What the Pod's unbound claims are to be promised on this node, where it fits; `None` when it has no such claims.
+    pub fn promises(&self, pod: &PodInfo, node: &str) -> Option<Vec<Promise>> {
+        let claims = pod.claims.iter().filter_map(|name| Some((&**name, self.volumes.claim(&pod.namespace, name)?)));
+        let unbound: Vec<(&str, &Claim)> = claims.filter(|(_, claim)| claim.volume_name.is_empty()).collect();
+        let index = self.find(node).filter(|_| !unbound.is_empty())?;
+        let node = self.node(index);
+        self.volumes.serve(&pod.namespace, &unbound, &node.name, &node.labels)
     }
 
     /// An existing node's place by its name.

@@ -1,16 +1,17 @@
 //! Claims, volumes and classes as the scheduler sees them: which nodes can reach a Pod's storage.
 //!
 //! In: PersistentVolumeClaims, PersistentVolumes and StorageClasses. Out: what the VolumeBinding
-//! plugin asks. It binds nothing itself. Chapter: `book/src/control-plane/kube-scheduler.md`.
+//! plugin asks, and for a Pod that got a node what is to be [promised](Promise) to its claims.
+//! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as core_meta, ObjectMeta};
 use serde::Deserialize;
 
-use super::selector::{Labels, NodeSelector};
+use super::selector::{LabelSelector, Labels, NodeSelector};
 use crate::api::quantity::Quantity;
 use crate::client::store::{ObjectKey, Watched};
 
@@ -32,6 +33,8 @@ pub struct ClaimSpecView {
     pub volume_name: String,
     pub storage_class_name: Option<String>,
     pub access_modes: Vec<String>,
+    pub volume_mode: Option<String>,
+    pub selector: Option<core_meta::LabelSelector>,
     pub resources: core::VolumeResourceRequirements,
 }
 
@@ -52,6 +55,7 @@ pub struct VolumeView {
 pub struct VolumeSpecView {
     pub capacity: BTreeMap<String, ApiQuantity>,
     pub access_modes: Vec<String>,
+    pub volume_mode: Option<String>,
     pub storage_class_name: String,
     pub claim_ref: Option<core::ObjectReference>,
     pub node_affinity: Option<core::VolumeNodeAffinity>,
@@ -79,9 +83,12 @@ impl Watched for ClassView {}
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are those of the claim's fields")]
 pub struct Claim {
+    pub uid: String,
     pub volume_name: String,
     pub class: String,
     pub access_modes: Vec<String>,
+    pub block: bool,
+    pub selector: Option<LabelSelector>,
     pub bytes: i64,
     pub deleted: bool,
 }
@@ -89,17 +96,50 @@ pub struct Claim {
 /// A volume, compiled.
 #[derive(Clone, Debug)]
 struct Volume {
+    revision: String,
+    labels: Labels,
     class: String,
     access_modes: Vec<String>,
+    block: bool,
     bytes: i64,
-    claimed_by: Option<(String, String)>,
+    deleted: bool,
+    claimed_by: Option<Claimant>,
     nodes: Option<NodeSelector>,
+}
+
+/// Whom a volume is promised to; one that a person promised may have no uid.
+#[derive(Clone, Debug)]
+struct Claimant {
+    namespace: String,
+    name: String,
+    uid: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 struct Class {
     provisioner: String,
     waits_for_consumer: bool,
+}
+
+/// What an unbound claim of a Pod gets once the Pod has a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// A free volume that the node reaches.
+    Volume {
+        /// The claim's name.
+        claim: String,
+        /// The claim's uid.
+        uid: String,
+        /// The volume's name.
+        volume: String,
+        /// As it was when it was free.
+        revision: String,
+    },
+    /// Whoever makes volumes of its class is told the node.
+    Node {
+        /// The claim's name.
+        claim: String,
+    },
 }
 
 /// All of them.
@@ -117,9 +157,12 @@ impl Volumes {
     /// A claim came or changed.
     pub fn set_claim(&mut self, view: &ClaimView) {
         let claim = Claim {
+            uid: view.metadata.uid.clone().unwrap_or_default(),
             volume_name: view.spec.volume_name.clone(),
             class: view.spec.storage_class_name.clone().unwrap_or_default(),
             access_modes: view.spec.access_modes.clone(),
+            block: view.spec.volume_mode.as_deref() == Some("Block"),
+            selector: view.spec.selector.as_ref().map(|selector| LabelSelector::new(Some(selector))),
             bytes: storage(view.spec.resources.requests.as_ref()),
             deleted: view.metadata.deletion_timestamp.is_some(),
         };
@@ -136,11 +179,18 @@ impl Volumes {
     pub fn set_volume(&mut self, view: &VolumeView) {
         let claimed_by = view.spec.claim_ref.as_ref();
         let volume = Volume {
+            revision: view.metadata.resource_version.clone().unwrap_or_default(),
+            labels: view.metadata.labels.clone().unwrap_or_default(),
             class: view.spec.storage_class_name.clone(),
             access_modes: view.spec.access_modes.clone(),
+            block: view.spec.volume_mode.as_deref() == Some("Block"),
+            deleted: view.metadata.deletion_timestamp.is_some(),
             bytes: storage(Some(&view.spec.capacity)),
-            claimed_by: claimed_by
-                .map(|it| (it.namespace.clone().unwrap_or_default(), it.name.clone().unwrap_or_default())),
+            claimed_by: claimed_by.map(|it| Claimant {
+                namespace: it.namespace.clone().unwrap_or_default(),
+                name: it.name.clone().unwrap_or_default(),
+                uid: it.uid.clone().filter(|uid| !uid.is_empty()),
+            }),
             nodes: view.spec.node_affinity.as_ref().and_then(|it| it.required.as_ref()).map(NodeSelector::new),
         };
         self.volumes.insert(ObjectKey::of(&view.metadata).name, volume);
@@ -179,17 +229,82 @@ impl Volumes {
         Some(volume.nodes.as_ref().is_none_or(|nodes| nodes.matches(node, labels)))
     }
 
-    /// Whether an unbound claim could be served on the node: by a free volume or by its provisioner.
-    pub fn can_serve(&self, namespace: &str, name: &str, claim: &Claim, node: &str, labels: &Labels) -> bool {
-        let provisioned = self.classes.get(&claim.class).is_some_and(|class| class.provisioner != NO_PROVISIONER);
-        provisioned
-            || self.volumes.values().any(|volume| {
-                volume.class == claim.class
-                    && volume.bytes >= claim.bytes
-                    && claim.access_modes.iter().all(|mode| volume.access_modes.contains(mode))
-                    && volume.claimed_by.as_ref().is_none_or(|(space, owner)| space == namespace && owner == name)
-                    && volume.nodes.as_ref().is_none_or(|nodes| nodes.matches(node, labels))
+    /// How a Pod's unbound claims (by name) could all be served on a node: each by the smallest free volume that
+    /// fits and that no other of them takes, or by its provisioner. `None` when one of them could not.
+    pub fn serve(
+        &self,
+        namespace: &str,
+        claims: &[(&str, &Claim)],
+        node: &str,
+        labels: &Labels,
+    ) -> Option<Vec<Promise>> {
+        let mut taken: Vec<&str> = Vec::new();
+        let mut promises = Vec::new();
+        for (name, claim) in claims {
+            let fits = |(known, volume): &(&String, &Volume)| {
+                !taken.contains(&known.as_str()) && volume.suits(namespace, name, claim, node, labels)
+            };
+            if let Some((volume, found)) = self.volumes.iter().filter(fits).min_by_key(|(_, volume)| volume.bytes) {
+                taken.push(volume);
+                if found.claimed_by.is_none() {
+                    promises.push(Promise::Volume {
+                        claim: (*name).to_owned(),
+                        uid: claim.uid.clone(),
+                        volume: volume.clone(),
+                        revision: found.revision.clone(),
+                    });
+                }
+            } else if self.classes.get(&claim.class).is_some_and(|class| class.provisioner != NO_PROVISIONER) {
+                promises.push(Promise::Node { claim: (*name).to_owned() });
+            } else {
+                return None;
+            }
+        }
+        Some(promises)
+    }
+
+    /// Remembers promises until they show, so that nobody else is promised the same volume.
+    pub fn assume(&mut self, namespace: &str, promises: &[Promise]) {
+        self.hold(promises, |claim, uid| {
+            Some(Claimant { namespace: namespace.to_owned(), name: claim.to_owned(), uid: Some(uid.to_owned()) })
+        });
+    }
+
+    /// Promises that could not be kept.
+    pub fn release(&mut self, promises: &[Promise]) {
+        self.hold(promises, |_, _| None);
+    }
+
+    fn hold(&mut self, promises: &[Promise], by: impl Fn(&str, &str) -> Option<Claimant>) {
+        for promise in promises {
+            if let Promise::Volume { claim, uid, volume, revision } = promise
+                && let Some(volume) = self.volumes.get_mut(volume)
+                && volume.revision == *revision
+            {
+                volume.claimed_by = by(claim, uid);
+            }
+        }
+    }
+
+    /// True when each of the Pod's claims has its volume.
+    pub fn are_bound(&self, namespace: &str, claims: &[String]) -> bool {
+        claims.iter().all(|name| self.claim(namespace, name).is_some_and(|claim| !claim.volume_name.is_empty()))
+    }
+}
+
+impl Volume {
+    /// Free, or this claim's already, and as it wants one, where the node reaches it.
+    fn suits(&self, namespace: &str, name: &str, claim: &Claim, node: &str, labels: &Labels) -> bool {
+        self.class == claim.class
+            && !self.deleted
+            && self.block == claim.block
+            && self.bytes >= claim.bytes
+            && claim.access_modes.iter().all(|mode| self.access_modes.contains(mode))
+            && claim.selector.as_ref().is_none_or(|selector| selector.matches(&self.labels))
+            && self.claimed_by.as_ref().is_none_or(|by| {
+                by.namespace == namespace && by.name == name && by.uid.as_ref().is_none_or(|uid| *uid == claim.uid)
             })
+            && self.nodes.as_ref().is_none_or(|nodes| nodes.matches(node, labels))
     }
 }
 

@@ -5,14 +5,16 @@
 //! Chapter: `book/src/control-plane/kube-scheduler.md`.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
 use super::decision::{Decision, Victim};
 use super::pod::PodInfo;
+use super::volumes::Promise;
 use crate::client::cause::{self, Causes};
+use crate::client::views::{BOUND_BY_CONTROLLER, SELECTED_NODE};
 use crate::clock::Clock;
 
 const NAME: &str = "default-scheduler";
@@ -40,6 +42,34 @@ impl Writer {
 
     fn client(&self, pod: &PodInfo) -> kube::Client {
         cause::with(&self.client, &pod.revision.map_or_else(Causes::none, Causes::one))
+    }
+
+    /// Gives the Pod's unbound claims what they were promised on the node; false when something failed.
+    pub async fn promise(&self, pod: &PodInfo, node: &str, promises: &[Promise]) -> bool {
+        let params = PatchParams::default();
+        for promise in promises {
+            let failed = match promise {
+                Promise::Volume { claim, uid, volume, revision } => {
+                    let claim_ref = json!({ "kind": "PersistentVolumeClaim", "apiVersion": "v1",
+                        "namespace": &*pod.namespace, "name": claim, "uid": uid });
+                    let patch = Patch::Merge(json!({
+                        "metadata": { "resourceVersion": revision, "annotations": { BOUND_BY_CONTROLLER: "yes" } },
+                        "spec": { "claimRef": claim_ref },
+                    }));
+                    Api::<PersistentVolume>::all(self.client(pod)).patch(volume, &params, &patch).await.err()
+                }
+                Promise::Node { claim } => {
+                    let patch = Patch::Merge(json!({ "metadata": { "annotations": { SELECTED_NODE: node } } }));
+                    let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client(pod), &pod.namespace);
+                    api.patch(claim, &params, &patch).await.err()
+                }
+            };
+            if let Some(failure) = failed {
+                tracing::debug!(%failure, pod = &*pod.name, "volume not promised");
+                return false;
+            }
+        }
+        true
     }
 
     /// Writes the Binding; false when that failed.

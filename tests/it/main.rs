@@ -43,6 +43,7 @@ mod reader;
 mod registry_clients;
 mod served;
 mod shown;
+mod storage;
 mod streams;
 mod terminal;
 mod tour;

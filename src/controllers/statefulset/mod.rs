@@ -4,6 +4,10 @@
 //! made in order and removed in reverse, one PersistentVolumeClaim each for every template, updates
 //! from the highest ordinal down to the partition. Source: kube-controller-manager,
 //! pkg/controller/statefulset. Chapter: `book/src/control-plane/kube-controller-manager.md`.
+//!
+//! `claims` says whom a claim goes with.
+
+mod claims;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,14 +16,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Pod, Volume};
 
-use super::deployment::resolve_up;
-use super::history::{self, HASH, History};
-use super::owners::{self, Claim};
-use super::plan::{Action, Note, Plan, reference};
-use super::pods;
-use super::runner::{Moment, Room};
 use crate::client::ObjectKey;
 use crate::client::views::PodView;
+use crate::controllers::deployment::resolve_up;
+use crate::controllers::history::{self, HASH, History};
+use crate::controllers::owners::{self, Claim};
+use crate::controllers::plan::{Action, Note, Plan, reference};
+use crate::controllers::pods;
+use crate::controllers::runner::{Moment, Room};
+use claims::Place;
 
 /// Source: --concurrent-statefulset-syncs.
 const WORKERS: usize = 5;
@@ -39,6 +44,13 @@ pub fn start(room: Room) {
         let all = known.in_namespace(pod.metadata.namespace.as_deref().unwrap_or_default());
         all.iter().filter(|set| ordinal(set, pod).is_some()).map(|set| ObjectKey::of(&set.metadata)).collect()
     });
+    // A claim that goes with a Pod keeps the next Pod of its name waiting.
+    room.wake(&claims, |claim| {
+        let owner = owners::controller_of(&claim.metadata).filter(|owner| owner.kind == "Pod");
+        let set = owner.and_then(|pod| Some(pod.name.rsplit_once('-')?.0.to_owned()));
+        let namespace = claim.metadata.namespace.clone().unwrap_or_default();
+        set.map(|set| ObjectKey::new(namespace, set)).into_iter().collect()
+    });
     room.run("statefulset-controller", WORKERS, move |key, moment| {
         let Some(set) = sets.get(key) else { return Plan::none() };
         let Some(selector) = owners::selector(&set.spec.selector) else { return Plan::none() };
@@ -50,8 +62,8 @@ pub fn start(room: Room) {
                 || parse_ordinal(&set, &patch.key.name).is_some()
         });
         let owned = revisions.owned_by(set.metadata.uid.as_deref().unwrap_or_default());
-        let has_claim = |name: &str| claims.get(&ObjectKey::new(&key.namespace, name)).is_some();
-        reconcile(&set, claim, owned, &has_claim, moment)
+        let claim_named = |name: &str| claims.get(&ObjectKey::new(&key.namespace, name));
+        reconcile(&set, claim, owned, &claim_named, moment)
     });
 }
 
@@ -64,12 +76,15 @@ fn parse_ordinal(set: &StatefulSet, pod: &str) -> Option<i32> {
     (Some(parent) == set.metadata.name.as_deref()).then(|| ordinal.parse().ok())?
 }
 
+/// Finds a claim of the set's namespace.
+type ClaimNamed<'a> = dyn Fn(&str) -> Option<Arc<PersistentVolumeClaim>> + 'a;
+
 /// What a StatefulSet needs done.
 pub fn reconcile(
     set: &StatefulSet,
     claim: Claim<PodView>,
     revisions: Vec<Arc<ControllerRevision>>,
-    has_claim: &dyn Fn(&str) -> bool,
+    claim_named: &ClaimNamed<'_>,
     moment: &Moment,
 ) -> Plan {
     let mut plan = Plan::none();
@@ -86,7 +101,7 @@ pub fn reconcile(
     if Some(&status) != set.status.as_ref() {
         plan.act(Action::update_sub(&StatefulSet { status: Some(status.clone()), ..set.clone() }, "status"));
     }
-    let scene = Scene { set, pods: &pods, history: &history, status: &status, has_claim, now: moment.now };
+    let scene = Scene { set, pods: &pods, history: &history, status: &status, claim_named, now: moment.now };
     scene.act(&mut plan);
     let used = |name: &str| {
         status.current_revision.as_deref() == Some(name) || pods.values().any(|pod| revision(pod) == Some(name))
@@ -144,7 +159,7 @@ struct Scene<'a> {
     pods: &'a BTreeMap<i32, Arc<PodView>>,
     history: &'a History,
     status: &'a StatefulSetStatus,
-    has_claim: &'a dyn Fn(&str) -> bool,
+    claim_named: &'a ClaimNamed<'a>,
     now: Timestamp,
 }
 
@@ -153,6 +168,7 @@ impl Scene<'_> {
         let start = self.set.spec.ordinals.as_ref().and_then(|ordinals| ordinals.start).unwrap_or(0);
         let ordinals = start..start + wanted(self.set);
         let in_order = self.set.spec.pod_management_policy.as_deref() != Some("Parallel");
+        self.own_claims(&ordinals, plan);
         for ordinal in ordinals.clone() {
             if !self.keep(ordinal, plan) && in_order {
                 return;
@@ -169,10 +185,37 @@ impl Scene<'_> {
         self.update(ordinals, plan);
     }
 
+    /// The claims of the Pods that are there get the owners that the policy wants.
+    fn own_claims(&self, ordinals: &std::ops::Range<i32>, plan: &mut Plan) {
+        for (ordinal, pod) in self.pods {
+            let place = Place { pod, wanted: ordinals.contains(ordinal) };
+            let claims = self.claim_names(*ordinal).filter_map(|(_, name)| (self.claim_named)(&name));
+            for claim in claims.filter_map(|claim| claims::owned(&claim, self.set, &place)) {
+                plan.act(Action::update(&claim));
+            }
+        }
+    }
+
+    fn pod_name(&self, ordinal: i32) -> String {
+        format!("{}-{ordinal}", self.set.metadata.name.as_deref().unwrap_or_default())
+    }
+
+    /// The claim templates, each with the name of its claim.
+    fn claim_names(&self, ordinal: i32) -> impl Iterator<Item = (&PersistentVolumeClaim, String)> {
+        let named = move |template: &'_ PersistentVolumeClaim| {
+            format!("{}-{}", template.metadata.name.as_deref().unwrap_or_default(), self.pod_name(ordinal))
+        };
+        self.set.spec.volume_claim_templates.iter().flatten().map(move |template| (template, named(template)))
+    }
+
     /// Makes sure the Pod of an ordinal is there. True when it is, and works.
     fn keep(&self, ordinal: i32, plan: &mut Plan) -> bool {
         let Some(pod) = self.pods.get(&ordinal) else {
-            self.create(ordinal, plan);
+            let pod = self.pod_name(ordinal);
+            let mut claims = self.claim_names(ordinal).filter_map(|(_, name)| (self.claim_named)(&name));
+            if !claims.any(|claim| claims::is_stale(&claim, self.set, &pod)) {
+                self.create(ordinal, plan);
+            }
             return false;
         };
         if pod.metadata.deletion_timestamp.is_some() {
@@ -181,6 +224,9 @@ impl Scene<'_> {
         if pod.is_finished() {
             plan.act(self.delete(pod));
             return false;
+        }
+        if pod.status.phase.as_deref() == Some("Pending") {
+            self.create_claims(ordinal, plan);
         }
         let min_ready = self.set.spec.min_ready_seconds.unwrap_or(0);
         if let Some(at) = pod.available_at(min_ready).filter(|at| *at > self.now) {
@@ -221,7 +267,8 @@ impl Scene<'_> {
         let template = self.history.template(wanted).unwrap_or_else(|| self.set.spec.template.clone());
         let mut pod = pods::from_template(self.set, &template);
         self.identify(&mut pod, ordinal, wanted);
-        self.store(&mut pod, ordinal, plan);
+        self.store(&mut pod, ordinal);
+        self.create_claims(ordinal, plan);
         let about = reference(self.set);
         let (name, set) =
             (pod.metadata.name.clone().unwrap_or_default(), self.set.metadata.name.as_deref().unwrap_or_default());
@@ -235,7 +282,7 @@ impl Scene<'_> {
 
     /// A name, a host name and labels that last.
     fn identify(&self, pod: &mut Pod, ordinal: i32, revision: &str) {
-        let name = format!("{}-{ordinal}", self.set.metadata.name.as_deref().unwrap_or_default());
+        let name = self.pod_name(ordinal);
         pod.metadata.generate_name = None;
         pod.metadata.name = Some(name.clone());
         let labels = pod.metadata.labels.get_or_insert_default();
@@ -247,25 +294,28 @@ impl Scene<'_> {
         spec.subdomain = self.set.spec.service_name.clone().filter(|name| !name.is_empty());
     }
 
-    /// A claim for each template, made once and kept when the Pod goes.
-    fn store(&self, pod: &mut Pod, ordinal: i32, plan: &mut Plan) {
-        let set = self.set.metadata.name.as_deref().unwrap_or_default();
-        for template in self.set.spec.volume_claim_templates.iter().flatten() {
+    /// The Pod mounts the claims of its ordinal.
+    fn store(&self, pod: &mut Pod, ordinal: i32) {
+        for (template, claim_name) in self.claim_names(ordinal) {
             let volume = template.metadata.name.clone().unwrap_or_default();
-            let name = format!("{volume}-{set}-{ordinal}");
-            if !(self.has_claim)(&name) {
-                let mut claim = template.clone();
-                claim.metadata.name = Some(name.clone());
-                claim.metadata.namespace = self.set.metadata.namespace.clone();
-                let labels = claim.metadata.labels.get_or_insert_default();
-                labels.extend(self.set.spec.selector.match_labels.clone().unwrap_or_default());
-                claim.status = None;
-                plan.act(Action::create(&claim));
-            }
             let volumes = pod.spec.get_or_insert_default().volumes.get_or_insert_default();
             volumes.retain(|known| known.name != volume);
-            let source = PersistentVolumeClaimVolumeSource { claim_name: name, read_only: None };
+            let source = PersistentVolumeClaimVolumeSource { claim_name, read_only: None };
             volumes.push(Volume { name: volume, persistent_volume_claim: Some(source), ..Default::default() });
+        }
+    }
+
+    /// A claim for each template, made once and kept when the Pod goes.
+    fn create_claims(&self, ordinal: i32, plan: &mut Plan) {
+        let missing = self.claim_names(ordinal).filter(|(_, name)| (self.claim_named)(name).is_none());
+        for (template, name) in missing {
+            let mut claim = template.clone();
+            claim.metadata.name = Some(name);
+            claim.metadata.namespace = self.set.metadata.namespace.clone();
+            let labels = claim.metadata.labels.get_or_insert_default();
+            labels.extend(self.set.spec.selector.match_labels.clone().unwrap_or_default());
+            claim.status = None;
+            plan.act(Action::create(&claim));
         }
     }
 
@@ -307,7 +357,7 @@ mod tests {
 
     fn moves(set: &StatefulSet, pods: Vec<Arc<PodView>>) -> Vec<String> {
         let moment = Moment { now: Timestamp::UNIX_EPOCH, failure: None };
-        let plan = reconcile(set, Claim { owned: pods, patches: Vec::new() }, Vec::new(), &|_| false, &moment);
+        let plan = reconcile(set, Claim { owned: pods, patches: Vec::new() }, Vec::new(), &|_| None, &moment);
         let word = |action: &&Action| match action.verb {
             Verb::Create => Some(format!("+{}", action.key.name)),
             Verb::Delete => Some(format!("-{}", action.key.name)),
