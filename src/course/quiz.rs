@@ -120,11 +120,12 @@ impl Quiz {
     }
 }
 
-/// One line of Markdown as HTML: text and `code`.
+/// One line of Markdown as HTML.
 fn inline(markdown: &str) -> String {
-    let escaped = markdown.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let parts = escaped.split('`').enumerate();
-    parts.map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }).collect()
+    let mut html = String::new();
+    pulldown_cmark::html::push_html(&mut html, pulldown_cmark::Parser::new(markdown));
+    let html = html.trim_end();
+    html.strip_prefix("<p>").and_then(|html| html.strip_suffix("</p>")).unwrap_or(html).to_owned()
 }
 
 /// A page with its blocks as text for everybody, and the questions in them.
@@ -187,13 +188,15 @@ pub fn answer(file: &ProgressFile, id: &str, choice: usize) -> Result<bool> {
 mod tests {
     use super::*;
 
-    const PAGE: &str =
-        "# Page\n\n```quiz predict how-many\nIs `a < b`?\n- [ ] No.\n- [x] Yes.\n\nBecause *so*.\n```\n\nAfter.\n";
+    const PAGE: &str = "# Page\n\n```quiz predict how-many\nIs `a < b` *now*?\n- [ ] No.\n- [x] Yes.\n\nBecause *so*.\n```\n\nAfter.\n";
 
     #[test]
     fn a_block_becomes_text_for_everybody() {
         let (text, found) = read_page(PAGE).unwrap();
-        assert!(text.contains("<summary>Predict: Is <code>a &lt; b</code>?</summary>\n\n- No.\n- Yes.\n"), "{text}");
+        assert!(
+            text.contains("<summary>Predict: Is <code>a &lt; b</code> <em>now</em>?</summary>\n\n- No.\n- Yes.\n"),
+            "{text}"
+        );
         assert!(text.contains("**Answer:** Yes.\n\nBecause *so*.\n\n</details>\n\nAfter."), "{text}");
         assert_eq!((found[0].id.as_str(), found[0].right, found[0].choices.len()), ("how-many", 1, 2));
     }
