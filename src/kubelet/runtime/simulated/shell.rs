@@ -8,7 +8,7 @@
 //! `${X:-…}`. Everything else is `not found`. A trap runs while a command sleeps, too: nobody but the script would
 //! wait for that one. Limit: 20,000 commands; a script that runs on is taken to run for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::syntax::{Node, Over, STDERR, STDIN, Then, Writing, parse, quote};
@@ -323,12 +323,7 @@ impl Machine<'_> {
             "touch" => args.iter().for_each(|path| _ = self.played.files.entry(path.clone()).or_default()),
             "rm" => args.iter().for_each(|path| _ = self.played.files.remove(path)),
             "cat" => self.cat(args, output, errors),
-            "ls" => {
-                let here = |path: &&String| args.iter().all(|arg| arg.starts_with('-') || path.starts_with(arg));
-                let found: Vec<&String> = self.played.files.keys().filter(here).collect();
-                self.status = i32::from(found.is_empty() && !args.is_empty());
-                found.iter().for_each(|path| output.push_str(&format!("{path}\n")));
-            }
+            "ls" => self.ls(args, output, errors),
             "test" | "[" => self.status = i32::from(!self.test(args)),
             "hostname" => *output = format!("{}\n", self.played.env.get("HOSTNAME").map_or("", String::as_str)),
             "date" => *output = format!("{}s after the start\n", self.at.as_secs()),
@@ -343,6 +338,27 @@ impl Machine<'_> {
                 *errors = format!("sh: {other}: not found\n");
                 self.status = 127;
             }
+        }
+    }
+
+    /// Names of files and of what is in folders; a folder is what files are in.
+    fn ls(&mut self, args: &[String], output: &mut String, errors: &mut String) {
+        let asked: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
+        let all = args.iter().any(|arg| arg.starts_with('-') && arg.contains(['a', 'A']));
+        for path in if asked.is_empty() { &["/"] } else { asked.as_slice() } {
+            let folder = format!("{}/", path.trim_end_matches('/'));
+            let inside = self.played.files.keys().filter_map(|file| file.strip_prefix(&folder)?.split('/').next());
+            let names: BTreeSet<&str> = inside.filter(|name| all || !name.starts_with('.')).collect();
+            if self.played.files.contains_key(*path) {
+                output.push_str(&format!("{path}\n"));
+            } else if !is_folder(&self.played.files, path) {
+                self.status = 1;
+                errors.push_str(&format!("ls: {path}: No such file or directory\n"));
+            }
+            if asked.len() > 1 && !names.is_empty() {
+                output.push_str(&format!("{path}:\n"));
+            }
+            names.iter().for_each(|name| output.push_str(&format!("{name}\n")));
         }
     }
 

@@ -33,6 +33,23 @@ fn a_script_sees_what_others_write_from_then_on() {
 }
 
 #[test]
+fn ls_names_what_is_in_a_folder() {
+    let text = "echo 1 > /etc/app/a; echo 2 > /etc/app/b; echo 3 > /etc/app/sub/c; echo 4 > /etc/app/..data; ";
+    let listed = |ls: &str| {
+        said(&played(&format!("{text}{ls}"), 1)).into_iter().map(|(_, line)| line.to_owned()).collect::<Vec<_>>()
+    };
+    for (ls, names) in [
+        ("ls /etc/app", vec!["a", "b", "sub"]),
+        ("ls -a /etc/app/", vec!["..data", "a", "b", "sub"]),
+        ("ls /etc/app/a", vec!["/etc/app/a"]),
+        ("ls /etc/app/sub /etc", vec!["/etc/app/sub:", "c", "/etc:", "app"]),
+        ("ls /none || echo $?", vec!["ls: /none: No such file or directory", "1"]),
+    ] {
+        assert_eq!(listed(ls), names, "{ls}");
+    }
+}
+
+#[test]
 fn a_trap_runs_when_term_comes_also_while_a_command_sleeps() {
     let loops = "while true; do echo tick; sleep 10; done";
     for (text, ended, lines) in [
