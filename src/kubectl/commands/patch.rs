@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::super::command::{COMMAND as BASE, Command, Invocation, run};
 use super::super::failure::{Failure, Result, quote};
 use super::super::flags::{DryRun, Flag, Kind, long, short};
+use super::super::mapping::Mapping;
 use super::super::selection::{self, Selection};
 use super::super::write::{self, JSON, MERGE, STRATEGIC, Writing};
 use super::super::{manifests, print};
@@ -69,7 +70,8 @@ async fn patch(call: &Invocation) -> Result {
                     kind => patched_here(&info, current.clone(), kind, &patch)?,
                 }
             } else {
-                writing.patch_text(&info, &subresource, kind, sent.clone()).await?
+                let written = writing.patch_text(&info, &subresource, kind, sent.clone()).await;
+                written.map_err(|failure| with_kind(failure, kind, &info.mapping))?
             };
             let stored = !local && writing.dry_run == DryRun::None;
             // With its last finalizer an object that is to go goes, and its version stays what it was.
@@ -85,6 +87,18 @@ async fn patch(call: &Invocation) -> Result {
         }
     }
     Failure::of(failures)
+}
+
+/// A custom object knows no strategic merge: which patch and which kind, with the server's words.
+fn with_kind(failure: Failure, patch: &str, mapping: &Mapping) -> Failure {
+    match &failure {
+        Failure::Server(status) if failure.reason() == "UnsupportedMediaType" => {
+            let kind = format!("{}/{}, Kind={}", mapping.group, mapping.version, mapping.kind);
+            let said = status["message"].as_str().unwrap_or_default();
+            Failure::new(format!("{patch} is not supported by {kind}: {said}"))
+        }
+        _ => failure,
+    }
 }
 
 fn version(object: &Value) -> &str {
