@@ -158,7 +158,6 @@ pub fn validate_inline(inline: &Value, path: &str) -> Vec<FieldError> {
     errors.extend(["storageClassName"].into_iter().filter(|field| !spec.text(field).is_empty()).map(forbid));
     let detail = format!("may not specify volumeMode other than Filesystem {CONTEXT}");
     errors.extend(only("volumeMode", "Filesystem", detail));
-    errors.extend(attributes_class(spec));
     let moved = |fault: FieldError| FieldError { field: fault.field.replacen("spec", path, 1), ..fault };
     errors.into_iter().map(moved).collect()
 }

@@ -156,7 +156,7 @@ fn is_reference(name: &str) -> bool {
     let mut length = path.len();
     if parts.len() > 1 && is_host(parts[0]) {
         let host = parts.remove(0);
-        if !host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']')) {
+        if !is_registry(host) {
             return false;
         }
     } else {
@@ -169,6 +169,23 @@ fn is_reference(name: &str) -> bool {
         end(part.chars().next()) && end(part.chars().last()) && inner && !part.contains("..") && !part.contains("___")
     };
     length <= MOST_OF_A_NAME && parts.iter().all(is_part) && tag.is_none_or(is_tag)
+}
+
+/// `host[:port]`, the host a name with dots or an address of IPv6 in brackets.
+fn is_registry(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_label = |label: &str| {
+        let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        !label.is_empty() && inner && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'),
+        None => host.split('.').all(is_label),
+    };
+    is_host && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn host_ports(container: &mut Value) {
@@ -230,6 +247,10 @@ mod tests {
         for (image, policy) in [
             ("nginx", "Always"),
             ("nginx:latest", "Always"),
+            ("../up", "IfNotPresent"),
+            ("-a.example/up", "IfNotPresent"),
+            ("[::1]:5000/up", "Always"),
+            ("registry.example:5000/up", "Always"),
             ("nginx:1.2", "IfNotPresent"),
             ("r.io:5000/a/b", "Always"),
             ("nginx@sha256:aa", "IfNotPresent"),

@@ -46,23 +46,23 @@ fn of_container(container: &mut Value) {
 
 fn of_volume(volume: &mut Value) {
     drop_at(volume, "emptyDir.mode");
-    for source in OF_FILES {
-        drop_at(volume, &format!("{source}.defaultUser"));
-        owners(volume, source);
-    }
+    of_files(volume);
     for projection in items_mut(volume, "projected.sources") {
         for source in PROJECTED_FILES {
-            drop_at(projection, &format!("{source}.user"));
+            if let Some(source) = projection.get_mut(source) {
+                drop_at(source, "user");
+            }
         }
-        for source in OF_FILES {
-            owners(projection, source);
-        }
+        of_files(projection);
     }
 }
 
-fn owners(of: &mut Value, source: &str) {
-    for file in items_mut(of, &format!("{source}.items")) {
-        drop_at(file, "user");
+/// Of a volume or projection that shows files: who owns them.
+fn of_files(volume: &mut Value) {
+    for source in OF_FILES {
+        let Some(source) = volume.get_mut(source) else { continue };
+        drop_at(source, "defaultUser");
+        items_mut(source, "items").for_each(|file| _ = drop_at(file, "user"));
     }
 }
 
