@@ -61,8 +61,8 @@ fn every_page_is_in_the_summary_and_the_summary_names_only_pages() {
 }
 
 /// The parts of the course; the others are for reference.
-const CHAPTERS: [&str; 7] =
-    ["introduction", "start/", "servers/", "control-plane/", "running/", "placement/", "operators/"];
+const CHAPTERS: [&str; 8] =
+    ["introduction", "start/", "servers/", "control-plane/", "running/", "placement/", "operators/", "ml/"];
 
 #[test]
 fn every_chapter_asks_before_and_after_and_sums_up() {

@@ -38,7 +38,7 @@ fn a_new_reader_gets_to_the_end_of_part_2_in_the_browser_alone() {
     reader.open(bare.book());
     let links = "return [...document.querySelectorAll('#mdbook-sidebar a[href]')].map(a => a.href.split('#')[0])";
     let links: Vec<String> = serde_json::from_value(browser.script(links, "")).unwrap();
-    let parts = ["introduction", "start/", "servers/", "control-plane/", "running/", "placement/", "operators/"];
+    let parts = ["introduction", "start/", "servers/", "control-plane/", "running/", "placement/", "operators/", "ml/"];
     let mut read = links.iter().filter(|link| parts.iter().any(|part| link.contains(part))).collect::<Vec<_>>();
     read.dedup();
     assert!(read.len() >= 15, "{links:?}");
