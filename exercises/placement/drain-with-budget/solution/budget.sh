@@ -1,0 +1,1 @@
+kubectl create poddisruptionbudget ledger --selector=app=ledger --max-unavailable=1
