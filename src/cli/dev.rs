@@ -28,11 +28,10 @@ use crate::tasks::TaskGroup;
 const READY: Duration = Duration::from_secs(120);
 /// Playgrounds side by side; most of the time each waits for its cluster to settle. On docker it is one: all want the
 /// same addresses for their Pods.
-const SIDE_BY_SIDE: usize = 16;
-/// Each attempt is made so often, each time on another playground.
-const ROUNDS: usize = 2;
+const SIDE_BY_SIDE: usize = 8;
 /// Attempts made on one playground, one after the other: each must leave nothing behind that troubles the next.
-const ON_ONE_PLAYGROUND: usize = 3;
+/// With fewer, more playgrounds start at once than two processors can bear.
+const ON_ONE_PLAYGROUND: usize = 6;
 
 #[derive(Debug, clap::Args)]
 pub struct Dev {
@@ -42,13 +41,16 @@ pub struct Dev {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Prove exercises: the start fails, each solution passes, each mutant fails where it should, twice
+    /// Prove exercises: the start fails, each solution passes, each mutant fails where it should
     Check {
         /// The exercises; all of them when absent
         names: Vec<String>,
         /// Only on this runtime: simulated, native or docker
         #[arg(long, value_parser = runtime)]
         runtime: Option<Runtime>,
+        /// How often, each time on another playground
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
         /// Only the start and the first solution, once: no mutants
         #[arg(long)]
         quick: bool,
@@ -66,14 +68,14 @@ fn runtime(word: &str) -> Result<Runtime, String> {
 
 impl Dev {
     pub async fn run(self, out: &mut dyn Write) -> Result<Outcome> {
-        let Action::Check { names, runtime, quick, verbose } = self.action;
+        let Action::Check { names, runtime, rounds, quick, verbose } = self.action;
         let catalogue = Catalogue::get()?;
         catalogue.sound()?;
         let mut exercises: Vec<Exercise> = match names.is_empty() {
             true => catalogue.iter().cloned().collect(),
             false => names.iter().map(|name| catalogue.find(name).cloned()).collect::<Result<_>>()?,
         };
-        let count = if quick { 1 } else { ROUNDS };
+        let rounds = if quick { 1 } else { rounds };
         if quick {
             for exercise in &mut exercises {
                 exercise.solutions.truncate(1);
@@ -88,7 +90,7 @@ impl Dev {
         let mut skipped = 0;
         for exercise in &exercises {
             match place(exercise, runtime, &refusals) {
-                Ok(runtime) => units.extend(Unit::all(exercise, runtime, count)),
+                Ok(runtime) => units.extend(Unit::all(exercise, runtime, rounds)),
                 Err(why) => {
                     skipped += 1;
                     writeln!(out, "- {:<18} skipped: {why}", exercise.name).map_err(closed_output)?;
@@ -130,7 +132,7 @@ impl Dev {
 struct Unit<'a> {
     exercise: &'a Exercise,
     runtime: Runtime,
-    round: usize,
+    round: u32,
     /// The place of the first of them among the exercise's attempts.
     first: usize,
     attempts: Vec<Attempt<'a>>,
@@ -142,12 +144,12 @@ struct Proof {
     /// Units that are not through.
     left: usize,
     /// What the others found, by round and place.
-    parts: BTreeMap<(usize, usize), Result<Vec<Trial>>>,
+    parts: BTreeMap<(u32, usize), Result<Vec<Trial>>>,
 }
 
 impl<'a> Unit<'a> {
     /// All attempts, `rounds` times.
-    fn all(exercise: &'a Exercise, runtime: Runtime, rounds: usize) -> Vec<Self> {
+    fn all(exercise: &'a Exercise, runtime: Runtime, rounds: u32) -> Vec<Self> {
         let attempts = prove::attempts(exercise);
         let parts = |round| {
             let unit = move |(at, attempts): (usize, &[Attempt<'a>])| Unit {
