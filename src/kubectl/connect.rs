@@ -159,6 +159,8 @@ async fn over_https(
         .map_err(|fault| unusable(fault.to_string()))?;
     // A watch or a log may be silent for hours; --request-timeout is ours to keep.
     config.read_timeout = None;
+    // What is refused is told at once, and asked again when the server says so.
+    config.default_retry = false;
     config.headers.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     // What a proxy does with a connection cannot be seen from here.
     let client = if flags.int("v") >= 9 && config.proxy_url.is_none() {

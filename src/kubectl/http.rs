@@ -32,6 +32,9 @@ pub const USER_AGENT: &str = concat!("kubectl/v1.37.2 (tutor/", env!("CARGO_PKG_
 pub const TABLE: &str =
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
 
+/// How often a request is made again when the server asks for patience. Source: client-go, rest/request.go.
+const MOST_RETRIES: usize = 10;
+
 /// A way to the API server.
 pub struct Api {
     client: kube::Client,
@@ -240,21 +243,37 @@ impl Api {
     /// # Errors
     /// The server's refusal, or a broken connection.
     pub async fn send(&self, call: Call) -> Result<Response<Body>> {
-        let request = self.request(&call)?;
+        for _ in 0..MOST_RETRIES {
+            let response = self.exchange(&call).await?;
+            let Some(wait) = wait_before_retry(&response) else { return self.taken(response, &call).await };
+            self.clock.sleep(wait).await;
+        }
+        let last = self.exchange(&call).await?;
+        self.taken(last, &call).await
+    }
+
+    /// Sends a request once.
+    async fn exchange(&self, call: &Call) -> Result<Response<Body>> {
+        let request = self.request(call)?;
         let url = format!("{}{}", self.server.trim_end_matches('/'), call.target());
         self.log_body("Request Body", call.body.as_ref().map_or(&[], |(_, body)| body));
-        self.log_request(&call, &url, request.headers());
+        self.log_request(call, &url, request.headers());
         let start = self.clock.tick();
         let response = self.client.send(request).await.map_err(|fault| self.broken(&chain(&fault)))?;
-        self.log_response(&call, &url, &response, self.clock.since(start));
+        self.log_response(call, &url, &response, self.clock.since(start));
         self.warn(response.headers());
+        Ok(response)
+    }
+
+    /// The response, if the server did what was asked.
+    async fn taken(&self, response: Response<Body>, call: &Call) -> Result<Response<Body>> {
         if response.status().is_success() || response.status().is_informational() {
             return Ok(response);
         }
         let code = response.status();
         let bytes = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         self.log_body("Response Body", &bytes);
-        Err(Failure::Server(Box::new(refusal(code.as_u16(), &bytes, &call))))
+        Err(Failure::Server(Box::new(refusal(code.as_u16(), &bytes, call))))
     }
 
     /// The HTTP request, with the headers that every request carries.
@@ -326,6 +345,15 @@ impl Api {
 }
 
 /// The texts of a `Warning` header: `299 - "text"`, several behind commas.
+/// How long the server asks to be left alone: with "too many requests" and its own faults, in whole seconds.
+/// Source: client-go, rest/with_retry.go.
+fn wait_before_retry(response: &Response<Body>) -> Option<Duration> {
+    let status = response.status();
+    let may = status == http::StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+    let seconds = response.headers().get(http::header::RETRY_AFTER).filter(|_| may)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
 fn warning_texts(header: &str) -> Vec<String> {
     let mut texts = Vec::new();
     let mut rest = header;
