@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{HostIP, ObjectReference, PodStatus};
+use k8s_openapi::api::core::v1::{HostIP, ObjectReference, PodCondition, PodStatus};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use tokio::sync::{Mutex, watch};
@@ -310,6 +310,7 @@ impl Worker {
             for name in before.as_object().into_iter().flat_map(serde_json::Map::keys) {
                 fields.entry(name.clone()).or_insert(serde_json::Value::Null);
             }
+            take_back_reasons(fields, self.pod.status.conditions.as_deref().unwrap_or_default());
             // These lists merge by address: the one that a Pod had before its node lost power would stay.
             for addresses in ["podIPs", "hostIPs"] {
                 if let Some(list) = fields.get_mut(addresses).and_then(serde_json::Value::as_array_mut) {
@@ -393,5 +394,19 @@ pub(super) fn reference(pod: &PodView, container: &str) -> ObjectReference {
         uid: pod.metadata.uid.clone(),
         resource_version: pod.metadata.resource_version.clone(),
         field_path: (!container.is_empty()).then(|| format!("spec.{list}{{{container}}}")),
+    }
+}
+
+/// Conditions merge by their type: a reason that one had and has no more is taken back by name.
+fn take_back_reasons(fields: &mut serde_json::Map<String, serde_json::Value>, before: &[PodCondition]) {
+    let conditions = fields.get_mut("conditions").and_then(serde_json::Value::as_array_mut).into_iter().flatten();
+    for condition in conditions.filter_map(serde_json::Value::as_object_mut) {
+        let type_ = condition.get("type").and_then(serde_json::Value::as_str);
+        let Some(known) = before.iter().find(|known| Some(known.type_.as_str()) == type_) else { continue };
+        for (name, text) in [("reason", &known.reason), ("message", &known.message)] {
+            if text.is_some() {
+                condition.entry(name).or_insert(serde_json::Value::Null);
+            }
+        }
     }
 }

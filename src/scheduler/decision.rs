@@ -207,7 +207,8 @@ impl Decision {
             None => message.push_str(&histogram(&self.reason_counts())),
         }
         message.push('.');
-        if let Some(preemption) = &self.preemption {
+        // One that found a node needs no words.
+        if let Some(preemption) = self.preemption.as_ref().filter(|preemption| preemption.node.is_none()) {
             message.push_str(" preemption: ");
             match &preemption.not_eligible {
                 Some(reason) => message.push_str(reason),
@@ -275,5 +276,7 @@ mod tests {
             "2 Insufficient cpu. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
         ));
         assert_eq!(decision.refused_by(), [Plugin::NodeResourcesFit, Plugin::TaintToleration]);
+        decision.preemption = Some(Preemption { node: Some("b".into()), ..Preemption::default() });
+        assert!(decision.message().ends_with(", 2 Insufficient cpu."));
     }
 }
