@@ -95,7 +95,7 @@ impl Quiz {
         }
     }
 
-    /// The question as a reader without a script sees it: Markdown and HTML.
+    /// The question as a reader without a script sees it: Markdown and HTML, and the blank line that ends HTML.
     fn text(&self) -> String {
         let (class, lead) = match self.kind {
             Kind::Predict => ("predict", "Predict: "),
@@ -103,7 +103,7 @@ impl Quiz {
         };
         let choices: String = self.choices.iter().map(|choice| format!("- {choice}\n")).collect();
         format!(
-            "<details class=\"{class}\" data-quiz=\"{}\" id=\"quiz-{}\"><summary>{lead}{}</summary>\n\n{choices}\n**Answer:** {}\n\n{}\n\n</details>\n",
+            "<details class=\"{class}\" data-quiz=\"{}\" id=\"quiz-{}\"><summary>{lead}{}</summary>\n\n{choices}\n**Answer:** {}\n\n{}\n\n</details>\n\n",
             self.id,
             self.id,
             inline(&self.question),
@@ -197,7 +197,7 @@ mod tests {
             text.contains("<summary>Predict: Is <code>a &lt; b</code> <em>now</em>?</summary>\n\n- No.\n- Yes.\n"),
             "{text}"
         );
-        assert!(text.contains("**Answer:** Yes.\n\nBecause *so*.\n\n</details>\n\nAfter."), "{text}");
+        assert!(text.contains("**Answer:** Yes.\n\nBecause *so*.\n\n</details>\n\n\nAfter."), "{text}");
         assert_eq!((found[0].id.as_str(), found[0].right, found[0].choices.len()), ("how-many", 1, 2));
     }
 
