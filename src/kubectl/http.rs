@@ -438,6 +438,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_server_is_left_alone_for_as_long_as_it_says() {
+        let wait = |status: u16, after: Option<&str>| {
+            let mut response = Response::builder().status(status);
+            if let Some(after) = after {
+                response = response.header("retry-after", after);
+            }
+            wait_before_retry(&response.body(Body::empty()).unwrap()).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(429, Some("3")), Some(3));
+        assert_eq!(wait(503, Some("0")), Some(0));
+        for (status, after) in [(429, None), (429, Some("soon")), (200, Some("3")), (404, Some("3"))] {
+            assert_eq!(wait(status, after), None, "{status} {after:?}");
+        }
+    }
+
+    #[test]
     fn warnings_are_unquoted() {
         let header = r#"299 - "unknown field \"spec.x\"", 299 - "second""#;
         assert_eq!(warning_texts(header), ["unknown field \"spec.x\"", "second"]);

@@ -410,3 +410,28 @@ fn take_back_reasons(fields: &mut serde_json::Map<String, serde_json::Value>, be
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_reason_that_holds_no_more_is_taken_back() {
+        let before: Vec<PodCondition> = serde_json::from_value(json!([
+            {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "[web]"},
+            {"type": "Initialized", "status": "True"},
+        ]))
+        .unwrap();
+        let mut status =
+            json!({"conditions": [{"type": "Ready", "status": "True"}, {"type": "Initialized", "status": "True"}]});
+        take_back_reasons(status.as_object_mut().unwrap(), &before);
+        assert_eq!(
+            status["conditions"],
+            json!([
+                {"type": "Ready", "status": "True", "reason": null, "message": null},
+                {"type": "Initialized", "status": "True"},
+            ])
+        );
+    }
+}
