@@ -108,16 +108,20 @@ impl Writer {
             let node = preemption.and_then(|preemption| preemption.node.as_deref()).unwrap_or_default();
             self.evict(pod, victim, node).await;
         }
+        // The event first: who has waited for the condition finds it.
+        let told = match before.filter(|told| told.message == message) {
+            Some(told) => Some(self.repeat(pod, told).await),
+            None => {
+                let event = self.event(pod, "Warning", "FailedScheduling", "Scheduling", message.clone(), None).await;
+                event.map(|event| Told { event, message: message.clone(), count: 1 })
+            }
+        };
         let nominated = preemption.and_then(|preemption| preemption.node.as_deref());
         if pod.told.as_deref() != Some(&message) || (nominated.is_some() && pod.nominated_node.as_deref() != nominated)
         {
             self.condition(pod, &message, nominated).await;
         }
-        if let Some(told) = before.filter(|told| told.message == message) {
-            return Some(self.repeat(pod, told).await);
-        }
-        let name = self.event(pod, "Warning", "FailedScheduling", "Scheduling", message.clone(), None).await?;
-        Some(Told { event: name, message, count: 1 })
+        told
     }
 
     async fn condition(&self, pod: &PodInfo, message: &str, nominated: Option<&str>) {
