@@ -256,7 +256,9 @@ fn a_text_of_an_exercise_with_a_mark_of_yaml_is_quoted() {
             }
             block = None;
             let Some((key, value)) = words.split_once(": ") else { continue };
-            if matches!(value.trim(), ">" | ">-" | "|" | "|-") {
+            // An anchor may stand before it.
+            let last = if value.starts_with('&') { value.split_whitespace().last() } else { Some(value.trim()) };
+            if matches!(last, Some(">" | ">-" | "|" | "|-")) {
                 block = Some(line.len() - line.trim_start().len());
             }
             let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

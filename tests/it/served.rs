@@ -88,6 +88,8 @@ impl Served {
             let cluster = Cluster::start(options, &TaskGroup::new()).await.unwrap();
             let address = cluster.serve_api("127.0.0.1:0".parse().unwrap()).await.unwrap();
             cluster.write_kubeconfig(&folder.path().join("kubeconfig"), address).unwrap();
+            let door = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            cluster.serve_ingress(door).unwrap();
             clock.timeout(LONGEST, ready(cluster.client("test"))).await.expect("the nodes become ready");
             cluster
         });
