@@ -124,7 +124,11 @@ pub async fn remove(
             Removed::Gone(new) if is(&call.resource, ("", "pods")) && *new != old => {
                 let marked = convert::stored_bytes(&call.engine, new, &call.resource).await?;
                 match call.engine.storage.update(key.clone(), stored.revision, marked).await? {
-                    Written::Done(revision) => call.engine.storage.delete(key.clone(), revision).await?,
+                    Written::Done(revision) => match call.engine.storage.delete(key.clone(), revision).await? {
+                        // Who saw the mark was quicker: a Pod without a node is also the collector's to delete.
+                        Written::Changed(None) => return Ok(plan),
+                        written => written,
+                    },
                     changed => changed,
                 }
             }
