@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::shown;
+use crate::shown::{self, Typed};
 use crate::webdriver::Browser;
 
 pub const ENTER: &str = "\u{e007}";
@@ -19,7 +19,7 @@ pub const INPUT: &str = "#tutor-terminal .panel:not([hidden]) textarea";
 pub const READY: &str = "#tutor-terminal .panel:not([hidden]) .line[data-ready=true]:not(.running)";
 pub const OUTPUT: &str = "#tutor-terminal .panel:not([hidden]) .output";
 
-/// How long a block that only looks is run again, until it shows what the page shows.
+/// How long one looks again, until it is as the page says.
 const LOOKING: Duration = Duration::from_secs(90);
 /// How many times a script's own time, which is two minutes, is waited for.
 const PATIENCE: usize = 3;
@@ -144,18 +144,28 @@ impl<'a> Reader<'a> {
     pub fn runs_every_block(&self) {
         let count = self.browser.script("return document.querySelectorAll('.tutor-run button').length", "");
         for at in 0..count.as_u64().unwrap() {
-            let begun = Instant::now();
-            let fault = loop {
-                let (block, shown) = self.runs_block(at);
-                assert!(!shown.contains(": not found\n"), "{block} runs what is not there: {shown}");
-                let fault = differs(&block, &shown);
-                // A block that only looks is run again by a reader who was too quick.
-                let looks = shown::typed(&block).iter().all(|typed| shown::reads(&typed.command));
-                if fault.is_none() || !looks || begun.elapsed() > LOOKING {
-                    break fault;
-                }
+            let (block, shown) = self.runs_block(at);
+            assert!(!shown.contains(": not found\n"), "{block} runs what is not there: {shown}");
+            self.looks_again(at, &block, shown);
+        }
+    }
+
+    /// A reader who was too quick looks again, until it is as the page says: what comes before was done once.
+    fn looks_again(&self, at: u64, block: &str, mut shown: String) {
+        let (typed, begun) = (shown::typed(block), Instant::now());
+        let mut fitting = 0;
+        while let Some(next) = differs(&typed[fitting..], &shown) {
+            fitting += next;
+            let rest = &typed[fitting..];
+            let lasting = rest.iter().any(|typed| lasts(&typed.command));
+            let looks = rest.iter().all(|typed| shown::reads(&typed.command)) && (fitting == 0 || !lasting);
+            let command = &rest[0].command;
+            assert!(looks && begun.elapsed() < LOOKING, "{block}\nis run, and at {command} this comes:\n{shown}");
+            shown = if lasting {
+                self.runs_block(at).1
+            } else {
+                self.types(&rest.iter().map(|typed| typed.command.as_str()).collect::<Vec<_>>().join("\n"))
             };
-            assert_eq!(fault, None);
         }
     }
 
@@ -167,7 +177,7 @@ impl<'a> Reader<'a> {
             return '```' + fence + '\\n' + pre.textContent.trimEnd() + '\\n```'";
         let block = self.browser.script(press, &at.to_string()).as_str().unwrap().to_owned();
         let last = block.lines().rev().find_map(|line| line.strip_prefix("$ "));
-        if let Some(command) = last.filter(|last| last.contains(" --watch") || last.starts_with("watch ")) {
+        if let Some(command) = last.filter(|last| lasts(last)) {
             self.runs(command);
             self.browser.type_in(INPUT, &format!("{CONTROL}c{NONE}"));
         }
@@ -297,13 +307,17 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where what the terminal shows is not what a block says that it prints.
-fn differs(block: &str, shown: &str) -> Option<String> {
+/// Whether a command goes on until it is stopped.
+fn lasts(command: &str) -> bool {
+    command.contains(" --watch") || command.starts_with("watch ")
+}
+
+/// The first of these commands of which the terminal does not show what the page says.
+fn differs(typed: &[Typed], shown: &str) -> Option<usize> {
     let came = shown::answered(shown);
     let even = |lines: &[String]| lines.iter().map(|line| shown::even(line)).collect::<Vec<_>>();
-    shown::typed(block).iter().enumerate().find_map(|(at, said)| {
+    typed.iter().enumerate().position(|(at, said)| {
         let answer = came.get(at).filter(|answer| answer.command == said.command);
-        let fits = answer.is_some_and(|answer| shown::fits(&even(&said.printed), &even(&answer.printed)));
-        (!fits).then(|| format!("{block}\nis run, and at {} this comes:\n{shown}", said.command))
+        !answer.is_some_and(|answer| shown::fits(&even(&said.printed), &even(&answer.printed)))
     })
 }

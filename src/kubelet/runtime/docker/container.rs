@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -27,6 +28,11 @@ use crate::kubelet::runtime::{ContainerConfig, Exit, Result, RuntimeError};
 
 /// How long until docker is asked again when it lost the thread.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often docker is asked again whether it was the kernel that killed: it hears of that on another way than of the
+/// end, and may hear of it later.
+const MORE_WORDS: usize = 4;
+/// The exit code of a process that SIGKILL ended.
+const KILLED: i64 = 137;
 /// Source: kubelet `MaxContainerTerminationMessageLength`.
 const LONGEST_MESSAGE: usize = 4096;
 
@@ -43,6 +49,8 @@ pub struct Container {
     stop_signal: String,
     folder: PathBuf,
     life: watch::Sender<Life>,
+    /// We have sent SIGKILL.
+    killed: AtomicBool,
 }
 
 /// How far it has come.
@@ -81,6 +89,7 @@ impl Container {
             stop_signal: stop_signal.unwrap_or_else(|| "SIGTERM".to_owned()),
             folder,
             life: watch::Sender::new(Life::Made),
+            killed: AtomicBool::new(false),
         })
     }
 
@@ -97,6 +106,7 @@ impl Container {
 
     /// Waits for the end and writes down how it came.
     async fn watch(self: Arc<Self>, docker: Docker, clock: Clock) {
+        let mut more_words = MORE_WORDS;
         let ended = loop {
             let options = WaitContainerOptions { condition: "not-running".to_owned() };
             // Whatever comes of the wait, docker is asked how it is.
@@ -104,9 +114,11 @@ impl Container {
             match docker.inspect_container(&self.id, None).await {
                 Ok(found) => {
                     let state = found.state.unwrap_or_default();
-                    if state.running != Some(true) {
+                    let ended = state.running != Some(true);
+                    if ended && (more_words == 0 || !self.may_be_the_kernels(&state)) {
                         break state;
                     }
+                    more_words -= usize::from(ended);
                 }
                 Err(error) if is_missing(&error) => break ContainerState::default(),
                 Err(_) => {}
@@ -114,6 +126,14 @@ impl Container {
             clock.sleep(AGAIN).await;
         };
         self.life.send_replace(Life::Ended(self.exit_of(&ended, clock)));
+    }
+
+    /// Killed, not by us, with a limit that it may have passed: docker may not know yet that the kernel did it.
+    fn may_be_the_kernels(&self, state: &ContainerState) -> bool {
+        state.exit_code == Some(KILLED)
+            && state.oom_killed != Some(true)
+            && self.config.resources.memory_limit_bytes.is_some()
+            && !self.killed.load(Ordering::Relaxed)
     }
 
     /// How it ended; one whose end docker does not know was killed together with its record.
@@ -183,6 +203,7 @@ impl Container {
 
     /// Kills it at once.
     pub async fn kill(&self, docker: &Docker) -> Result<()> {
+        self.killed.store(true, Ordering::Relaxed);
         self.signal(docker, "SIGKILL").await
     }
 
