@@ -181,6 +181,8 @@ impl Streams {
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let place = Place::take(&self.running);
+        // A stream is large. The task around it would be aligned to a cache line, and take as much again.
+        let stream = Box::pin(stream);
         self.tasks.spawn_graceful("api stream", async move {
             stream.await;
             drop(place);

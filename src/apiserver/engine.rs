@@ -42,6 +42,29 @@ use crate::api::typed;
 use crate::clock::Clock;
 use crate::tasks::TaskGroup;
 
+/// What other objects are judged by when they are written: small, few, and read with every write.
+const JUDGES: &[(&str, &str)] = &[
+    ("", "namespaces"),
+    ("", "limitranges"),
+    ("", "resourcequotas"),
+    ("", "serviceaccounts"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("scheduling.k8s.io", "priorityclasses"),
+];
+
+/// An object as a tree, for whoever looks at it in passing.
+fn tree(group: &str, plural: &str, object: &Object) -> Arc<Value> {
+    match JUDGES.contains(&(group, plural)) {
+        true => object.kept_value(),
+        false => Arc::new(object.value()),
+    }
+}
+
 /// What every request shares.
 pub struct Engine {
     /// Time.
@@ -111,7 +134,7 @@ impl Engine {
 impl Objects for Engine {
     fn get(&self, what: Collection, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let object = self.cache_of(what)?.get(&storage::key(namespace, name))?;
-        Some(Arc::new(object.value()))
+        Some(tree(what.group, what.plural, &object))
     }
 
     fn list(&self, what: Collection, namespace: &str) -> Vec<Arc<Value>> {
@@ -132,7 +155,7 @@ impl Objects for Engine {
             return Vec::new();
         };
         let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
-        cache.snapshot(&prefix, "").objects.iter().map(|object| Arc::new(object.value())).collect()
+        cache.snapshot(&prefix, "").objects.iter().map(|object| tree(group, plural, object)).collect()
     }
 
     fn changed_at(&self, what: Collection) -> i64 {

@@ -3,8 +3,8 @@
 //!
 //! In: a stored value (JSON without `resourceVersion`, in the order [`encode`] writes) and its
 //! revision. Out: the bytes a client gets, and labels and fields for selectors, found when first
-//! asked for. Never holds a copy of the bytes, which the store keeps anyway, nor the object as a
-//! tree: 10,000 Pods are 24 MB as bytes, 377 MB as structs.
+//! asked for. Never holds a copy of the bytes, which the store keeps anyway, nor, but for the few
+//! that are asked for as such, the object as a tree: 10,000 Pods are 24 MB as bytes, 377 MB as structs.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -51,6 +51,7 @@ pub struct Object {
     /// Where `resourceVersion` goes; 0 for what is no object.
     revision_at: usize,
     selectable: OnceLock<Selectable>,
+    tree: OnceLock<Arc<Value>>,
 }
 
 impl Object {
@@ -58,14 +59,14 @@ impl Object {
     pub fn new(key: Arc<str>, stored: Bytes, revision: i64) -> Object {
         let body_at = find(&stored, METADATA).unwrap_or(stored.len().min(1));
         let revision_at = place_of_revision(&stored, body_at);
-        Object { key, revision, stored, body_at, revision_at, selectable: OnceLock::new() }
+        Object { key, revision, stored, body_at, revision_at, selectable: OnceLock::new(), tree: OnceLock::new() }
     }
 
     /// This object as it was, under the revision that removed it.
     #[must_use]
     pub fn deleted_at(&self, revision: i64) -> Object {
         let (key, stored) = (self.key.clone(), self.stored.clone());
-        Object { key, revision, stored, selectable: OnceLock::new(), ..*self }
+        Object { key, revision, stored, selectable: OnceLock::new(), tree: OnceLock::new(), ..*self }
     }
 
     /// The whole object, `kind` and `apiVersion` first.
@@ -107,6 +108,11 @@ impl Object {
     /// The object as a tree.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.json()).unwrap_or(Value::Null)
+    }
+
+    /// The object as a tree that is read once, and kept as long as this version of the object.
+    pub fn kept_value(&self) -> Arc<Value> {
+        self.tree.get_or_init(|| Arc::new(self.value())).clone()
     }
 
     /// Namespace (empty for a cluster-wide kind).

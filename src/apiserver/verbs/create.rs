@@ -68,12 +68,13 @@ pub async fn store(
     let warnings = prepare(call, &mut object, options, verb);
     // Admission judges by what is there: also by what was written a moment ago.
     call.engine.caches.fresh().await;
-    let admitted = admit(call, object, options).await?;
+    let mut admitted = admit(call, object, options).await?;
     call.warn(warnings);
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let mut object = admitted.clone();
+        // With a name of its own there is one attempt.
+        let mut object = if generate { admitted.clone() } else { admitted.take() };
         if generate {
             let name = generated(meta::generate_name(&object));
             meta::set_text(&mut object, "name", &name);
