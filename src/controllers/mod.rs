@@ -29,6 +29,7 @@ pub mod node_lifecycle;
 pub mod owners;
 pub mod plan;
 pub mod pod_gc;
+pub mod podautoscaler;
 pub mod pods;
 pub mod policy_status;
 pub mod pv_binder;
@@ -110,6 +111,12 @@ const LOOPS: &[Loop] = &[
     Loop::new("job-controller", "job-controller", "job-controller", job::start),
     Loop::new("deployment-controller", "deployment-controller", "deployment-controller", deployment::start),
     Loop::new("replicaset-controller", "replicaset-controller", "replicaset-controller", replicaset::start),
+    Loop::new(
+        "horizontal-pod-autoscaler-controller",
+        "horizontal-pod-autoscaler",
+        "horizontal-pod-autoscaler",
+        podautoscaler::start,
+    ),
     Loop::new("disruption-controller", "disruption-controller", "controllermanager", disruption::start),
     Loop::new("statefulset-controller", "statefulset-controller", "statefulset-controller", statefulset::start),
     Loop::new("cronjob-controller", "cronjob-controller", "cronjob-controller", cronjob::start),

@@ -1,6 +1,7 @@
 //! Tests of the whole: a playground in this process, on virtual time; real clients on real sockets.
 
 mod aggregation;
+mod autoscaling;
 mod backend;
 mod book;
 mod clientgo;
