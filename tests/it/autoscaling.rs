@@ -84,15 +84,14 @@ async fn without_a_metrics_api_an_autoscaler_says_so() {
     let missing = "failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from \
                    resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)";
     assert!(says("ScalingActive", "False", "FailedGetResourceMetric")(&asked));
-    assert_eq!(
-        message(&asked, "ScalingActive"),
-        format!("the HPA was unable to compute the replica count: {missing}")
-    );
+    assert_eq!(message(&asked, "ScalingActive"), format!("the HPA was unable to compute the replica count: {missing}"));
     assert!(says("AbleToScale", "True", "SucceededGetScale")(&asked));
     assert_eq!(asked["status"]["currentReplicas"], 1);
     assert_eq!(asked["status"]["observedGeneration"], 1);
     said(&play, "FailedGetResourceMetric", missing).await;
-    let all = format!("invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: {missing}");
+    let all = format!(
+        "invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: {missing}"
+    );
     said(&play, "FailedComputeMetricsReplicas", &all).await;
 
     // The least number holds without a metric.

@@ -60,8 +60,10 @@ pub struct Judgement {
 }
 
 const READY: Words = ("ReadyForNewScale", "recommended size matches current size");
-const STABLE_UP: Words =
-    ("ScaleUpStabilized", "recent recommendations were lower than current one, applying the lowest recent recommendation");
+const STABLE_UP: Words = (
+    "ScaleUpStabilized",
+    "recent recommendations were lower than current one, applying the lowest recent recommendation",
+);
 const STABLE_DOWN: Words = (
     "ScaleDownStabilized",
     "recent recommendations were higher than current one, applying the highest recent recommendation",
@@ -70,7 +72,8 @@ const WITHIN: Words = ("DesiredWithinRange", "the desired count is within the ac
 const TOO_MANY: Words = ("TooManyReplicas", "the desired replica count is more than the maximum replica count");
 const TOO_FEW: Words = ("TooFewReplicas", "the desired replica count is less than the minimum replica count");
 const FAST_UP: Words = ("ScaleUpLimit", "the desired replica count is increasing faster than the maximum scale rate");
-const FAST_DOWN: Words = ("ScaleDownLimit", "the desired replica count is decreasing faster than the maximum scale rate");
+const FAST_DOWN: Words =
+    ("ScaleDownLimit", "the desired replica count is decreasing faster than the maximum scale rate");
 
 impl Memory {
     /// Notes the number of replicas found first.
@@ -83,11 +86,8 @@ impl Memory {
     /// Notes a change that was made.
     pub fn changed(&mut self, from: i32, to: i32, limits: &Limits<'_>) {
         let Some(behavior) = limits.behavior else { return };
-        let (rules, events) = if to > from {
-            (&behavior.scale_up, &mut self.grown)
-        } else {
-            (&behavior.scale_down, &mut self.shrunk)
-        };
+        let (rules, events) =
+            if to > from { (&behavior.scale_up, &mut self.grown) } else { (&behavior.scale_down, &mut self.shrunk) };
         let longest = policies(rules.as_ref()).iter().map(|policy| policy.period_seconds).max().unwrap_or_default();
         let old = before(limits.now, longest);
         events.retain(|(at, _)| *at >= old);
@@ -130,9 +130,8 @@ impl Memory {
         let up = before(limits.now, window(&behavior.scale_up, 0));
         let down = before(limits.now, window(&behavior.scale_down, DOWN_WINDOW));
         self.proposed.retain(|(at, _)| *at >= up.min(down));
-        let since = |start: Timestamp| {
-            self.proposed.iter().filter(move |(at, _)| *at > start).map(|(_, replicas)| *replicas)
-        };
+        let since =
+            |start: Timestamp| self.proposed.iter().filter(move |(at, _)| *at > start).map(|(_, replicas)| *replicas);
         let smallest = since(up).fold(proposal, i32::min);
         let largest = since(down).fold(proposal, i32::max);
         let stable = limits.current.max(smallest).min(largest);

@@ -72,11 +72,9 @@ impl Site<'_> {
     pub async fn propose(&self, spec: &MetricSpec) -> Result<Proposal, Unknown> {
         match (spec.type_.as_str(), spec) {
             ("Resource", MetricSpec { resource: Some(source), .. }) => {
-                let failed = |words| {
-                    Unknown::new("FailedGetResourceMetric", words, &format!("{} resource", source.name))
-                };
-                let (replicas, current, how) =
-                    self.resource(&source.name, "", &source.target).await.map_err(failed)?;
+                let failed =
+                    |words| Unknown::new("FailedGetResourceMetric", words, &format!("{} resource", source.name));
+                let (replicas, current, how) = self.resource(&source.name, "", &source.target).await.map_err(failed)?;
                 let name = match how {
                     How::Utilization => format!("{} resource utilization (percentage of request)", source.name),
                     How::Value => format!("{} resource", source.name),
@@ -172,8 +170,7 @@ impl Site<'_> {
             ("AverageValue", _, Some(wanted)) => {
                 let step = format!("{} object metric", metric.name);
                 let used = used.map_err(|why| failed(why).within("object", &step))?;
-                let (replicas, each) =
-                    replicas::by_share(used, millis(wanted), self.running, self.view.tolerances);
+                let (replicas, each) = replicas::by_share(used, millis(wanted), self.running, self.view.tolerances);
                 (replicas, average(each), external_name(metric))
             }
             _ => {
@@ -182,8 +179,7 @@ impl Site<'_> {
                 ));
             }
         };
-        let object =
-            Some(ObjectMetricStatus { current, described_object: object.clone(), metric: metric.clone() });
+        let object = Some(ObjectMetricStatus { current, described_object: object.clone(), metric: metric.clone() });
         Ok(Proposal { replicas, name, status: MetricStatus { object, ..of(spec) } })
     }
 
@@ -195,17 +191,17 @@ impl Site<'_> {
         let (replicas, current) = match (&target.average_value, &target.value) {
             (Some(wanted), _) => {
                 let used = used.map_err(|why| failed(why, &format!("{} external metric", metric.name)))?;
-                let (replicas, each) =
-                    replicas::by_share(used, millis(wanted), self.running, self.view.tolerances);
+                let (replicas, each) = replicas::by_share(used, millis(wanted), self.running, self.view.tolerances);
                 (replicas, average(each))
             }
             (None, Some(wanted)) => {
-                let counted = used
-                    .and_then(|used| Ok((replicas::by_value(used, millis(wanted), &self.view)?, total(used))));
+                let counted =
+                    used.and_then(|used| Ok((replicas::by_value(used, millis(wanted), &self.view)?, total(used))));
                 counted.map_err(|why| failed(why, &format!("external metric {}", metric.name)))?
             }
             (None, None) => {
-                let words = "invalid external metric source: neither a value target nor an average value target was set";
+                let words =
+                    "invalid external metric source: neither a value target nor an average value target was set";
                 return Err(Unknown::new("FailedGetExternalMetric", words.into(), &about));
             }
         };

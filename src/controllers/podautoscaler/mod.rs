@@ -22,7 +22,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::{HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec};
 use k8s_openapi::api::autoscaling::v2::{MetricSpec, MetricStatus};
 use kube::Client;
@@ -131,12 +130,7 @@ impl Autoscalers {
                 return report.plan();
             }
         };
-        report.set(
-            ABLE,
-            true,
-            "SucceededGetScale",
-            "the HPA controller was able to get the target's current scale",
-        );
+        report.set(ABLE, true, "SucceededGetScale", "the HPA controller was able to get the target's current scale");
         let current = target.wanted();
         self.kept.lock().entry(key.clone()).or_default().memory.begin(current, now);
         let limits = Limits {
@@ -253,8 +247,7 @@ impl Autoscalers {
             return Err(words.into());
         }
         LabelSelector::parse(target.selector()).map_err(|error| {
-            let words =
-                format!("couldn't convert selector into a corresponding internal selector object: {}", error.0);
+            let words = format!("couldn't convert selector into a corresponding internal selector object: {}", error.0);
             report.warn("InvalidSelector", words.clone());
             report.set(ACTIVE, false, "InvalidSelector", words.clone());
             words
@@ -376,6 +369,7 @@ fn selects(selector: &LabelSelector, pod: &PodView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
     use serde_json::{Value, json};
 
     fn spec(least: i32, metric: &str, behavior: Value) -> HorizontalPodAutoscalerSpec {

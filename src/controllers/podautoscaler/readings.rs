@@ -116,10 +116,7 @@ impl Readings<'_> {
             let served = serve(self.client, group, &object.kind).await;
             let resource = served.map_err(|why| format!("unable to map kind {kind} to resource: {why}"))?.qualified();
             let name = &object.name;
-            (
-                format!("namespaces/{}/{resource}/{name}/{metric}", self.namespace),
-                format!("{resource}.{CUSTOM} {name}"),
-            )
+            (format!("namespaces/{}/{resource}/{name}/{metric}", self.namespace), format!("{resource}.{CUSTOM} {name}"))
         };
         self.custom(&path, &[("metricLabelSelector", only)], &about).await
     }

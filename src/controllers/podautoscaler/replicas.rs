@@ -173,7 +173,8 @@ impl Goal<'_> {
     fn usage(&self, samples: &Samples, requests: &BTreeMap<&str, i64>) -> Result<Usage, String> {
         match *self {
             Goal::Utilization { percent: wanted, .. } => {
-                let known = samples.iter().filter_map(|(pod, sample)| Some((sample.value, requests.get(pod.as_str())?)));
+                let known =
+                    samples.iter().filter_map(|(pod, sample)| Some((sample.value, requests.get(pod.as_str())?)));
                 let (mut used, mut requested, mut count) = (0i64, 0, 0);
                 for (value, request) in known {
                     (used, requested, count) = (used + value, requested + request, count + 1);

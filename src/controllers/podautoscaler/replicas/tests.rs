@@ -39,17 +39,17 @@ fn view(pods: &[Arc<PodView>]) -> View<'_> {
 fn replicas_follow_the_share_that_is_used_of_what_is_requested() {
     // Used by each Pod of 200m; replicas, percent.
     for (used, replicas, percent) in [
-        (&[100, 100, 100][..], 3, 50),  // as wanted
-        (&[110, 110, 110], 3, 55),      // 1.1: within the tolerance
-        (&[112, 112, 112], 4, 56),      // 3 × 1.12 = 3.36
-        (&[90, 90, 90], 3, 45),         // 0.9: within the tolerance
-        (&[88, 88, 88], 3, 44),         // 3 × 0.88 = 2.64
-        (&[60, 60, 60], 2, 30),         // 3 × 0.6 = 1.8
-        (&[200, 200, 200], 6, 100),     // twice
-        (&[400, 0, 0], 4, 66),          // the average counts: 3 × 66 / 50 = 3.96
-        (&[0, 0, 0], 0, 0),             // limits are another's matter
+        (&[100, 100, 100][..], 3, 50), // as wanted
+        (&[110, 110, 110], 3, 55),     // 1.1: within the tolerance
+        (&[112, 112, 112], 4, 56),     // 3 × 1.12 = 3.36
+        (&[90, 90, 90], 3, 45),        // 0.9: within the tolerance
+        (&[88, 88, 88], 3, 44),        // 3 × 0.88 = 2.64
+        (&[60, 60, 60], 2, 30),        // 3 × 0.6 = 1.8
+        (&[200, 200, 200], 6, 100),    // twice
+        (&[400, 0, 0], 4, 66),         // the average counts: 3 × 66 / 50 = 3.96
+        (&[0, 0, 0], 0, 0),            // limits are another's matter
         (&[3000, 3000, 3000], 90, 1500),
-        (&[101], 1, 50),                // whole percents, rounded down
+        (&[101], 1, 50), // whole percents, rounded down
     ] {
         let pods = running(used.len());
         let (found, usage) = by_samples(CPU, samples(used), &view(&pods)).unwrap();
@@ -64,7 +64,7 @@ fn replicas_follow_what_is_used_on_average() {
     for (wanted, used, replicas) in [
         (10_000, &[20_000, 20_000][..], 4),
         (10_000, &[11_000, 11_000], 2),
-        (10_000, &[11_100, 11_100], 3), // 2.22
+        (10_000, &[11_100, 11_100], 3),      // 2.22
         (10_000, &[5_000, 5_000, 5_000], 2), // 1.5
         (10_000, &[0, 0], 0),
     ] {
@@ -79,13 +79,13 @@ fn replicas_follow_what_is_used_on_average() {
 fn a_pod_without_a_sample_counts_against_the_change() {
     // Pods, samples of the first ones, percent wanted; replicas.
     for (count, used, percent, replicas) in [
-        (4, &[200, 200][..], 50, 4),      // up: 400 of 800 is 50 %
-        (4, &[400, 400], 50, 8),          // up: 800 of 800 is 100 %, 4 × 2
-        (3, &[300, 300], 50, 6),          // up: 600 of 600 is 100 %
-        (4, &[20, 20], 50, 4),            // down: 440 of 800 is 55 %, which turned
-        (4, &[20, 20, 20], 50, 3),        // down: 260 of 800 is 32 %, 4 × 0.64
-        (4, &[20, 20], 120, 3),           // down: full is 120 % here, 520 of 800 is 65 %, 4 × 65 / 120
-        (3, &[100, 100], 50, 3),          // as wanted: nothing is assumed
+        (4, &[200, 200][..], 50, 4), // up: 400 of 800 is 50 %
+        (4, &[400, 400], 50, 8),     // up: 800 of 800 is 100 %, 4 × 2
+        (3, &[300, 300], 50, 6),     // up: 600 of 600 is 100 %
+        (4, &[20, 20], 50, 4),       // down: 440 of 800 is 55 %, which turned
+        (4, &[20, 20, 20], 50, 3),   // down: 260 of 800 is 32 %, 4 × 0.64
+        (4, &[20, 20], 120, 3),      // down: full is 120 % here, 520 of 800 is 65 %, 4 × 65 / 120
+        (3, &[100, 100], 50, 3),     // as wanted: nothing is assumed
     ] {
         let pods = running(count);
         let goal = Goal::Utilization { resource: "cpu", container: "", percent };
@@ -137,9 +137,8 @@ fn pods_that_start_fail_or_leave_are_no_measure() {
 
 #[test]
 fn what_cannot_be_calculated_is_told() {
-    let told = |goal: Goal<'_>, pods: &[Arc<PodView>], used: &[i64]| {
-        by_samples(goal, samples(used), &view(pods)).unwrap_err()
-    };
+    let told =
+        |goal: Goal<'_>, pods: &[Arc<PodView>], used: &[i64]| by_samples(goal, samples(used), &view(pods)).unwrap_err();
     assert_eq!(told(CPU, &[], &[1]), "no pods returned by selector while calculating replica count");
     let pending = [pod("p0", &json!({ "status": { "phase": "Pending" } }))];
     assert_eq!(told(CPU, &pending, &[1]), "did not receive metrics for targeted pods (pods might be unready)");
@@ -205,7 +204,7 @@ fn a_value_is_shared_among_the_replicas() {
         (1050, 100, 10, 10, 105),
         (1110, 100, 10, 12, 111), // 11.1
         (250, 100, 10, 3, 25),
-        (10, 3, 4, 4, 3),         // 3.33 of 4 is 0.83: 4 again, rounded up
+        (10, 3, 4, 4, 3), // 3.33 of 4 is 0.83: 4 again, rounded up
         (0, 100, 2, 0, 0),
     ] {
         assert_eq!(by_share(used, wanted, running, tolerances), (replicas, each), "{used} {running}");
