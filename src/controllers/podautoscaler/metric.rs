@@ -274,35 +274,4 @@ fn shown(selector: Option<&v1::LabelSelector>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn amounts_are_written_as_the_metrics_server_writes_them() {
-        for (resource, value, text) in [
-            ("cpu", 250, "250m"),
-            ("cpu", 2_000, "2"),
-            ("memory", 67_108_864_000, "64Mi"),
-            ("memory", 2_000_000, "2000"),
-            ("memory", 1_024_500, "1025"),
-            ("memory", 512_500, "512500m"),
-            ("", 12_345_000, "12345"),
-        ] {
-            assert_eq!(amount(resource, value).0, text, "{resource} {value}");
-        }
-    }
-
-    #[test]
-    fn selectors_are_shown_as_go_shows_them() {
-        let selector = json!({ "matchLabels": { "queue": "mail" },
-            "matchExpressions": [{ "key": "tier", "operator": "In", "values": ["a", "b"] }] });
-        let selector = serde_json::from_value(selector).unwrap();
-        assert_eq!(
-            shown(Some(&selector)),
-            "&LabelSelector{MatchLabels:map[string]string{queue: mail,},MatchExpressions:[]LabelSelectorRequirement\
-             {LabelSelectorRequirement{Key:tier,Operator:In,Values:[a b],},},}"
-        );
-        assert_eq!(shown(None), "nil");
-    }
-}
+mod tests;

@@ -71,9 +71,10 @@ impl Readings<'_> {
     /// # Errors
     /// `unable to fetch metrics from custom metrics API: …`
     pub async fn of_pods(&self, metric: &str, pods: &LabelSelector, only: &LabelSelector) -> Result<Samples, String> {
-        let path = format!("namespaces/{}/pods/*/{metric}", self.namespace);
         let options = [("labelSelector", pods), ("metricLabelSelector", only)];
-        let found = self.custom(&path, &options, &format!("pods.{CUSTOM} *")).await.map_err(not_custom)?;
+        let base = self.custom().await.map_err(not_custom)?;
+        let path = with(&format!("{base}/pods/*/{metric}"), &options);
+        let found = self.values(&path, &format!("pods.{CUSTOM} *")).await.map_err(not_custom)?;
         if found.is_empty() {
             return Err("no metrics returned from custom metrics API".into());
         }
@@ -108,34 +109,33 @@ impl Readings<'_> {
         metric: &str,
         only: &LabelSelector,
     ) -> Result<Vec<MetricValue>, String> {
+        let base = self.custom().await?;
         let group = group_of(object.api_version.as_deref().unwrap_or_default()).unwrap_or_default();
         let (path, about) = if group.is_empty() && object.kind == "Namespace" {
-            (format!("namespaces/{}/metrics/{metric}", self.namespace), format!("metrics.{CUSTOM} {metric}"))
+            (format!("{base}/metrics/{metric}"), format!("metrics.{CUSTOM} {metric}"))
         } else {
             let kind = if group.is_empty() { object.kind.clone() } else { format!("{}.{group}", object.kind) };
             let served = serve(self.client, group, &object.kind).await;
             let resource = served.map_err(|why| format!("unable to map kind {kind} to resource: {why}"))?.qualified();
             let name = &object.name;
-            (format!("namespaces/{}/{resource}/{name}/{metric}", self.namespace), format!("{resource}.{CUSTOM} {name}"))
+            (format!("{base}/{resource}/{name}/{metric}"), format!("{resource}.{CUSTOM} {name}"))
         };
-        self.custom(&path, &[("metricLabelSelector", only)], &about).await
+        self.values(&with(&path, &[("metricLabelSelector", only)]), &about).await
     }
 
-    /// Asks the custom metrics API in the version that it prefers.
-    async fn custom(
-        &self,
-        path: &str,
-        options: &[(&str, &LabelSelector)],
-        about: &str,
-    ) -> Result<Vec<MetricValue>, String> {
+    /// Where the custom metrics API is, in the version that it prefers.
+    async fn custom(&self) -> Result<String, String> {
         let served = versions(self.client, CUSTOM).await;
         if served.is_empty() {
             return Err(format!("no custom metrics API ({CUSTOM}) registered"));
         }
         let known = served.iter().find(|version| ["v1beta2", "v1beta1"].contains(&version.as_str()));
         let version = known.ok_or("no known available metric versions found")?;
-        let path = with(&format!("/apis/{CUSTOM}/{version}/{path}"), options);
-        let list: List<MetricValue> = get(self.client, &path, about).await.map_err(|refusal| refusal.words)?;
+        Ok(format!("/apis/{CUSTOM}/{version}/namespaces/{}", self.namespace))
+    }
+
+    async fn values(&self, path: &str, about: &str) -> Result<Vec<MetricValue>, String> {
+        let list: List<MetricValue> = get(self.client, path, about).await.map_err(|refusal| refusal.words)?;
         Ok(list.items)
     }
 
