@@ -111,7 +111,7 @@ impl<'a> Look<'a> {
     async fn measure(&mut self, target: &Target, metrics: &mut Metrics) -> Result<(i32, String), String> {
         let selector = self.selector(target)?;
         self.pods.retain(|pod| selects(&selector, pod));
-        self.alone(target.selector(), &selector)?;
+        self.alone(&selector)?;
         let site = Site {
             readings: Readings { client: self.client, namespace: &self.key.namespace },
             view: View {
@@ -156,22 +156,16 @@ impl<'a> Look<'a> {
 
     /// Which Pods the target's are.
     fn selector(&mut self, target: &Target) -> Result<LabelSelector, String> {
-        if target.selector().is_empty() {
+        target.selector().cloned().ok_or_else(|| {
             let words = "selector is required";
             self.report.warn("SelectorRequired", words);
             self.report.set(ACTIVE, false, "InvalidSelector", "the HPA target's scale is missing a selector");
-            return Err(words.into());
-        }
-        LabelSelector::parse(target.selector()).map_err(|error| {
-            let words = format!("couldn't convert selector into a corresponding internal selector object: {}", error.0);
-            self.report.warn("InvalidSelector", words.clone());
-            self.report.set(ACTIVE, false, "InvalidSelector", words.clone());
-            words
+            words.into()
         })
     }
 
     /// No other autoscaler has these Pods.
-    fn alone(&mut self, text: &str, selector: &LabelSelector) -> Result<(), String> {
+    fn alone(&mut self, selector: &LabelSelector) -> Result<(), String> {
         self.known(|known, _| known.selector = Some(selector.clone()));
         let has = |own: &LabelSelector| self.pods.iter().any(|pod| selects(own, pod));
         let named: Vec<_> = {
@@ -184,7 +178,7 @@ impl<'a> Look<'a> {
             return Ok(());
         }
         let named = named.join(" ");
-        let words = format!("pods by selector {text} are controlled by more than one HPA (e.g. [{named}])");
+        let words = format!("pods by selector {selector} are controlled by more than one HPA (e.g. [{named}])");
         self.report.warn("AmbiguousSelector", words.clone());
         self.report.set(ACTIVE, false, "AmbiguousSelector", words.clone());
         Err(words)

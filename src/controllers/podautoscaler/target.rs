@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Refusal, get, put};
+use crate::api::selector::{LabelSelector, Operator};
 use crate::clock::Clock;
 
 /// Source: client-go util/retry, DefaultRetry.
@@ -25,6 +26,7 @@ pub struct Target {
     /// For a refusal: `deployments web`.
     about: String,
     scale: Value,
+    selector: Option<LabelSelector>,
 }
 
 /// A kind as one group serves it.
@@ -54,8 +56,15 @@ impl Target {
         let served = serve(client, group, &to.kind).await?;
         let path = format!("{}/namespaces/{namespace}/{}/{}/scale", served.base, served.plural, to.name);
         let about = format!("{} {}", served.plural, to.name);
-        let scale = get(client, &path, &about).await.map_err(|refusal| refusal.words)?;
-        Ok(Target { path, about, scale })
+        let scale: Value = get(client, &path, &about).await.map_err(|refusal| refusal.words)?;
+        let text = scale["status"]["selector"].as_str().filter(|text| !text.is_empty());
+        let selector = text.map(selector).transpose().map_err(|why| {
+            format!(
+                "received an object from a /scale endpoint which was not convertible to autoscaling Scale: failed to \
+                 parse target selector: {why}"
+            )
+        })?;
+        Ok(Target { path, about, scale, selector })
     }
 
     /// How many are asked for.
@@ -68,9 +77,9 @@ impl Target {
         number(&self.scale["status"]["replicas"])
     }
 
-    /// Which Pods they are, as text; empty when the scale does not say.
-    pub fn selector(&self) -> &str {
-        self.scale["status"]["selector"].as_str().unwrap_or_default()
+    /// Which Pods they are, where the scale says so.
+    pub fn selector(&self) -> Option<&LabelSelector> {
+        self.selector.as_ref()
     }
 
     /// Asks for this many. When another writer was faster, the scale is read again and asked anew.
@@ -95,6 +104,21 @@ impl Target {
             tries += 1;
         }
     }
+}
+
+/// A scale's selector. Go keeps it in a form that has no word for some operators.
+fn selector(text: &str) -> Result<LabelSelector, String> {
+    let selector = LabelSelector::parse(text)
+        .map_err(|error| format!("couldn't parse the selector string \"{text}\": {}", error.0))?;
+    for requirement in selector.requirements() {
+        match requirement.operator {
+            Operator::NotEquals => return Err("\"!=\" is not a valid label selector operator".into()),
+            Operator::GreaterThan => return Err("\"gt\" isn't supported in label selectors".into()),
+            Operator::LessThan => return Err("\"lt\" isn't supported in label selectors".into()),
+            _ => {}
+        }
+    }
+    Ok(selector)
 }
 
 fn number(value: &Value) -> i32 {
@@ -167,6 +191,19 @@ pub async fn serve(client: &Client, group: &str, kind: &str) -> Result<Served, S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scales_selector_is_one_that_go_has_words_for() {
+        for (text, expected) in [
+            ("app=web,tier in (a,b),!old", Ok("app=web,!old,tier in (a,b)")),
+            ("a=b c", Err("couldn't parse the selector string \"a=b c\": found 'c', expected: ',' or 'end of string'")),
+            ("a!=b", Err("\"!=\" is not a valid label selector operator")),
+            ("a>1", Err("\"gt\" isn't supported in label selectors")),
+        ] {
+            let found = selector(text).map(|selector| selector.to_string());
+            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text}");
+        }
+    }
 
     #[test]
     fn an_api_version_names_a_group() {
