@@ -237,14 +237,13 @@ fn average(value: i64) -> MetricValueStatus {
     MetricValueStatus { average_value: Some(amount("", value)), ..Default::default() }
 }
 
-/// Thousandths as text: of memory as metrics-server writes it (`64Mi`), else in powers of ten (`250m`).
+/// Thousandths as text: whole bytes of memory as metrics-server writes them (`64Mi`), else in powers of ten (`250m`).
 fn amount(resource: &str, value: i64) -> Quantity {
-    let millis = quantity::Quantity::from_millis(value);
-    let bytes = millis.value();
-    if resource == "memory" && bytes.unsigned_abs() >= 1024 {
+    let bytes = value / 1000;
+    if resource == "memory" && value % 1000 == 0 {
         return Quantity(quantity::Quantity::from_units(bytes, quantity::Format::BinarySi).to_string());
     }
-    Quantity(millis.to_string())
+    Quantity(quantity::Quantity::from_millis(value).to_string())
 }
 
 /// A metric's own selector; without one nothing is left out.
