@@ -258,7 +258,7 @@ fn amounts_are_written_as_the_metrics_server_writes_them() {
         ("memory", 67_108_864_000, "64Mi"),
         ("memory", 2_000_000, "2000"),
         ("memory", 1_024_500, "1024500m"),
-        ("memory", 1_000_000, "1000"),
+        ("memory", 1_000_000, "1k"),
         ("memory", 512_500, "512500m"),
         ("", 12_345_000, "12345"),
     ] {
