@@ -112,7 +112,8 @@ async fn empty(client: &Client, namespace: &Namespace, now: Timestamp) -> Result
 }
 
 /// Asks for the deletion of everything, then counts what is still there. Pods go first: as long as
-/// one of them runs, what it uses (a policy that guards it, a Secret) stays.
+/// one of them runs, what it uses (a policy that guards it, a Secret) stays. With them go Jobs: one that
+/// waits to make a failed Pod anew, which it cannot here, keeps that Pod for ever.
 async fn delete_all(client: &Client, namespace: &str) -> Left {
     let mut left = Left::default();
     let mut resources = match namespaced(client).await {
@@ -122,9 +123,9 @@ async fn delete_all(client: &Client, namespace: &str) -> Left {
             return left;
         }
     };
-    resources.sort_by_key(|resource| !is_pods(resource));
+    resources.sort_by_key(|resource| (!is_pods(resource), !is_jobs(resource)));
     for resource in resources {
-        if left.objects.contains_key(PODS) {
+        if left.objects.contains_key(PODS) && !is_jobs(&resource) {
             break;
         }
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
@@ -144,6 +145,10 @@ async fn delete_all(client: &Client, namespace: &str) -> Left {
 
 fn is_pods(resource: &ApiResource) -> bool {
     resource.plural == "pods" && resource.group.is_empty()
+}
+
+fn is_jobs(resource: &ApiResource) -> bool {
+    resource.plural == "jobs" && resource.group == "batch"
 }
 
 fn note(left: &mut Left, resource: &ApiResource, items: &[PartialObjectMeta<DynamicObject>]) {

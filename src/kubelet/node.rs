@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -29,6 +29,11 @@ const RENEW: Duration = Duration::from_secs(10);
 const LEASE_SECONDS: i32 = 40;
 /// Source: kubelet `nodeStatusReportFrequency`.
 const REPORT: Duration = Duration::from_secs(300);
+/// A Lease that was renewed so long ago may have been missed. Source: half of its `leaseDurationSeconds`.
+const LATE: SignedDuration = SignedDuration::from_secs(20);
+/// Looks after a late renewal, one with each: as long as a missed Lease may take to have consequences
+/// (`--node-monitor-grace-period`, 50 s).
+const LOOKS: usize = 6;
 /// Images that come within this time are reported together. Source: kubelet `nodeStatusUpdateFrequency`
 /// is 10 s; a reader should not have to wait that long.
 const GATHER: Duration = Duration::from_secs(3);
@@ -126,7 +131,7 @@ pub async fn keep_alive(node: Arc<Node>) {
     node.recorder.record(&about, Type::Normal, "Starting", "Starting kubelet.", &Causes::none());
     let ready = format!("Node {} status is now: NodeReady", node.config.name);
     node.recorder.record(&about, Type::Normal, "NodeReady", ready, &Causes::none());
-    futures::join!(renew(&node, uid), report(&node, &api));
+    futures::join!(renew(&node, &api, uid), report(&node, &api));
 }
 
 async fn register(node: &Node, api: &Api<core::Node>) -> kube::Result<Option<String>> {
@@ -158,11 +163,13 @@ async fn register(node: &Node, api: &Api<core::Node>) -> kube::Result<Option<Str
     }
 }
 
-/// Renews the Lease every ten seconds.
-async fn renew(node: &Node, uid: Option<String>) {
+/// Renews the Lease every ten seconds. After a renewal that came late (the machine slept, or had too much to do) it
+/// looks for a while whether the node is taken for dead: the status that says otherwise would be due in minutes.
+async fn renew(node: &Node, nodes: &Api<core::Node>, uid: Option<String>) {
     let api: Api<Lease> = Api::namespaced(node.client.clone(), "kube-node-lease");
     let name = &node.config.name;
     let mut made = false;
+    let (mut renewed, mut looks) = (node.clock.now(), 0);
     loop {
         let now = MicroTime(node.clock.now());
         let sent = if made {
@@ -192,7 +199,12 @@ async fn renew(node: &Node, uid: Option<String>) {
             api.create(&PostParams::default(), &lease).await.map(drop)
         };
         match sent {
-            Ok(()) => made = true,
+            Ok(()) => {
+                made = true;
+                let late = node.clock.now().duration_since(renewed) > LATE;
+                renewed = node.clock.now();
+                looks = if late { LOOKS } else { looks };
+            }
             Err(kube::Error::Api(refused)) if refused.code == 409 => {
                 made = true;
                 continue;
@@ -200,11 +212,24 @@ async fn renew(node: &Node, uid: Option<String>) {
             Err(kube::Error::Api(refused)) if refused.code == 404 => made = false,
             Err(failure) => tracing::debug!(%failure, node = name, "lease not renewed"),
         }
+        if looks > 0 {
+            looks -= 1;
+            // One that cannot be asked now is asked with the next renewal.
+            if nodes.get(name).await.is_ok_and(|found| is_given_up(&found)) {
+                node.given_up.notify_one();
+            }
+        }
         node.clock.sleep(RENEW).await;
     }
 }
 
-/// Reports the status when something changed, and every five minutes.
+/// Whether the loop that watches Leases has written that nobody knows how this node is.
+fn is_given_up(node: &core::Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.filter(|condition| condition.type_ == "Ready").any(|ready| ready.status == "Unknown")
+}
+
+/// Reports the status when something changed or is believed that is not so, and every five minutes.
 async fn report(node: &Node, api: &Api<core::Node>) {
     let mut changes = node.changes.subscribe();
     let mut before = changes.borrow_and_update().clone();
@@ -216,6 +241,10 @@ async fn report(node: &Node, api: &Api<core::Node>) {
         let only_images = tokio::select! {
             _ = changes.changed() => false,
             () = node.clock.sleep_until(due) => false,
+            () = node.given_up.notified() => {
+                since = node.clock.now();
+                false
+            }
             // More images may follow; a change of readiness does not wait for them.
             () = node.pulled.notified() => node.clock.timeout(GATHER, changes.changed()).await.is_err(),
         };

@@ -35,6 +35,8 @@ pub struct Node {
     pub(super) changes: watch::Sender<Changes>,
     /// Told of each image that was pulled.
     pub(super) pulled: Notify,
+    /// Told when the cluster takes the node for dead, and is wrong.
+    pub(super) given_up: Notify,
     pub(super) pods: Mutex<BTreeMap<String, Arc<PodView>>>,
     /// Where each Pod runs, by its uid.
     pub(super) sandboxes: Mutex<HashMap<String, Sandbox>>,
@@ -115,6 +117,7 @@ impl Kubelet {
             followed,
             changes: watch::Sender::new(Changes::default()),
             pulled: Notify::new(),
+            given_up: Notify::new(),
             pods: Mutex::default(),
             sandboxes: Mutex::default(),
             admitted: Mutex::default(),

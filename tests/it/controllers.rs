@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::{Value, json};
 use tutor::cluster::Power;
 
@@ -24,6 +24,21 @@ spec:
 "
     )
 }
+
+/// A Job whose only index fails, and is tried again.
+const FAILING_SHARD: &str = "
+apiVersion: batch/v1
+kind: Job
+metadata: { name: shard, namespace: shop }
+spec:
+  completionMode: Indexed
+  completions: 1
+  backoffLimitPerIndex: 4
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{ name: c, image: 'tutor/shell:1', command: [sh, -c, exit 1] }]
+";
 
 async fn patch(play: &Playground, kind: &str, name: &str, patch: Value) {
     play.api(kind, "default").patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
@@ -130,6 +145,12 @@ async fn a_namespace_has_its_account_and_takes_everything_with_it() {
     let text = web("tutor/web:1", 2).replace("{ name: web }\nspec", "{ name: web, namespace: shop }\nspec");
     play.apply(&text).await;
     play.expect("shop/deployment/web", rolled_out(2)).await;
+    // Its failed Pod is held until the next one is made, ten seconds later, which is too late.
+    play.apply(FAILING_SHARD).await;
+    play.expect("shop/job/shard", |job| job["status"]["active"] == 1).await;
+    play.advance(Duration::from_secs(5)).await;
+    let shards = play.api("pod", "shop").list(&ListParams::default().labels("job-name=shard")).await.unwrap();
+    assert_eq!(shards.items[0].data["status"]["phase"], "Failed");
     play.delete("namespace/shop").await;
     play.expect_gone("namespace/shop").await;
     assert!(play.get("shop/deployment/web").await.is_none());

@@ -197,6 +197,20 @@ async fn a_node_that_is_cut_off_runs_on_is_replaced_and_comes_back() {
     play.stop().await;
 }
 
+/// As a laptop that was closed for a minute: its nodes were given up, and are all right.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_silent_for_a_minute_is_ready_long_before_its_next_regular_status() {
+    let play = Playground::simulated().nodes(1).start().await;
+    play.cluster.set_link("node-1", Link::Cut).unwrap();
+    play.expect("node/node-1", condition("Ready", "Unknown")).await;
+    play.cluster.set_link("node-1", Link::Joined).unwrap();
+    let joined = play.clock().now();
+    play.expect("node/node-1", condition("Ready", "True")).await;
+    let back = play.clock().now().duration_since(joined).as_secs();
+    assert!(back <= 30, "it was back after {back} s; its next regular status comes after minutes");
+    play.stop().await;
+}
+
 /// A Pod has its node's zone as a label.
 const ZONE: &str = "topology.kubernetes.io/zone=\"zone-a\"";
 
