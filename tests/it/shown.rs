@@ -24,6 +24,8 @@ impl Typed {
     /// The lines of a heredoc are typed, and not printed.
     fn take_input(&mut self) {
         let Some((command, end)) = self.command.split_once(" <<") else { return };
+        // In quotes, the shell leaves `$` alone.
+        let end = end.trim_matches('\'');
         let line = |line: &String| line.trim_start_matches("> ") == end;
         let Some(at) = self.printed.iter().position(line) else { return };
         self.input = self.printed.drain(..=at).take(at).map(|line| line + "\n").collect();
@@ -125,7 +127,9 @@ fn evening_out_keeps_what_matters() {
 
 #[test]
 fn a_heredoc_is_typed_and_not_printed() {
-    let found = typed("```console,run\n$ kubectl apply -f - <<END\na: 1\nb: 2\nEND\nmade\n```");
-    assert_eq!((found[0].command.as_str(), found[0].input.as_str()), ("kubectl apply -f -", "a: 1\nb: 2\n"));
-    assert_eq!(found[0].printed, ["made"]);
+    for end in ["END", "'END'"] {
+        let found = typed(&format!("```console,run\n$ kubectl apply -f - <<{end}\na: 1\nb: 2\nEND\nmade\n```"));
+        assert_eq!((found[0].command.as_str(), found[0].input.as_str()), ("kubectl apply -f -", "a: 1\nb: 2\n"));
+        assert_eq!(found[0].printed, ["made"]);
+    }
 }
