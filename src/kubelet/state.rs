@@ -132,6 +132,7 @@ pub enum Job {
     RemoveSandbox,
     Start(String),
     Stop(String),
+    Kill(String),
     Probe(String, ProbeKind),
     Volumes,
 }
@@ -149,6 +150,8 @@ pub struct PodState {
     pub containers: BTreeMap<String, Box<ContainerRecord>>,
     /// What is being done.
     pub jobs: BTreeSet<Job>,
+    /// When the stop that was begun last kills what still runs.
+    pub stop_by: Option<Timestamp>,
     /// Why the node refused the Pod, or ended it: reason and message.
     pub ended: Option<(String, String)>,
     /// When the sandbox may be tried again.
@@ -168,6 +171,7 @@ impl PodState {
             ip: None,
             containers: BTreeMap::new(),
             jobs: BTreeSet::new(),
+            stop_by: None,
             ended: None,
             sandbox_retry: None,
             volumes_changed: false,

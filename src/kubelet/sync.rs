@@ -32,6 +32,11 @@ pub enum Action {
         /// What the event Killing says.
         why: String,
     },
+    /// Send KILL to what is being stopped: there is less time than was thought.
+    Kill {
+        /// The container's name.
+        container: String,
+    },
     /// Ask a probe.
     Probe {
         /// The container's name.
@@ -283,9 +288,24 @@ impl Plan<'_> {
         let sidecar = || running(|role| role == Role::Sidecar).pop();
         let stop = if main.is_empty() { sidecar().into_iter().collect() } else { main };
         for container in stop {
-            self.stop(container, grace_seconds);
+            match asked.filter(|_| self.busy(&Job::Stop(container.clone()))) {
+                Some(at) => self.hurry(container, at),
+                None => self.stop(container, grace_seconds),
+            }
         }
         self.remove_sandbox();
+    }
+
+    /// A Pod that is being stopped was deleted again, with less time to go.
+    fn hurry(&mut self, container: String, at: Timestamp) {
+        if self.state.stop_by.is_none_or(|by| by <= at) || self.busy(&Job::Kill(container.clone())) {
+            return;
+        }
+        if at > self.now {
+            self.wake_at(at);
+        } else {
+            self.actions.push(Action::Kill { container });
+        }
     }
 
     /// The Pod's work is over.

@@ -39,6 +39,7 @@ fn words(sync: &Sync) -> Vec<String> {
         Action::CreateSandbox => "sandbox".to_owned(),
         Action::Start { container } => format!("start {container}"),
         Action::Stop { container, grace_seconds, .. } => format!("stop {container} {grace_seconds}s"),
+        Action::Kill { container } => format!("kill {container}"),
         Action::Probe { container, kind } => format!("probe {container} {}", kind.name()),
         Action::ReportBackOff { container } => format!("report {container}"),
         Action::End { reason, .. } => format!("end {reason}"),
@@ -169,6 +170,20 @@ fn a_deleted_pod_stops_within_its_grace_and_then_is_gone() {
     assert!(!check(&deleted, &off, 12, &["remove sandbox"], "Succeeded").gone);
     off.sandbox = None;
     assert!(check(&deleted, &off, 12, &[], "Succeeded").gone);
+}
+
+#[test]
+fn a_pod_that_is_deleted_again_with_less_time_is_killed_then() {
+    let deleted = |by: &str| pod(json!({"metadata": {"deletionTimestamp": format!("1970-01-01T00:00:{by}Z")}}));
+    let mut on = state(&[("c", Life::Running(running(0)))]);
+    on.jobs.insert(Job::Stop("c".into()));
+    on.stop_by = Some(at(30));
+    // The stop that is under way sees to it.
+    assert_eq!(check(&deleted("30"), &on, 31, &[], "Running").wake, None);
+    assert_eq!(check(&deleted("12"), &on, 11, &[], "Running").wake, Some(at(12)));
+    check(&deleted("12"), &on, 12, &["kill c"], "Running");
+    on.jobs.insert(Job::Kill("c".into()));
+    check(&deleted("12"), &on, 13, &[], "Running");
 }
 
 #[test]

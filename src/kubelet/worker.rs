@@ -163,9 +163,17 @@ impl Worker {
                 let id = running.id.clone();
                 self.event(&container, Type::Normal, "Killing", why);
                 let grace = Duration::from_secs(grace_seconds.max(0) as u64);
+                self.state.stop_by = self.node.clock.now().saturating_add(grace).ok();
                 let sandbox = self.state.sandbox.clone();
                 let work = jobs::stop(self.node.clone(), self.pod.clone(), sandbox, container.clone(), id, grace);
                 (Job::Stop(container), work.boxed())
+            }
+            Action::Kill { container } => {
+                let Life::Running(running) = self.state.life(&container) else { return false };
+                let (id, sandbox) = (running.id.clone(), self.state.sandbox.clone());
+                let now = Duration::ZERO;
+                let work = jobs::stop(self.node.clone(), self.pod.clone(), sandbox, container.clone(), id, now);
+                (Job::Kill(container), work.boxed())
             }
             Action::Probe { container, kind } => {
                 let Some(sandbox) = self.state.sandbox.clone() else { return false };
@@ -239,6 +247,7 @@ impl Worker {
             }
             Outcome::Stopped { container, id, exit } => {
                 self.state.jobs.remove(&Job::Stop(container.clone()));
+                self.state.jobs.remove(&Job::Kill(container.clone()));
                 self.ended(&container, &id, exit);
             }
             Outcome::Probed { container, id, kind, answer, output } => {

@@ -56,13 +56,20 @@ pub(super) fn main(_: &[String]) -> i32 {
         };
         let _ = print(&format!("step {step}/{steps} loss {loss:.3}\n"));
         if let Some(path) = checkpoint.as_ref().filter(|_| rank == 0)
-            && let Err(error) = std::fs::write(path, step.to_string())
+            && let Err(error) = save(path, step)
         {
             return complain("trainer", &format!("{path}: {}", plain(&error)));
         }
     }
     let _ = print("done\n");
     0
+}
+
+/// Whole or not at all: who is killed in the middle leaves the checkpoint before.
+fn save(path: &str, step: u64) -> io::Result<()> {
+    let next = format!("{path}.next");
+    std::fs::write(&next, step.to_string())?;
+    std::fs::rename(next, path)
 }
 
 fn join(rank: usize, world: usize, (host, port): &(String, u16), asked: &AtomicBool) -> io::Result<Ring> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tutor::cluster::{Link, Power};
 use tutor::kubelet::PodView;
@@ -208,6 +209,24 @@ async fn a_node_that_was_silent_for_a_minute_is_ready_long_before_its_next_regul
     play.expect("node/node-1", condition("Ready", "True")).await;
     let back = play.clock().now().duration_since(joined).as_secs();
     assert!(back <= 30, "it was back after {back} s; its next regular status comes after minutes");
+    play.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_deletes_again_with_less_time_need_not_wait_for_the_first_grace() {
+    let play = Playground::simulated().nodes(1).start().await;
+    play.apply("apiVersion: v1\nkind: Pod\nmetadata: { name: deaf }\nspec: { containers: [{ name: c, image: 'tutor/shell:1' }] }\n")
+        .await;
+    play.expect("pod/deaf", condition("Ready", "True")).await;
+    let pods = play.api("pod", "default");
+    pods.delete("deaf", &DeleteParams::default().grace_period(300)).await.unwrap();
+    play.advance(Duration::from_secs(5)).await;
+    assert!(play.get("pod/deaf").await.is_some(), "it does not hear TERM");
+    let asked = play.clock().now();
+    pods.delete("deaf", &DeleteParams::default().grace_period(1)).await.unwrap();
+    play.expect_gone("pod/deaf").await;
+    let took = play.clock().now().duration_since(asked).as_secs();
+    assert!(took <= 5, "it took {took} s");
     play.stop().await;
 }
 

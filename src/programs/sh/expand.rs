@@ -168,7 +168,7 @@ impl Shell {
     /// What a script prints.
     fn output_of(&mut self, script: &super::syntax::List, io: &Io) -> Result<String, String> {
         let (reader, writer) = std::io::pipe().map_err(|error| error.to_string())?;
-        let mut inner = self.clone();
+        let mut inner = self.subshell();
         let io = io.with(1, file(writer));
         let mut bytes = Vec::new();
         self.status = std::thread::scope(|scope| {

@@ -124,6 +124,13 @@ impl Shell {
         Flow::Go
     }
 
+    /// A shell of its own with all that this one has, but for what this one does when it is sent a signal.
+    pub(super) fn subshell(&self) -> Shell {
+        let mut inner = self.clone();
+        inner.traps.leave();
+        inner
+    }
+
     /// Runs it as a shell of its own; the code it ends with.
     pub fn run_subshell(&mut self, list: &List, io: Io) -> i32 {
         self.run(list, &io);
@@ -177,7 +184,7 @@ impl Shell {
                 return;
             }
         }
-        let (mut inner, mut item) = (self.clone(), item.clone());
+        let (mut inner, mut item) = (self.subshell(), item.clone());
         item.background = false;
         let spawned = std::thread::Builder::new().spawn(move || _ = inner.item(&item, &io));
         self.status = i32::from(spawned.is_err());
@@ -203,7 +210,7 @@ impl Shell {
             let mut input = io.get(0).cloned();
             let mut last = None;
             for (at, command) in commands.iter().enumerate() {
-                let mut inner = shell.clone();
+                let mut inner = shell.subshell();
                 let mut io = match input.take() {
                     Some(input) => io.with(0, input),
                     None => io.clone(),
@@ -236,8 +243,7 @@ impl Shell {
             Body::Simple { assignments, words } => self.simple(assignments, words, &io),
             Body::Group(list) => self.run(list, &io),
             Body::Subshell(list) => {
-                let mut inner = self.clone();
-                self.status = inner.run_subshell(list, io);
+                self.status = self.subshell().run_subshell(list, io);
                 Flow::Go
             }
             Body::If { branches, otherwise } => self.condition(branches, otherwise, &io),

@@ -61,6 +61,8 @@ fn scripts_do_what_posix_says() {
         ("echo ~ '~' a~", "/root ~ a~\n", 0),
         ("cd /; pwd; echo /et[c] /no*such", "/\n/etc /no*such\n", 0),
         ("x=1; (x=2; cd /tmp); echo $x", "1\n", 0),
+        ("trap 'echo came' USR1; x=$(kill -USR1 $$; echo in); echo x=$x", "came\nx=in\n", 0),
+        ("trap 'echo came; exit 3' USR1; echo in | { cat; kill -USR1 $$; }; echo not", "in\ncame\n", 3),
         ("trap 'x=came' USR1; kill -USR1 $$; while [ -z \"$x\" ]; do :; done; echo $x", "came\n", 0),
         ("sleep 0 & wait $!; echo $?", "0\n", 0),
         ("exit 7; echo never", "", 7),

@@ -20,6 +20,11 @@ const END: i32 = 0;
 pub struct Traps(BTreeMap<i32, (String, Arc<AtomicBool>)>);
 
 impl Traps {
+    /// In a subshell: only what is ignored stays so.
+    pub(super) fn leave(&mut self) {
+        self.0.retain(|_, (action, _)| action.is_empty());
+    }
+
     /// True when a signal came that was not acted on yet.
     pub(super) fn is_due(&self) -> bool {
         self.0.values().any(|(_, came)| came.load(Ordering::SeqCst))

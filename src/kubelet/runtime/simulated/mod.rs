@@ -407,6 +407,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_training_that_is_asked_to_end_says_that_it_was_not_done() {
+        let (runtime, clock, id) = started("tutor/trainer:1", "", &[]).await;
+        clock.sleep(Duration::from_millis(2500)).await;
+        assert_eq!(runtime.stop_container(&id, Duration::from_secs(30)).await.unwrap().code, 143);
+        let lines = runtime.container(&id).unwrap().lines(clock.now());
+        assert_eq!(lines.last().unwrap().text(), "asked to end");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_command_can_be_run_beside_a_server_that_does_not_answer_yet() {
         let command = ["true".to_owned()];
         let (runtime, clock, id) = started("tutor/model-server:1", "", &[]).await;

@@ -269,7 +269,13 @@ fn known(image: &str, config: &ContainerConfig) -> Known {
             let steps: u32 = variable("STEPS", "10").parse().unwrap_or(10);
             let line = |step: u32| format!("sleep 1; echo step {step}/{steps} loss {:.3};", 4.0 / f64::from(step + 1));
             let body: String = (1..=steps.min(1000)).map(line).collect();
-            job(format!("echo trainer version {tag} rank {} on $HOSTNAME; {body} echo done", variable("RANK", "0")))
+            let rank = variable("RANK", &variable("JOB_COMPLETION_INDEX", "0"));
+            let world = variable("WORLD_SIZE", "1");
+            let script = format!(
+                "trap 'echo asked to end; exit 143' TERM; \
+                 echo trainer version {tag} rank {rank} of {world} on $HOSTNAME; {body} echo done"
+            );
+            Known { heeds_term: false, ..job(script) }
         }
         "tutor/load" => job("echo load on $HOSTNAME; while true; do echo sent 10 requests; sleep 1; done".to_owned()),
         "tutor/pause" | "pause" | "registry.k8s.io/pause" => job("sleep infinity".to_owned()),
