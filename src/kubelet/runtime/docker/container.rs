@@ -28,11 +28,8 @@ use crate::kubelet::runtime::{ContainerConfig, Exit, Result, RuntimeError};
 
 /// How long until docker is asked again when it lost the thread.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How often docker is asked again whether it was the kernel that killed: it hears of that on another way than of the
-/// end, and may hear of it later.
-const MORE_WORDS: usize = 4;
 /// The exit code of a process that SIGKILL ended.
-const KILLED: i64 = 137;
+const KILLED: i32 = 137;
 /// Source: kubelet `MaxContainerTerminationMessageLength`.
 const LONGEST_MESSAGE: usize = 4096;
 
@@ -106,7 +103,6 @@ impl Container {
 
     /// Waits for the end and writes down how it came.
     async fn watch(self: Arc<Self>, docker: Docker, clock: Clock) {
-        let mut more_words = MORE_WORDS;
         let ended = loop {
             let options = WaitContainerOptions { condition: "not-running".to_owned() };
             // Whatever comes of the wait, docker is asked how it is.
@@ -114,11 +110,9 @@ impl Container {
             match docker.inspect_container(&self.id, None).await {
                 Ok(found) => {
                     let state = found.state.unwrap_or_default();
-                    let ended = state.running != Some(true);
-                    if ended && (more_words == 0 || !self.may_be_the_kernels(&state)) {
+                    if state.running != Some(true) {
                         break state;
                     }
-                    more_words -= usize::from(ended);
                 }
                 Err(error) if is_missing(&error) => break ContainerState::default(),
                 Err(_) => {}
@@ -128,20 +122,21 @@ impl Container {
         self.life.send_replace(Life::Ended(self.exit_of(&ended, clock)));
     }
 
-    /// Killed, not by us, with a limit that it may have passed: docker may not know yet that the kernel did it.
-    fn may_be_the_kernels(&self, state: &ContainerState) -> bool {
-        state.exit_code == Some(KILLED)
-            && state.oom_killed != Some(true)
-            && self.config.resources.memory_limit_bytes.is_some()
-            && !self.killed.load(Ordering::Relaxed)
+    /// Whether the kernel killed it for its memory. Docker may never hear of that: containerd looks for the notice in
+    /// the container's control group, and the group may be gone by then (control groups of version 1). But its first
+    /// process can be killed from outside only, and if it was not we, its limit was the reason.
+    fn is_killed_for_memory(&self, state: &ContainerState) -> bool {
+        let limited = self.config.resources.memory_limit_bytes.is_some();
+        let killed = state.exit_code == Some(KILLED.into()) && !self.killed.load(Ordering::Relaxed);
+        state.oom_killed == Some(true) || (killed && limited)
     }
 
     /// How it ended; one whose end docker does not know was killed together with its record.
     fn exit_of(&self, state: &ContainerState, clock: Clock) -> Exit {
-        let code = state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(137);
+        let code = state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(KILLED);
         let reason = match code {
             0 => "Completed",
-            _ if state.oom_killed == Some(true) => "OOMKilled",
+            _ if self.is_killed_for_memory(state) => "OOMKilled",
             _ => "Error",
         };
         let at = state.finished_at.as_ref().and_then(|text| text.to_string().parse().ok());
